@@ -1,0 +1,137 @@
+"""A cell: the neuron and its receptors as one hybrid system, and the order of a step.
+
+One step, from t to t + dt, on the grid (as in NEST, so that results compare to the last bit):
+
+1. neuron and receptors advance from what they hold at t; while refractory, V is held;
+2. arrivals due at t + dt enter the receptors (a `Delta` arrival moves V, discarded while refractory);
+3. a cell that is not refractory with V >= V_th spikes, is reset, and refractory for t_ref / dt steps.
+
+Source: Morrison, Straube, Plesser, Diesmann (2007), Neural Comput. 19, 47, for the grid.
+"""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+
+from distdyn.core.flow import Flow
+from distdyn.core.integrators import Integrator, default_method
+from distdyn.core.ode import ODE, per_cell
+from distdyn.core.receptor import Receptor
+from distdyn.core.system import Drive, DynamicalSystem, Tick, fields_of
+
+
+class CellState(NamedTuple):
+    """State of a cell: of the neuron, of each receptor, and how long it stays refractory."""
+
+    neuron: Any
+    receptors: tuple[Any, ...]
+    refractory: Any  # int32, steps left; None where the model has no t_ref
+
+
+class Prepared(NamedTuple):
+    """What a step needs besides the state; computed once per set of parameters."""
+
+    method: Any
+    refractory: Any  # int32, steps
+
+
+class Cell(DynamicalSystem):
+    """A neuron model with receptors, thresholds and refractoriness."""
+
+    neuron: ODE
+    receptors: tuple[Receptor, ...] = ()
+    method: Integrator = eqx.field(kw_only=True)
+
+    @classmethod
+    def of(cls, neuron: ODE, receptors: tuple[Receptor, ...] = ()) -> "Cell":
+        """The cell of this neuron with these receptors, with the neuron's method or the default."""
+        return cls(
+            neuron, receptors, method=neuron.method or default_method(Flow(neuron, receptors))
+        )
+
+    @property
+    def flow(self) -> Flow:
+        """The ODE between spikes."""
+        return Flow(self.neuron, self.receptors)
+
+    @property
+    def is_spiking(self) -> bool:
+        """Whether the neuron has a threshold."""
+        return "V_th" in fields_of(self.neuron)
+
+    @property
+    def is_reset(self) -> bool:
+        """Whether a spike resets the neuron."""
+        return self.is_spiking and callable(getattr(self.neuron, "reset", None))
+
+    @property
+    def is_refractory(self) -> bool:
+        """Whether the neuron has an absolute refractory period."""
+        return self.is_reset and "t_ref" in fields_of(self.neuron)
+
+    def init(self, id: Any, key: Any) -> CellState:
+        """The neuron's initial state; receptors empty, not refractory."""
+        receptors = tuple(receptor.state() for receptor in self.receptors)
+        refractory = jnp.zeros((), jnp.int32) if self.is_refractory else None
+        return CellState(self.neuron.init(id, key), receptors, refractory)
+
+    def prepare(self, dt: float) -> Prepared:
+        """Coefficients for one cell, to be mapped over cells whose parameters differ."""
+        steps = jnp.rint(self.neuron.t_ref / dt).astype(jnp.int32) if self.is_refractory else None
+        return Prepared(self.method.prepare(self.flow, dt), steps)
+
+    def step(self, state: CellState, drive: Drive, tick: Tick) -> tuple[CellState, Any]:
+        """One step; the output says which cells spike."""
+        prepared = per_cell(lambda cell: cell.prepare(tick.dt), self)
+        return self.advance(state, drive, tick, prepared)
+
+    def advance(
+        self, state: CellState, drive: Drive, tick: Tick, prepared: Prepared
+    ) -> tuple[CellState, Any]:
+        """One step with coefficients at hand, in the order that the head of this file gives."""
+        held = state.refractory > 0 if self.is_refractory else None
+        before = state.neuron
+        neuron, receptors = self.method.advance(
+            self.flow, prepared.method, (before, state.receptors), drive.current, held, tick
+        )
+        neuron = _as_before(neuron, before)
+        neuron, receptors = self.arrive(neuron, receptors, drive.arrivals, held)
+        if not self.is_spiking:
+            return CellState(neuron, receptors, state.refractory), None
+        spike = neuron.V >= self.neuron.V_th
+        if not self.is_reset:
+            spike = spike & (before.V < self.neuron.V_th)
+            return CellState(neuron, receptors, state.refractory), spike
+        if held is not None:
+            spike = spike & ~held
+        after = _as_before(self.neuron.reset(neuron), neuron)
+        neuron = jax.tree.map(lambda new, old: jnp.where(spike, new, old), after, neuron)
+        refractory = state.refractory
+        if held is not None:
+            left = refractory - held.astype(refractory.dtype)
+            refractory = jnp.where(spike, prepared.refractory.astype(left.dtype), left)
+        return CellState(neuron, receptors, refractory), spike
+
+    def arrive(
+        self, neuron: Any, receptors: tuple[Any, ...], arrivals: tuple[Any, ...], held: Any
+    ) -> tuple[Any, tuple[Any, ...]]:
+        """What the spikes due at the end of the step change."""
+        after = list(receptors)
+        for index, weight in enumerate(arrivals):
+            kinetics = self.receptors[index].kinetics
+            if kinetics.moves_V:
+                if held is not None:
+                    weight = jnp.where(held, jnp.zeros_like(weight), weight)
+                neuron = neuron._replace(V=neuron.V + weight)
+            else:
+                after[index] = kinetics.arrive(receptors[index], weight)
+        return neuron, tuple(after)
+
+
+def _as_before(new: Any, old: Any) -> Any:
+    """The same values with the dtypes and shapes that the state had."""
+    return jax.tree.map(
+        lambda x, like: jnp.broadcast_to(jnp.asarray(x).astype(like.dtype), like.shape), new, old
+    )

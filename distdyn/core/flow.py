@@ -1,0 +1,107 @@
+"""The ODE of a cell between spikes: the neuron and its receptors as one system.
+
+    d neuron / dt = F(t, neuron, I),   I = I_input + sum over receptors of I_r(g_r, V)
+    d receptor / dt = K_r receptor     (linear)
+
+Integrators see a `Flow`; whether it is linear and time-invariant is read off its jaxpr.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Literal
+
+from distdyn.core.receptor import Receptor
+from distdyn.core.system import Drive
+
+State = Any  # of the neuron
+Point = tuple[State, tuple[Any, ...]]  # where the flow is: the neuron's state and its receptors'
+
+
+class Flow(eqx.Module):
+    """A neuron with its receptors."""
+
+    neuron: Any
+    receptors: tuple[Receptor, ...] = ()
+
+    def derivative(self, t: Any, y: Point, current: Any = 0.0) -> Point:
+        """d y / dt with this much input current besides that of the receptors."""
+        state, receptors = y
+        drive = Drive(self.total_current(state, receptors, current))
+        neuron = self.neuron.derivative(t, state, drive)
+        kinetics = tuple(
+            r.kinetics.derivative(s) for r, s in zip(self.receptors, receptors, strict=True)
+        )
+        return neuron, kinetics
+
+    def total_current(self, state: State, receptors: tuple[Any, ...], current: Any) -> Any:
+        """The input current plus that through every receptor."""
+        for receptor, kinetics in zip(self.receptors, receptors, strict=True):
+            if not receptor.kinetics.moves_V:
+                current = current + receptor.output.current(kinetics.g, state.V)
+        return current
+
+    def example(self, dtype: Any = float) -> Point:
+        """A point of the right structure, in zeros, for one cell."""
+        zero = jnp.zeros((), dtype)
+        state = type(self.neuron).State
+        neuron = state(*[zero for _ in state._fields])
+        return neuron, tuple(
+            jax.tree.map(lambda _: zero, receptor.state()) for receptor in self.receptors
+        )
+
+    def membrane(self) -> int | None:
+        """Which leaf of a point is V, if there is one."""
+        fields = type(self.neuron).State._fields
+        return fields.index("V") if "V" in fields else None
+
+
+def is_linear(flow: Flow) -> bool:
+    """Whether the flow is linear and time-invariant, in its state and in the input current."""
+    leaves, structure = jax.tree.flatten(flow.example())
+
+    def jacobian(t: Any, current: Any, *values: Any) -> list[Any]:
+        def function(arguments: list[Any]) -> Any:
+            y = jax.tree.unflatten(structure, arguments[1:])
+            return jax.tree.leaves(flow.derivative(t, y, arguments[0]))
+
+        return jax.tree.leaves(jax.jacfwd(function)([current, *values]))
+
+    def offset(t: Any) -> list[Any]:
+        return jax.tree.leaves(flow.derivative(t, flow.example()))
+
+    zero = jnp.zeros(())
+    is_constant = not dependence(jacobian, zero, zero, *leaves).any()
+    return is_constant and not dependence(offset, zero).any()
+
+
+def dependence(function: Callable, *arguments: Any) -> np.ndarray:
+    """Which outputs can depend on which inputs, bool[output, input], read off the jaxpr."""
+    closed = jax.make_jaxpr(function)(*arguments)
+    count = len(closed.jaxpr.invars)
+    inputs = [np.eye(count, dtype=bool)[k] for k in range(count)]
+    outputs = _influences(closed.jaxpr, inputs, count)
+    return np.array(outputs, bool).reshape(len(outputs), count)
+
+
+def _influences(jaxpr: Any, inputs: list[np.ndarray], count: int) -> list[np.ndarray]:
+    none = np.zeros(count, bool)
+    known = dict.fromkeys(jaxpr.constvars, none) | dict(zip(jaxpr.invars, inputs, strict=True))
+
+    def of(atom: Any) -> np.ndarray:
+        return none if isinstance(atom, Literal) else known[atom]
+
+    for equation in jaxpr.eqns:
+        arguments = [of(atom) for atom in equation.invars]
+        inner = equation.params.get("jaxpr", equation.params.get("call_jaxpr"))
+        inner = getattr(inner, "jaxpr", inner)
+        if inner is not None and len(inner.invars) == len(arguments):
+            results = _influences(inner, arguments, count)
+        else:
+            results = [np.logical_or.reduce([none, *arguments])] * len(equation.outvars)
+        known |= dict(zip(equation.outvars, results, strict=True))
+    return [of(atom) for atom in jaxpr.outvars]

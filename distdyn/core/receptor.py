@@ -1,0 +1,60 @@
+"""What a spike does at the post cell: kinetics (the course of g) and output (from g to a current).
+
+Kinetics are linear in arriving spikes, so one receptor serves all synapses of a cell that share it.
+"""
+
+import abc
+from typing import Any, ClassVar, NamedTuple
+
+import equinox as eqx
+
+
+class Kinetics(eqx.Module):
+    """The course of g after a spike: a linear, autonomous ODE and what an arrival adds to it.
+
+    `State` has a field `g`. With unit weight g peaks at 1, so a weight is the peak.
+    """
+
+    State: ClassVar[type]
+    moves_V: ClassVar[bool] = False  # True: arrivals jump V itself, there is no g
+
+    @abc.abstractmethod
+    def init(self) -> Any:
+        """The state without input: zeros."""
+
+    @abc.abstractmethod
+    def derivative(self, state: Any) -> Any:
+        """d state / dt, linear in the state."""
+
+    @abc.abstractmethod
+    def arrive(self, state: Any, weight: Any) -> Any:
+        """The state after spikes of this summed weight."""
+
+
+class Output(eqx.Module):
+    """From g to a current into the cell."""
+
+    nonnegative: ClassVar[bool] = False  # True: weights are conductances, which cannot be negative
+    unit: ClassVar[str] = "pA"  # of the weight
+
+    @abc.abstractmethod
+    def current(self, g: Any, V: Any) -> Any:
+        """The current that flows into the cell at membrane potential V."""
+
+
+class CUBA(Output):
+    """Current-based: I = g, weights in pA."""
+
+    def current(self, g: Any, V: Any) -> Any:
+        return g
+
+
+class Receptor(eqx.Module):
+    """One kind of synapse as a post cell has it: kinetics and output."""
+
+    kinetics: Kinetics
+    output: Output
+
+    def state(self) -> NamedTuple:
+        """The state without input."""
+        return self.kinetics.init()

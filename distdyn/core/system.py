@@ -1,0 +1,81 @@
+"""What evolves: the contract of every model.
+
+A `DynamicalSystem` is a frozen dataclass whose fields are its parameters, and at the same time a
+pytree, so that `jax.jit`, `grad` and `vmap` of its functions work directly. Its state is a separate
+pytree with the cells on the leading axis. Time, step and randomness are arguments, never looked up.
+"""
+
+import abc
+import dataclasses
+from typing import Any, ClassVar, NamedTuple
+
+import equinox as eqx
+
+
+class Tick(NamedTuple):
+    """One step on the grid: from `t` to `t + dt`; the step is counted in int64, ms derive from it."""
+
+    step: Any  # int64, number of steps done before this one
+    dt: float  # ms
+    t: Any  # float64, ms, at the beginning of the step
+
+
+class Drive(NamedTuple):
+    """What reaches a system from outside during a step."""
+
+    current: Any = 0.0  # total input current at the state being evaluated, pA (or the model's unit)
+    arrivals: tuple[Any, ...] = ()  # sums of weights due at the end of the step, one per receptor
+
+
+def param(
+    default: Any = dataclasses.MISSING,
+    unit: str = "",
+    doc: str = "",
+    *,
+    positive: bool = False,
+    nonnegative: bool = False,
+) -> Any:
+    """Declare a parameter: its default, unit and domain. A plain `a: float = .7` is enough, too."""
+    metadata = {"unit": unit, "doc": doc, "positive": positive, "nonnegative": nonnegative}
+    if default is dataclasses.MISSING:
+        return eqx.field(metadata=metadata)
+    return eqx.field(default=default, metadata=metadata)
+
+
+class DynamicalSystem(eqx.Module):
+    """Anything that evolves: a channel, a neuron, a synapse, a rate model.
+
+    A subclass gives `State` (a NamedTuple of arrays), `init` and `step`; an `ODE` gives `derivative`
+    in place of `step`. Both are pure functions of their arguments, elementwise over cells.
+    """
+
+    spiking: ClassVar[bool] = False  # True: the output of `step` says which cells spike
+
+    @abc.abstractmethod
+    def init(self, id: Any, key: Any) -> Any:
+        """The state of one cell at the beginning, from its id and a random key of its own."""
+
+    @abc.abstractmethod
+    def step(self, state: Any, drive: Drive, tick: Tick) -> tuple[Any, Any]:
+        """Advance by one step; returns the new state and the output."""
+
+
+def fields_of(model: Any) -> dict[str, dataclasses.Field]:
+    """The parameters of a model or model class by name."""
+    return {field.name: field for field in dataclasses.fields(model)}
+
+
+def state_fields(model: Any) -> tuple[str, ...]:
+    """The names of a model's state variables."""
+    kind = model if isinstance(model, type) else type(model)
+    return tuple(getattr(getattr(kind, "State", None), "_fields", ()))
+
+
+def emits_spikes(model: Any) -> bool:
+    """Whether cells of this model can be the pre end of a projection."""
+    return bool(model.spiking) or "V_th" in fields_of(model)
+
+
+def receives_input(model: Any) -> bool:
+    """Whether cells of this model can be the post end: they have a membrane potential."""
+    return "V" in state_fields(model)

@@ -1,0 +1,71 @@
+"""Every error that distdyn raises on purpose.
+
+A message says what was asked, what was found (values) and what to do:
+
+    DelayError: projection "exc": delay 0.05 ms is shorter than dt = 0.1 ms. Use delay >= 0.1.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class DistDynError(Exception):
+    """Base of all errors of this package."""
+
+
+class ParameterError(DistDynError, ValueError):
+    """A parameter, initial value or input outside its domain, or of the wrong type or length."""
+
+
+class NameLookupError(DistDynError, AttributeError, KeyError):
+    """A name that does not exist; the message suggests the nearest one that does."""
+
+    __str__ = Exception.__str__  # KeyError would print the repr
+
+
+class NetworkError(DistDynError, ValueError):
+    """A description that does not hold together: duplicate paths, foreign populations, sizes."""
+
+
+class RuleError(DistDynError, ValueError):
+    """A connection rule that cannot be satisfied."""
+
+
+class WeightError(DistDynError, ValueError):
+    """A weight that is not finite, has the wrong sign or shape, or cannot be represented."""
+
+
+class DelayError(DistDynError, ValueError):
+    """A delay that is shorter than one step or not a multiple of it."""
+
+
+class TimeError(DistDynError, ValueError):
+    """A duration, interval or time step that is negative, not finite or off the grid."""
+
+
+class RecordError(DistDynError, ValueError):
+    """A recording that was asked for in a way that cannot be served."""
+
+
+class PrecisionError(DistDynError, ValueError):
+    """A precision that does not exist, or data that do not fit the one chosen."""
+
+
+class PlatformError(DistDynError, RuntimeError):
+    """A platform, device or library that is not there or does not work as needed."""
+
+
+class RunDirectoryError(DistDynError, OSError):
+    """A run directory that exists already, is missing, or cannot be read or written."""
+
+
+class SimulationError(DistDynError, RuntimeError):
+    """A run that cannot go on: a state that is not finite, an accumulator at its bound."""
+
+
+def suggestion(name: str, names: Iterable[str]) -> str:
+    """`Did you mean "tau_m"? Known: ...`, the last part of the message about an unknown name."""
+    names = [str(known) for known in names]
+    near = get_close_matches(str(name), names, n=1, cutoff=0.5)
+    known = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
+    return (f'Did you mean "{near[0]}"? ' if near else "") + f"Known: {known or 'none'}."

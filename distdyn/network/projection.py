@@ -1,0 +1,277 @@
+"""Projection: synapses between populations. PoissonInput, CurrentInput: what comes from outside."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from distdyn.core.receptor import Kinetics, Output
+from distdyn.core.signal import Signal
+from distdyn.core.system import emits_spikes, receives_input
+from distdyn.errors import DelayError, NetworkError, ParameterError, WeightError
+from distdyn.network.distributions import Distribution
+from distdyn.network.ends import Ends
+from distdyn.network.population import View, members
+from distdyn.network.rules import Edges, Rule
+from distdyn.network.values import (
+    Domain,
+    Value,
+    check_instance,
+    check_model,
+    check_source,
+    check_value,
+)
+from distdyn.units import shown, to_steps
+
+STORAGES = ("stored", "procedural")
+
+
+@dataclass(frozen=True, eq=False, init=False, repr=False)
+class Projection:
+    """Synapses from the neurons `pre` to the neurons `post`. A description: nothing is drawn.
+
+    Args:
+        pre: a population, a slice of one, or a tuple of these: their concatenation.
+        post: the same; the targets.
+        rule: who connects to whom.
+        synapse: the kinetics of a receptor, such as `Exponential(tau=5.)`.
+        output: how the receptor acts on V; None is a current, the same as `CUBA()`.
+        weight: the peak, in pA (current), nS (conductance, >= 0) or mV (`Delta`): a number, a
+            distribution, or for `Edges` an array over the edges.
+        delay: > 0, in ms: the same choice. Numbers are multiples of dt; draws are rounded.
+    """
+
+    pre: tuple[View, ...]
+    post: tuple[View, ...]
+    rule: Rule
+    synapse: Kinetics
+    output: Output | None
+    weight: Value
+    delay: Value
+    plasticity: None
+    storage: str
+
+    def __init__(
+        self,
+        pre: Any,
+        post: Any,
+        rule: Rule,
+        synapse: Kinetics,
+        output: Output | None = None,
+        *,
+        weight: Any,
+        delay: Any,
+        plasticity: None = None,
+        storage: str = "stored",
+    ):
+        what = "Projection"
+        pre, post = members(pre, f"{what}: pre"), members(post, f"{what}: post")
+        check_instance(rule, Rule, f"{what}: rule", "Give one such as FixedProb(0.1).")
+        _check_pre(pre, what)
+        _check_post(post, what)
+        domain = _check_receptor(synapse, output, what)
+        _check_later(plasticity, storage, what)
+        n_edges = rule.pre.size if isinstance(rule, Edges) else None
+        vars(self).update(
+            pre=pre,
+            post=post,
+            rule=rule,
+            synapse=synapse,
+            output=output,
+            weight=_check_weight(weight, what, domain, n_edges),
+            delay=_check_delay(delay, what, n_edges),
+            plasticity=plasticity,
+            storage=storage,
+        )
+        ends = self.ends
+        rule.check(ends.n_pre, ends.n_post, ends.n_self, what)
+
+    @property
+    def ends(self) -> Ends:
+        """Both ends, and how many neurons they have."""
+        return Ends(self.pre, self.post)
+
+    @property
+    def expected_synapses(self) -> float:
+        """How many synapses the rule makes on average."""
+        ends = self.ends
+        return float(self.rule.expected(ends.n_pre, ends.n_post, ends.n_self))
+
+    def __repr__(self) -> str:
+        return f"Projection({_names(self.pre)} -> {_names(self.post)}, {shown(self.rule)})"
+
+
+@dataclass(frozen=True, eq=False, init=False, repr=False)
+class PoissonInput:
+    """An independent Poisson spike train to each target, through one synapse.
+
+    Args:
+        post: the targets: a population, a slice of one, or a tuple of these.
+        rate: in Hz, >= 0: a number, an array over the targets, a `Signal`, or a function of t (ms).
+        synapse: as in `Projection`; equal receptors are shared with the projections' own.
+        output: as in `Projection`.
+        weight: as in `Projection`: a number, or an array over the targets.
+        delay: in ms, a number; None is one step.
+    """
+
+    post: tuple[View, ...]
+    rate: float | np.ndarray | Signal | Callable
+    synapse: Kinetics
+    output: Output | None
+    weight: float | np.ndarray
+    delay: float | None
+
+    def __init__(
+        self,
+        post: Any,
+        rate: Any,
+        synapse: Kinetics,
+        output: Output | None = None,
+        *,
+        weight: Any,
+        delay: float | None = None,
+    ):
+        what = "PoissonInput"
+        post = members(post, f"{what}: post")
+        _check_post(post, what)
+        domain = _check_receptor(synapse, output, what)
+        n = sum(view.size for view in post)
+        _refuse_distribution(rate, f"{what}: rate", ParameterError)
+        _refuse_distribution(weight, f"{what}: weight", WeightError)
+        _refuse_distribution(delay, f"{what}: delay", DelayError)
+        vars(self).update(
+            post=post,
+            rate=check_source(rate, f"{what}: rate", Domain("Hz", nonnegative=True), length=n),
+            synapse=synapse,
+            output=output,
+            weight=_check_weight(weight, what, domain, n),
+            delay=None if delay is None else _check_delay(delay, what, None),
+        )
+
+    def __repr__(self) -> str:
+        return f"PoissonInput(-> {_names(self.post)}, rate={shown(self.rate)})"
+
+
+@dataclass(frozen=True, eq=False, init=False, repr=False)
+class CurrentInput:
+    """A current into each target.
+
+    Args:
+        post: the targets: a population, a slice of one, or a tuple of these.
+        current: in pA: a number, an array over the targets, a `Signal`, or a function of t (ms).
+    """
+
+    post: tuple[View, ...]
+    current: float | np.ndarray | Signal | Callable
+
+    def __init__(self, post: Any, current: Any):
+        what = "CurrentInput"
+        post = members(post, f"{what}: post")
+        _check_post(post, what)
+        n = sum(view.size for view in post)
+        _refuse_distribution(current, f"{what}: current", ParameterError)
+        current = check_source(current, f"{what}: current", Domain("pA"), length=n)
+        vars(self).update(post=post, current=current)
+
+    def __repr__(self) -> str:
+        return f"CurrentInput(-> {_names(self.post)}, current={shown(self.current)})"
+
+
+def delay_steps(
+    connection: Projection | PoissonInput, dt: float, path: str
+) -> int | np.ndarray | Distribution:
+    """The delay in steps of `dt` ms: an int, int64 per edge, or the distribution (in ms) as it is.
+
+    Raises:
+        DelayError: a delay shorter than one step, or not a multiple of it.
+    """
+    delay = connection.delay
+    if delay is None:
+        return 1
+    if isinstance(delay, Distribution):
+        return delay
+    noun = "projection" if isinstance(connection, Projection) else "input"
+    what = f'{noun} "{path}": delay'
+    shortest = float(np.min(delay, initial=np.inf))
+    if shortest < dt * (1 - 1e-6):
+        raise DelayError(
+            f"{what} {shortest:.12g} ms is shorter than dt = {dt:g} ms. Use delay >= {dt:g}."
+        )
+    return to_steps(delay, dt, what, error=DelayError)
+
+
+def weight_unit(synapse: Kinetics, output: Output | None) -> str:
+    """The unit of a weight: that of the output, pA without one, mV where V itself is moved."""
+    if synapse.moves_V:
+        return "mV"
+    return "pA" if output is None else output.unit
+
+
+def _check_pre(pre: tuple[View, ...], what: str) -> None:
+    for view in pre:
+        if not emits_spikes(view.population.model):
+            raise NetworkError(
+                f"{what}: {view!r} cannot be pre, for its model does not spike. A model that "
+                "spikes has a parameter V_th."
+            )
+
+
+def _check_post(post: tuple[View, ...], what: str) -> None:
+    for view in post:
+        if not receives_input(view.population.model):
+            raise NetworkError(
+                f"{what}: {view!r} cannot be post, for its model has no state V. Use a population "
+                "of cells."
+            )
+
+
+def _check_receptor(synapse: Any, output: Any, what: str) -> Domain:
+    """Check kinetics and output, and say what a weight may be."""
+    cure = "Give kinetics such as Exponential(tau=5.), then an output such as COBA(E=0.)."
+    check_instance(synapse, Kinetics, f"{what}: synapse", cure)
+    check_model(synapse, f"{what}: {type(synapse).__name__}")
+    if output is None:
+        return Domain(weight_unit(synapse, output))
+    check_instance(output, Output, f"{what}: output", cure)
+    check_model(output, f"{what}: {type(output).__name__}")
+    if synapse.moves_V:
+        name = type(synapse).__name__
+        raise NetworkError(
+            f"{what}: {name} takes no output, for it moves V itself; found {shown(output)}. "
+            "Leave the output out."
+        )
+    return Domain(weight_unit(synapse, output), nonnegative=output.nonnegative)
+
+
+def _check_later(plasticity: Any, storage: Any, what: str) -> None:
+    if plasticity is not None:
+        raise NetworkError(f"{what}: plasticity is not available yet. Leave it out.")
+    if storage not in STORAGES:
+        raise NetworkError(f'{what}: storage = {shown(storage)} is unknown. Use storage="stored".')
+    if storage == "procedural":
+        raise NetworkError(f'{what}: storage="procedural" is not available yet. Leave it out.')
+
+
+def _check_weight(weight: Any, what: str, domain: Domain, length: int | None) -> Value:
+    return check_value(weight, f"{what}: weight", domain, length=length, error=WeightError)
+
+
+def _check_delay(delay: Any, what: str, length: int | None) -> Value:
+    what, cure = f"{what}: delay", "Use at least dt."
+    if isinstance(delay, Distribution):  # draws below dt become one step, but not all of them may
+        if delay.extremes()[1] <= 0:
+            raise DelayError(f"{what} = {delay!r} is never positive. {cure}")
+        return delay
+    domain = Domain("ms", positive=True)
+    return check_value(delay, what, domain, length=length, cure=cure, error=DelayError)
+
+
+def _refuse_distribution(value: Any, what: str, error: type[Exception]) -> None:
+    if isinstance(value, Distribution):
+        cure = "Give a number, or an array over the targets."
+        raise error(f"{what} = {value!r} is not possible: inputs are not drawn. {cure}")
+
+
+def _names(views: tuple[View, ...]) -> str:
+    return " + ".join(map(repr, views))

@@ -1,0 +1,112 @@
+"""Where a spike enters the ring: event-driven delivery with a delay per synapse.
+
+    ring[(stamp + d_ij) mod slots, j] += w_ij    for every source i that spiked, every target j
+
+The ring holds arrivals still to come, one row per step, in integer units of weight, so that the sum
+does not depend on the order of the spikes or on who adds first. A row of the ring is read and
+cleared by the step in which it is due.
+
+Source: Morrison, Mehring, Geisel, Aertsen, Diesmann (2005), Neural Comput. 17, 1776.
+"""
+
+import functools
+import warnings
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, Int32, Int64
+
+from distdyn.ops.rows import Rows
+
+
+def deliver(
+    ring: Int[Array, "slot post"],
+    rows: Rows,
+    events: Int32[Array, "capacity"],
+    cursor: Int64[Array, ""],
+    count: Int32[Array, ""],
+    stamp: Int64[Array, ""],
+    *,
+    kernel: bool,
+) -> Int[Array, "slot post"]:
+    """Add the weights of the spikes' synapses to the ring rows in which they are due.
+
+    Args:
+        ring: arrivals still to come, in integer weight units; updated in place.
+        rows: synapses by source; offset = delay * n_post + target.
+        events: indices of sources; those of this step stand at cursor : cursor + count.
+        cursor: where this step's spikes begin.
+        count: how many there are.
+        stamp: the step with which the spikes are stamped.
+        kernel: True for the CPU kernel, False for the reference, which any platform can run.
+
+    Returns:
+        The ring with the arrivals added.
+    """
+    slots, n_post = ring.shape
+    base = (stamp % slots) * n_post
+    if not kernel:
+        return _reference(ring, rows, events, cursor, count, base)
+    call = jax.ffi.ffi_call(
+        _target(str(ring.dtype), str(rows.offset.dtype), str(rows.weight.dtype)),
+        jax.ShapeDtypeStruct(ring.shape, ring.dtype),
+        input_output_aliases={9: 0},
+    )
+    return call(events, cursor, count, base, *rows, ring)
+
+
+@functools.cache
+def _target(accumulator: str, offset: str, weight: str) -> str:
+    from distdyn.ops import ffi, kernels
+
+    kernel = kernels.deliver_kernel(accumulator, offset, weight)
+    return ffi.register(f"distdyn_deliver_{accumulator}_{offset}_{weight}", kernel.address, 10, 1)
+
+
+def _reference(ring, rows: Rows, events, cursor, count, base):
+    """One synapse after the other, in loops that XLA compiles for any platform."""
+    flat, size = ring.reshape(-1), ring.size
+
+    def synapse(index, carry):
+        flat, scale = carry
+        place = (base + rows.offset[index].astype(jnp.int64)) % size
+        weight = rows.weight[index].astype(flat.dtype) if rows.weight.shape[0] else 1
+        return flat.at[place].add(weight * scale), scale
+
+    def segment(index, flat):
+        bounds = rows.start[index], rows.start[index + 1]
+        return jax.lax.fori_loop(*bounds, synapse, (flat, rows.unit[index]))[0]
+
+    def event(index, flat):
+        source = events[index]
+        bounds = rows.segments[source], rows.segments[source + 1]
+        return jax.lax.fori_loop(*bounds, segment, flat)
+
+    return jax.lax.fori_loop(cursor, cursor + count, event, flat).reshape(ring.shape)
+
+
+@functools.cache
+def kernels_work() -> bool:
+    """Whether machine-code kernels can be called here; if not, warns once and says why."""
+    reason = why_no_kernels()
+    if reason:
+        warnings.warn(
+            f"distdyn runs without its CPU kernels, many times slower: {reason}. "
+            "Install a supported jaxlib, or report this.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
+    return not reason
+
+
+def why_no_kernels() -> str:
+    """The reason why the CPU kernels cannot be used, or an empty string."""
+    try:
+        from distdyn.ops import ffi
+
+        ffi.frame_layout()
+    except ImportError as error:
+        return f"llvmlite or numba cannot be imported ({error})"
+    except Exception as error:  # UnknownLayout, or a header that no longer parses
+        return str(error)
+    return ""

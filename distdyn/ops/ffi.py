@@ -1,0 +1,201 @@
+"""From a machine-code kernel to a JAX operator: the one place that knows XLA's call frame.
+
+A kernel is a C function `void kernel(void* buffer_0, int64* shape_0, void* buffer_1, ...)` at some
+address, arguments first, then results. XLA calls a *handler* with one pointer, the call frame; a
+trampoline of a few instructions, generated here, takes the frame apart and calls the kernel. The
+offsets inside the frame are read from jaxlib's own header, so that a layout that changed is found
+before the first call and not by a crash.
+
+Source: jaxlib/include/xla/ffi/api/c_api.h
+"""
+
+import ctypes
+import functools
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import llvmlite.binding as llvm
+from llvmlite import ir
+
+POINTER = ir.PointerType()
+INT64, INT32 = ir.IntType(64), ir.IntType(32)
+SUPPORTED_MAJOR = 0
+
+
+class FrameLayout(NamedTuple):
+    """Byte offsets inside XLA's call frame, and the API version they belong to."""
+
+    major: int
+    minor: int
+    extension: int  # of the extension list in the frame
+    args: int  # of the array of argument buffers in the frame
+    rets: int  # of the array of result buffers in the frame
+    extension_type: int
+    extension_metadata: int
+    metadata_major: int
+    metadata_minor: int
+    buffer_data: int
+    buffer_dims: int
+
+
+class UnknownLayout(Exception):
+    """The header of this jaxlib does not describe the frame that we know."""
+
+
+@functools.cache
+def frame_layout() -> FrameLayout:
+    """The layout of the installed jaxlib; raises UnknownLayout with the reason when it is foreign."""
+    header = Path(jax.ffi.include_dir()) / "xla" / "ffi" / "api" / "c_api.h"
+    try:
+        text = header.read_text()
+    except OSError as error:
+        raise UnknownLayout(f"{header.name} cannot be read: {error}") from error
+    return parse_layout(text)
+
+
+def parse_layout(text: str) -> FrameLayout:
+    """Read the offsets from the text of the header, with the sizes of the 64-bit C ABI."""
+    text = re.sub(r"//[^\n]*", "", text)
+    version = {
+        name: int(value) for name, value in re.findall(r"#define XLA_FFI_API_(M\w+) (\d+)", text)
+    }
+    if version.get("MAJOR") != SUPPORTED_MAJOR or "MINOR" not in version:
+        raise UnknownLayout(f"XLA FFI API version {version}, not {SUPPORTED_MAJOR}.x")
+    structs = dict(re.findall(r"struct (XLA_FFI_\w+) \{([^}]*)\}", text))
+    known: dict[str, tuple[dict[str, int], int, int]] = {}
+
+    def layout(name: str) -> tuple[dict[str, int], int, int]:
+        if name in known:
+            return known[name]
+        if name not in structs:  # an enumeration, or a type that the frame cannot hold by value
+            raise UnknownLayout(f"struct {name} is not in the header")
+        offsets, size, alignment = {}, 0, 1
+        for field in filter(None, (part.strip() for part in structs[name].split(";"))):
+            kind, stars, label = re.fullmatch(r"([\w\s]+?)\s*(\**)\s*(\w+)", field, re.S).groups()
+            kind = re.sub(r"\b(const|struct)\b", "", kind).strip()
+            width, align = _size(kind, bool(stars), structs, layout)
+            size = -(-size // align) * align
+            offsets[label] = size
+            size, alignment = size + width, max(alignment, align)
+        known[name] = offsets, -(-size // alignment) * alignment, alignment
+        return known[name]
+
+    try:
+        frame, args, rets = (
+            layout(f"XLA_FFI_{name}")[0] for name in ("CallFrame", "Args", "Rets")
+        )
+        extension = layout("XLA_FFI_Metadata_Extension")[0]
+        base = layout("XLA_FFI_Extension_Base")[0]
+        metadata, api = layout("XLA_FFI_Metadata")[0], layout("XLA_FFI_Api_Version")[0]
+        buffer = layout("XLA_FFI_Buffer")[0]
+        return FrameLayout(
+            major=version["MAJOR"],
+            minor=version["MINOR"],
+            extension=frame["extension_start"],
+            args=frame["args"] + args["args"],
+            rets=frame["rets"] + rets["rets"],
+            extension_type=base["type"],
+            extension_metadata=extension["metadata"],
+            metadata_major=metadata["api_version"] + api["major_version"],
+            metadata_minor=metadata["api_version"] + api["minor_version"],
+            buffer_data=buffer["data"],
+            buffer_dims=buffer["dims"],
+        )
+    except (KeyError, AttributeError) as error:
+        raise UnknownLayout(f"field {error} is not where it was") from error
+
+
+def _size(kind: str, is_pointer: bool, structs: dict, layout) -> tuple[int, int]:
+    if is_pointer or kind in ("size_t", "int64_t", "uint64_t", "double"):
+        return 8, 8
+    if kind in ("int", "int32_t", "uint32_t", "XLA_FFI_Handler_TraitsBits", "float"):
+        return 4, 4
+    if kind in structs:
+        _, size, alignment = layout(kind)
+        return size, alignment
+    return 4, 4  # the enumerations; C gives them an int
+
+
+class Code:
+    """Machine code in memory; it lives as long as the process, because XLA keeps its address."""
+
+    def __init__(self, assembly: str) -> None:
+        _initialize()
+        module = llvm.parse_assembly(assembly)
+        module.verify()
+        machine = _target_machine()
+        builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(3))
+        builder.getModulePassManager().run(module, builder)
+        self.engine = llvm.create_mcjit_compiler(module, machine)
+        self.engine.finalize_object()
+
+    def address(self, name: str) -> int:
+        """Where the function of this name begins."""
+        return self.engine.get_function_address(name)
+
+
+@functools.cache
+def _initialize() -> None:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+
+
+def _target_machine() -> llvm.TargetMachine:
+    return llvm.Target.from_default_triple().create_target_machine(
+        cpu=llvm.get_host_cpu_name(),
+        features=llvm.get_host_cpu_features().flatten(),
+        opt=3,
+        jit=True,
+    )
+
+
+@functools.cache
+def compile_module(assembly: str) -> Code:
+    """The machine code of a module; equal text is compiled once per process."""
+    return Code(assembly)
+
+
+@functools.cache
+def register(name: str, kernel: int, n_args: int, n_rets: int) -> str:
+    """Make the kernel at this address callable as `jax.ffi.ffi_call(name, ...)` on CPU."""
+    code = compile_module(_trampoline(frame_layout(), kernel, n_args, n_rets))
+    handler = jax.ffi.pycapsule(ctypes.c_void_p(code.address("handler")))
+    jax.ffi.register_ffi_target(name, handler, platform="cpu")
+    return name
+
+
+def _trampoline(layout: FrameLayout, kernel: int, n_args: int, n_rets: int) -> str:
+    """The handler: answer a question for metadata, otherwise unpack the buffers and call."""
+    module = ir.Module("handler")
+    module.triple = llvm.get_process_triple()
+    handler = ir.Function(module, ir.FunctionType(POINTER, [POINTER]), "handler")
+    builder = ir.IRBuilder(handler.append_basic_block("entry"))
+    frame = handler.args[0]
+
+    def at(base: ir.Value, offset: int) -> ir.Value:
+        return builder.gep(base, [INT64(offset)], source_etype=ir.IntType(8))
+
+    def load(base: ir.Value, offset: int) -> ir.Value:
+        return builder.load(at(base, offset), typ=POINTER)
+
+    extension = load(frame, layout.extension)
+    is_question = builder.icmp_unsigned("!=", builder.ptrtoint(extension, INT64), INT64(0))
+    with builder.if_then(is_question):
+        metadata = load(extension, layout.extension_metadata)
+        builder.store(INT32(layout.major), at(metadata, layout.metadata_major))
+        builder.store(INT32(layout.minor), at(metadata, layout.metadata_minor))
+        builder.ret(ir.Constant(POINTER, None))
+    buffers = []
+    for offset, count in ((layout.args, n_args), (layout.rets, n_rets)):
+        array = load(frame, offset)
+        for index in range(count):
+            buffer = load(array, 8 * index)
+            buffers += [load(buffer, layout.buffer_data), load(buffer, layout.buffer_dims)]
+    symbol = f"kernel_{kernel:x}"
+    llvm.add_symbol(symbol, kernel)
+    kind = ir.FunctionType(ir.VoidType(), [POINTER] * len(buffers))
+    builder.call(ir.Function(module, kind, symbol), buffers)
+    builder.ret(ir.Constant(POINTER, None))
+    return str(module)

@@ -1,0 +1,232 @@
+"""One pass over memory: compile a function of one cell into a loop over all cells.
+
+The function is written in jax.numpy for a single cell; every value in it is a scalar. Tracing gives
+its jaxpr, and each equation belongs to the slowest loop that its operands allow: once per call
+(time, random keys), once per segment (constants of one population), or once per cell. Emitting that
+as LLVM vector code gives what XLA on CPU does not: all outputs in a single loop, state updated in
+place, the ring slot read and cleared, and the cells that spike appended to a list.
+
+A lane of the vector code does what the scalar code of the remainder does, operation by operation
+and with no contraction, so a cell's result does not depend on where in the array it stands.
+"""
+
+import hashlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from llvmlite import ir
+
+from distdyn.ops import ffi, lanes
+from distdyn.ops.update import CellFunction, Signature
+
+LANES = 16  # one AVX-512 register of float32, two AVX2 ones
+
+
+LEVELS = {"call": 0, "segment": 1, "cell": 2}
+
+
+def compile_cell(function: CellFunction, signature: Signature) -> str:
+    """Compile `function(operands, state, arrivals) -> (new state, spike)`; the name of the operator.
+
+    Raises:
+        lanes.Unsupported: the function uses a primitive or shape that has no vector code.
+    """
+    scalars = [
+        [jax.ShapeDtypeStruct((), dtype) for dtype in dtypes]
+        for dtypes in (
+            [operand.dtype for operand in signature.operands],
+            signature.state,
+            signature.rings,
+        )
+    ]
+    closed = jax.make_jaxpr(lambda *a: _flat(function, signature, *a))(*scalars)
+    assembly = _Loop(signature).emit(lanes.flatten(closed))
+    name = "distdyn_cells_" + hashlib.sha256(assembly.encode()).hexdigest()[:24]
+    address = ffi.compile_module(assembly).address("kernel")
+    n_state = len(signature.state) + len(signature.rings) + (1 if signature.spikes else 0)
+    n_args = 3 + len(signature.operands) + n_state
+    return ffi.register(name, address, n_args, n_state + 1)
+
+
+def _flat(function: CellFunction, signature: Signature, operands, state, arrivals) -> list[Any]:
+    new, spike = function(list(operands), list(state), list(arrivals))
+    out = [jnp.asarray(x).astype(d) for x, d in zip(new, signature.state, strict=True)]
+    return [*out, jnp.asarray(spike, bool)] if signature.spikes else out
+
+
+class _Loop:
+    """Emits the kernel: per call, per segment, then sixteen cells at a time and the remainder.
+
+    Buffers, each with its shape: segment bounds int64[p+1], ring slots int64[r], event cursor
+    int64[], operands, state, rings, events int32[capacity]; results alias state, rings and events,
+    and the last one is the number of events, int32[].
+    """
+
+    def __init__(self, signature: Signature) -> None:
+        self.signature = signature
+        self.module = ir.Module("cells")
+        self.module.triple = ffi.llvm.get_process_triple()
+
+    def emit(self, program: lanes.Program) -> str:
+        signature = self.signature
+        n_inout = len(signature.state) + len(signature.rings) + (1 if signature.spikes else 0)
+        n_buffers = 3 + len(signature.operands) + 2 * n_inout + 1
+        kind = ir.FunctionType(ir.VoidType(), [ffi.POINTER] * (2 * n_buffers))
+        kernel = ir.Function(self.module, kind, "kernel")
+        self.builder = builder = ir.IRBuilder(kernel.append_basic_block("entry"))
+        data, dims = kernel.args[0::2], kernel.args[1::2]
+        bounds, slots, cursor = data[:3]
+        operands = data[3 : 3 + len(signature.operands)]
+        # results alias arguments: read and write through the result's pointer only
+        inout = data[n_buffers - 1 - n_inout : n_buffers - 1]
+        state, rings = inout[: len(signature.state)], inout[len(signature.state) :]
+        self.events, count = inout[-1], data[-1]
+        n_segments = builder.sub(self.load(dims[0], ffi.INT64(0), "int64"), ffi.INT64(1))
+        n_cells = self.load(bounds, n_segments, "int64")
+        rows = []
+        for index, dtype in enumerate(signature.rings):
+            slot = self.load(slots, ffi.INT64(index), "int64")
+            rows.append(self.address(rings[index], builder.mul(slot, n_cells), dtype))
+        first = self.load(cursor, ffi.INT64(0), "int64") if signature.spikes else ffi.INT64(0)
+        self.position = builder.alloca(ffi.INT64)
+        builder.store(first, self.position)
+        self.remaining = builder.alloca(ffi.INT32)
+
+        environment = lanes.Environment(builder, self.module)
+        per_call, per_segment, per_cell = _by_level(program, signature)
+        described = list(zip(program.inputs, signature.operands, operands, strict=False))
+        for number, operand, pointer in described:
+            if operand.per == "call":
+                environment.define(number, self.load(pointer, ffi.INT64(0), operand.dtype))
+        for instruction in per_call:
+            environment.run(instruction)
+
+        with self.loop(ffi.INT64(0), n_segments, 1) as segment:
+            inner = environment.child(width=1)
+            for number, operand, pointer in described:
+                if operand.per == "segment":
+                    inner.define(number, self.load(pointer, segment, operand.dtype))
+            for instruction in per_segment:
+                inner.run(instruction)
+            start = self.load(bounds, segment, "int64")
+            stop = self.load(bounds, builder.add(segment, ffi.INT64(1)), "int64")
+            length = builder.sub(stop, start)
+            whole = builder.add(start, builder.and_(length, ffi.INT64(-LANES)))
+            for width, begin, end in ((LANES, start, whole), (1, whole, stop)):
+                with self.loop(begin, end, width) as cell:
+                    lane = inner.child(width)
+                    self.body(lane, program, per_cell, operands, state, rows, cell)
+        total = builder.sub(builder.load(self.position), first)
+        builder.store(builder.trunc(total, ffi.INT32), count)
+        builder.ret_void()
+        return str(self.module)
+
+    def body(self, environment, program, instructions, operands, state, rows, cell) -> None:
+        """The cells from `cell` on, as many as the environment has lanes."""
+        signature, width = self.signature, environment.width
+        pointers = [
+            (pointer, operand.dtype, operand.per == "cell")
+            for pointer, operand in zip(operands, signature.operands, strict=True)
+        ]
+        pointers += [(p, d, True) for p, d in zip(state, signature.state, strict=True)]
+        pointers += [(p, d, True) for p, d in zip(rows, signature.rings, strict=True)]
+        for number, (pointer, dtype, is_per_cell) in zip(program.inputs, pointers, strict=True):
+            if is_per_cell:
+                environment.define(number, self.load(pointer, cell, dtype, width))
+        for pointer, dtype in zip(rows, signature.rings, strict=True):
+            zero = lanes.fill(lanes.vector(lanes.MEMORY[dtype], width), 0)
+            self.store(zero, pointer, cell, dtype)
+        for instruction in instructions:
+            environment.run(instruction)
+        for number, pointer, dtype in zip(program.outputs, state, signature.state, strict=False):
+            self.store(environment.read(number, dtype), pointer, cell, dtype)
+        if signature.spikes:
+            self.append_events(environment.read(program.outputs[-1], "bool"), cell, width)
+
+    def append_events(self, spike: ir.Value, cell: ir.Value, width: int) -> None:
+        """Append the index of every lane that spikes, in ascending order."""
+        builder = self.builder
+        bits = ir.IntType(width)
+        mask = builder.bitcast(spike, bits) if width > 1 else spike
+        with builder.if_then(builder.icmp_unsigned("!=", mask, bits(0)), likely=False):
+            builder.store(builder.zext(mask, ffi.INT32), self.remaining)
+            again = builder.append_basic_block("spike")
+            done = builder.append_basic_block("listed")
+            builder.branch(again)
+            builder.position_at_end(again)
+            word = builder.load(self.remaining)
+            lane = builder.zext(builder.cttz(word, ir.IntType(1)(1)), ffi.INT64)
+            position = builder.load(self.position)
+            index = builder.trunc(builder.add(cell, lane), ffi.INT32)
+            builder.store(index, self.address(self.events, position, "int32"), align=4)
+            builder.store(builder.add(position, ffi.INT64(1)), self.position)
+            word = builder.and_(word, builder.sub(word, ffi.INT32(1)))
+            builder.store(word, self.remaining)
+            builder.cbranch(builder.icmp_unsigned("!=", word, ffi.INT32(0)), again, done)
+            builder.position_at_end(done)
+
+    def loop(self, begin: ir.Value, end: ir.Value, step: int) -> "_Counting":
+        return _Counting(self.builder, begin, end, step)
+
+    def address(self, pointer: ir.Value, index: ir.Value, dtype: str) -> ir.Value:
+        return self.builder.gep(pointer, [index], source_etype=lanes.MEMORY[dtype])
+
+    def load(self, pointer, index, dtype: str, width: int = 1) -> ir.Value:
+        place = self.address(pointer, index, dtype)
+        memory = lanes.vector(lanes.MEMORY[dtype], width)
+        value = self.builder.load(place, align=np.dtype(dtype).itemsize, typ=memory)
+        return self.builder.icmp_unsigned("!=", value, memory(None)) if dtype == "bool" else value
+
+    def store(self, value: ir.Value, pointer, index, dtype: str) -> None:
+        if dtype == "bool":
+            width = getattr(value.type, "count", 1)
+            value = self.builder.zext(value, lanes.vector(lanes.MEMORY[dtype], width))
+        place = self.address(pointer, index, dtype)
+        self.builder.store(value, place, align=np.dtype(dtype).itemsize)
+
+
+class _Counting:
+    """`for (i = begin; i < end; i += step)` as a context manager that yields i."""
+
+    def __init__(self, builder: ir.IRBuilder, begin: ir.Value, end: ir.Value, step: int) -> None:
+        self.builder, self.begin, self.end, self.step = builder, begin, end, step
+
+    def __enter__(self) -> ir.Value:
+        builder = self.builder
+        before = builder.block
+        self.test = builder.append_basic_block("test")
+        body = builder.append_basic_block("body")
+        self.after = builder.append_basic_block("after")
+        builder.branch(self.test)
+        builder.position_at_end(self.test)
+        self.index = builder.phi(ffi.INT64)
+        self.index.add_incoming(self.begin, before)
+        builder.cbranch(builder.icmp_signed("<", self.index, self.end), body, self.after)
+        builder.position_at_end(body)
+        return self.index
+
+    def __exit__(self, *_: object) -> None:
+        following = self.builder.add(self.index, ffi.INT64(self.step))
+        self.index.add_incoming(following, self.builder.block)
+        self.builder.branch(self.test)
+        self.builder.position_at_end(self.after)
+
+
+def _by_level(
+    program: lanes.Program, signature: Signature
+) -> tuple[list[lanes.Instruction], list[lanes.Instruction], list[lanes.Instruction]]:
+    """The instructions of the slowest loop in which each can run: per call, segment, cell."""
+    per_input = [LEVELS[operand.per] for operand in signature.operands]
+    per_input += [2] * (len(program.inputs) - len(per_input))
+    level_of = dict(zip(program.inputs, per_input, strict=True))
+    levels: tuple[list, list, list] = ([], [], [])
+    for instruction in program.instructions:
+        level = max(
+            (level_of[n] for n in instruction.inputs if not isinstance(n, lanes.Constant)),
+            default=0,
+        )
+        level_of[instruction.output] = level
+        levels[level].append(instruction)
+    return levels

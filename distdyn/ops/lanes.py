@@ -1,0 +1,551 @@
+"""JAX primitives as LLVM vector instructions: what one cell computes, for several cells at once.
+
+A traced function becomes a flat list of `Instruction`s (calls inlined); an `Environment` emits them
+for a number of lanes. exp, expm1, tanh and logistic have code of their own, with errors of at most
+3 ulp; what else needs a mathematical library calls the C one, lane by lane. No instruction carries
+a fast-math flag: nothing is reassociated or contracted.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from jax.extend.core import Literal
+from llvmlite import ir
+
+FLOAT32, FLOAT64 = ir.FloatType(), ir.DoubleType()
+MEMORY = {
+    "float32": FLOAT32,
+    "float64": FLOAT64,
+    "bool": ir.IntType(8),
+    **{f"{sign}int{bits}": ir.IntType(bits) for sign in ("", "u") for bits in (8, 16, 32, 64)},
+}
+TYPES = MEMORY | {"bool": ir.IntType(1)}
+BITS = {"float32": 32, "float64": 64}
+CALLS = ("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint")
+
+
+class Unsupported(Exception):
+    """A traced function has no vector code; the text says because of what."""
+
+
+class Constant(NamedTuple):
+    """A value known when the code is made."""
+
+    value: np.ndarray
+
+
+class Instruction(NamedTuple):
+    """One primitive applied to scalars of one cell; values are numbered."""
+
+    primitive: str
+    params: dict[str, Any]
+    inputs: tuple[int | Constant, ...]
+    output: int
+    input_dtypes: tuple[str, ...]
+    dtype: str
+
+
+class Program(NamedTuple):
+    """A traced function as a flat list of instructions."""
+
+    inputs: tuple[int, ...]
+    instructions: tuple[Instruction, ...]
+    outputs: tuple[int | Constant, ...]
+
+
+def flatten(closed: Any) -> Program:
+    """The jaxpr of a function of scalars, with every call inlined."""
+    instructions: list[Instruction] = []
+    counter = iter(range(1 << 31))
+
+    def walk(jaxpr: Any, consts: list, arguments: list) -> list:
+        known = dict(zip(jaxpr.constvars, consts, strict=True))
+        known |= dict(zip(jaxpr.invars, arguments, strict=True))
+
+        def value(atom: Any) -> int | Constant:
+            return Constant(np.asarray(atom.val)) if isinstance(atom, Literal) else known[atom]
+
+        for equation in jaxpr.eqns:
+            name, params = equation.primitive.name, equation.params
+            inputs = [value(atom) for atom in equation.invars]
+            inner = _inner(name, params)
+            if inner is not None:
+                consts = [Constant(np.asarray(c)) for c in inner.consts]
+                known |= dict(
+                    zip(equation.outvars, walk(inner.jaxpr, consts, inputs), strict=True)
+                )
+                continue
+            for atom in (*equation.invars, *equation.outvars):
+                if atom.aval.shape != ():
+                    raise Unsupported(f"{name} of shape {atom.aval.shape}")
+            if len(equation.outvars) != 1:
+                raise Unsupported(f"{name} with {len(equation.outvars)} results")
+            if name in COPIES:
+                known[equation.outvars[0]] = inputs[0]
+                continue
+            if name not in EMITTERS:
+                raise Unsupported(name)
+            output = next(counter)
+            known[equation.outvars[0]] = output
+            instructions.append(
+                Instruction(
+                    name,
+                    dict(params),
+                    tuple(inputs),
+                    output,
+                    tuple(str(atom.aval.dtype) for atom in equation.invars),
+                    str(equation.outvars[0].aval.dtype),
+                )
+            )
+        return [value(atom) for atom in jaxpr.outvars]
+
+    arguments = [next(counter) for _ in closed.jaxpr.invars]
+    consts = [Constant(np.asarray(c)) for c in closed.consts]
+    outputs = walk(closed.jaxpr, consts, arguments)
+    return Program(tuple(arguments), tuple(instructions), tuple(outputs))
+
+
+COPIES = ("copy", "copy_p", "broadcast_in_dim", "reshape", "squeeze", "stop_gradient", "pvary")
+
+
+def _inner(name: str, params: dict[str, Any]) -> Any:
+    """The closed jaxpr of a call, or None for a primitive proper."""
+    if name in CALLS:
+        inner = params["jaxpr"] if "jaxpr" in params else params["call_jaxpr"]
+        return inner if hasattr(inner, "consts") else _Closed(inner, [])
+    if name in ("custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"):
+        inner = params.get("call_jaxpr") or params["fun_jaxpr"]
+        return inner if hasattr(inner, "consts") else _Closed(inner, [])
+    return None
+
+
+class _Closed(NamedTuple):
+    jaxpr: Any
+    consts: list
+
+
+def vector(element: ir.Type, width: int) -> ir.Type:
+    """The type of this many lanes; one lane is a plain scalar."""
+    return ir.VectorType(element, width) if width > 1 else element
+
+
+def fill(type: ir.Type, value: Any) -> ir.Constant:
+    """A constant in every lane."""
+    if isinstance(type, ir.VectorType):
+        return ir.Constant(type, [fill(type.element, value)] * type.count)
+    if isinstance(type, ir.IntType):
+        return ir.Constant(type, int(value) & ((1 << type.width) - 1))
+    return ir.Constant(type, float(value))
+
+
+class Environment:
+    """The values of a program at one loop level, and how to emit instructions there."""
+
+    def __init__(self, builder: ir.IRBuilder, module: ir.Module, width: int = 1, outer=None):
+        self.builder, self.module, self.width, self.outer = builder, module, width, outer
+        self.values: dict[int, ir.Value] = {}
+
+    def child(self, width: int) -> "Environment":
+        """An environment of an inner loop; values from here are broadcast to its lanes."""
+        return Environment(self.builder, self.module, width, self)
+
+    def define(self, number: int, value: ir.Value) -> None:
+        self.values[number] = value
+
+    def read(self, number: int | Constant, dtype: str) -> ir.Value:
+        """A value in as many lanes as this environment has."""
+        type = vector(TYPES[dtype], self.width)
+        if isinstance(number, Constant):
+            return fill(type, number.value)
+        if number in self.values:
+            return self.values[number]
+        if self.outer is None:
+            raise KeyError(number)
+        value = self.outer.read(number, dtype)
+        if self.width > self.outer.width:
+            value = self.splat(value)
+        self.values[number] = value
+        return value
+
+    def splat(self, value: ir.Value) -> ir.Value:
+        type = ir.VectorType(value.type, self.width)
+        single = self.builder.insert_element(ir.Constant(type, ir.Undefined), value, I32(0))
+        zeros = ir.Constant(ir.VectorType(I32, self.width), None)
+        return self.builder.shuffle_vector(single, ir.Constant(type, ir.Undefined), zeros)
+
+    def run(self, instruction: Instruction) -> None:
+        """Emit one instruction and keep its value."""
+        inputs = [
+            self.read(number, dtype)
+            for number, dtype in zip(instruction.inputs, instruction.input_dtypes, strict=True)
+        ]
+        emit = EMITTERS[instruction.primitive]
+        self.values[instruction.output] = emit(Emission(self, instruction), *inputs)
+
+
+I32 = ir.IntType(32)
+
+
+class Emission(NamedTuple):
+    """One instruction being emitted: types at hand, and shorthands for intrinsics."""
+
+    environment: Environment
+    instruction: Instruction
+
+    @property
+    def builder(self) -> ir.IRBuilder:
+        return self.environment.builder
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the first operand, on which the meaning of an instruction depends."""
+        return self.instruction.input_dtypes[0]
+
+    @property
+    def is_float(self) -> bool:
+        return self.dtype.startswith("float")
+
+    @property
+    def is_signed(self) -> bool:
+        return self.dtype.startswith("int")
+
+    def type(self, dtype: str) -> ir.Type:
+        return vector(TYPES[dtype], self.environment.width)
+
+    def constant(self, value: Any, dtype: str | None = None) -> ir.Constant:
+        return fill(self.type(dtype or self.dtype), value)
+
+    def intrinsic(self, name: str, *values: ir.Value, result: ir.Type | None = None) -> ir.Value:
+        """Call an LLVM intrinsic whose overloads are the result's and operands' types as needed."""
+        result = result or values[0].type
+        overloads = [result] if result is values[0].type else [result, values[0].type]
+        full = ".".join(["llvm", name, *map(_mangled, overloads)])
+        return self.builder.call(self.declared(full, result, [v.type for v in values]), values)
+
+    def declared(self, name: str, result: ir.Type, arguments: list[ir.Type]) -> ir.Function:
+        module = self.environment.module
+        if name in module.globals:
+            return module.globals[name]
+        return ir.Function(module, ir.FunctionType(result, arguments), name)
+
+    def library(self, name: str, *values: ir.Value) -> ir.Value:
+        """Call the C library's function in each lane."""
+        builder, width = self.builder, self.environment.width
+        scalar = TYPES[self.dtype]
+        symbol = name + ("f" if self.dtype == "float32" else "")
+        function = self.declared(symbol, scalar, [scalar] * len(values))
+        if width == 1:
+            return builder.call(function, values)
+        result = ir.Constant(values[0].type, ir.Undefined)
+        for lane in range(width):
+            one = builder.call(function, [builder.extract_element(v, I32(lane)) for v in values])
+            result = builder.insert_element(result, one, I32(lane))
+        return result
+
+
+def _mangled(type: ir.Type) -> str:
+    if isinstance(type, ir.VectorType):
+        return f"v{type.count}{_mangled(type.element)}"
+    return f"i{type.width}" if isinstance(type, ir.IntType) else {FLOAT32: "f32", FLOAT64: "f64"}[type]
+
+
+# --- arithmetic ----------------------------------------------------------------------------------
+
+
+def _binary(floating: str, integer: str) -> Callable:
+    def emit(e: Emission, x: ir.Value, y: ir.Value) -> ir.Value:
+        return getattr(e.builder, floating if e.is_float else integer)(x, y)
+
+    return emit
+
+
+def _floating(e: Emission) -> None:
+    if not e.is_float:
+        raise Unsupported(f"{e.instruction.primitive} of {e.dtype}")
+
+
+def _divide(e: Emission, x: ir.Value, y: ir.Value) -> ir.Value:
+    _floating(e)  # integers: LLVM leaves division by zero undefined
+    return e.builder.fdiv(x, y)
+
+
+def _remainder(e: Emission, x: ir.Value, y: ir.Value) -> ir.Value:
+    _floating(e)
+    return e.library("fmod", x, y)
+
+
+def _negate(e: Emission, x: ir.Value) -> ir.Value:
+    return e.builder.fneg(x) if e.is_float else e.builder.neg(x)
+
+
+def _absolute(e: Emission, x: ir.Value) -> ir.Value:
+    if e.is_float:
+        return e.intrinsic("fabs", x)
+    return e.builder.select(e.builder.icmp_signed("<", x, e.constant(0)), e.builder.neg(x), x)
+
+
+def _sign(e: Emission, x: ir.Value) -> ir.Value:
+    _floating(e)
+    one = e.intrinsic("copysign", e.constant(1.0), x)
+    is_other = e.builder.fcmp_unordered("==", x, e.constant(0.0))  # 0, -0 and NaN stay
+    return e.builder.select(is_other, x, one)
+
+
+def _extreme(intrinsic: str, comparison: str) -> Callable:
+    def emit(e: Emission, x: ir.Value, y: ir.Value) -> ir.Value:
+        if e.is_float:
+            return e.intrinsic(intrinsic, x, y)  # NaN propagates, as in XLA
+        return e.builder.select(_compare_integers(e, comparison, x, y), x, y)
+
+    return emit
+
+
+def _clamp(e: Emission, low: ir.Value, x: ir.Value, high: ir.Value) -> ir.Value:
+    return EMITTERS["min"](e, EMITTERS["max"](e, x, low), high)
+
+
+def _integer_power(e: Emission, x: ir.Value) -> ir.Value:
+    _floating(e)
+    exponent, power, square = e.instruction.params["y"], None, x
+    for bit in reversed(bin(abs(exponent))[2:]):
+        if bit == "1":
+            power = square if power is None else e.builder.fmul(power, square)
+        square = e.builder.fmul(square, square)
+    power = e.constant(1.0) if power is None else power
+    return e.builder.fdiv(e.constant(1.0), power) if exponent < 0 else power
+
+
+def _square(e: Emission, x: ir.Value) -> ir.Value:
+    return e.builder.fmul(x, x) if e.is_float else e.builder.mul(x, x)
+
+
+def _rounded(e: Emission, x: ir.Value) -> ir.Value:
+    to_even = int(e.instruction.params["rounding_method"]) == 1
+    return e.intrinsic("roundeven" if to_even else "round", x)
+
+
+def _rsqrt(e: Emission, x: ir.Value) -> ir.Value:
+    return e.builder.fdiv(e.constant(1.0), e.intrinsic("sqrt", x))
+
+
+# --- comparison, logic, bits ---------------------------------------------------------------------
+
+
+def _compare_integers(e: Emission, operator: str, x: ir.Value, y: ir.Value) -> ir.Value:
+    return (e.builder.icmp_signed if e.is_signed else e.builder.icmp_unsigned)(operator, x, y)
+
+
+def _compare(operator: str) -> Callable:
+    def emit(e: Emission, x: ir.Value, y: ir.Value) -> ir.Value:
+        if not e.is_float:
+            return _compare_integers(e, operator, x, y)
+        ordered = e.builder.fcmp_unordered if operator == "!=" else e.builder.fcmp_ordered
+        return ordered(operator, x, y)
+
+    return emit
+
+
+def _select(e: Emission, which: ir.Value, *cases: ir.Value) -> ir.Value:
+    if e.dtype != "bool" or len(cases) != 2:
+        raise Unsupported(f"select_n of {len(cases)} cases by {e.dtype}")
+    return e.builder.select(which, cases[1], cases[0])
+
+
+def _shift(method: str) -> Callable:
+    def emit(e: Emission, x: ir.Value, by: ir.Value) -> ir.Value:
+        bits = np.dtype(e.dtype).itemsize * 8
+        arithmetic = method == "ashr"
+        limit = e.constant(bits - 1)
+        beyond = e.builder.icmp_unsigned(">", by, limit)  # LLVM leaves that undefined
+        shifted = getattr(e.builder, method)(x, e.builder.select(beyond, limit, by))
+        return shifted if arithmetic else e.builder.select(beyond, e.constant(0), shifted)
+
+    return emit
+
+
+def _convert(e: Emission, x: ir.Value) -> ir.Value:
+    source, target = e.dtype, e.instruction.dtype
+    builder, type = e.builder, e.type(target)
+    if source == target:
+        return x
+    from_float, to_float = source.startswith("float"), target.startswith("float")
+    if target == "bool":
+        return EMITTERS["ne"](e, x, e.constant(0))
+    if from_float and to_float:
+        return (builder.fpext if target == "float64" else builder.fptrunc)(x, type)
+    if from_float:
+        name = "fptosi.sat" if target.startswith("int") else "fptoui.sat"
+        return e.intrinsic(name, x, result=type)
+    is_signed = e.is_signed
+    if to_float:
+        return (builder.sitofp if is_signed else builder.uitofp)(x, type)
+    width = np.dtype(target).itemsize - (0 if source == "bool" else np.dtype(source).itemsize)
+    if width == 0:
+        return x
+    return builder.trunc(x, type) if width < 0 else (builder.sext if is_signed else builder.zext)(x, type)
+
+
+def _bitcast(e: Emission, x: ir.Value) -> ir.Value:
+    return e.builder.bitcast(x, e.type(e.instruction.dtype))
+
+
+def _is_finite(e: Emission, x: ir.Value) -> ir.Value:
+    return e.builder.fcmp_ordered("!=", e.intrinsic("fabs", x), e.constant(math.inf))
+
+
+# --- exponentials --------------------------------------------------------------------------------
+
+
+class _Exponential(NamedTuple):
+    """x = k ln 2 + r with |r| <= ln 2 / 2; expm1(r) by its Taylor sum of this degree."""
+
+    degree: int
+    low: float
+    high: float
+    ln2_high: float
+    ln2_low: float
+    bits: str
+    bias: int
+    mantissa: int
+
+
+# ln 2 split so that k * ln2_high is exact (Cody and Waite 1980)
+EXPONENTIAL = {
+    "float32": _Exponential(8, -104.0, 89.0, 0.693359375, -2.12194440e-4, "int32", 127, 23),
+    "float64": _Exponential(
+        14, -746.0, 710.0, 6.93147180369123816490e-01, 1.90821492927058770002e-10, "int64", 1023, 52
+    ),
+}
+
+
+def _reduced(e: Emission, x: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value]:
+    """expm1(r), and two powers of two whose product is 2^k."""
+    _floating(e)
+    form, b = EXPONENTIAL[e.dtype], e.builder
+    x = e.intrinsic("minnum", e.intrinsic("maxnum", x, e.constant(form.low)), e.constant(form.high))
+    k = e.intrinsic("roundeven", b.fmul(x, e.constant(1 / math.log(2))))
+    r = b.fsub(x, b.fmul(k, e.constant(form.ln2_high)))
+    r = b.fsub(r, b.fmul(k, e.constant(form.ln2_low)))
+    tail = e.constant(1 / math.factorial(form.degree))
+    for order in range(form.degree - 1, 1, -1):
+        tail = b.fadd(b.fmul(tail, r), e.constant(1 / math.factorial(order)))
+    p = b.fadd(b.fmul(b.fmul(tail, r), r), r)
+    exponent = b.fptosi(k, e.type(form.bits))
+    half = b.ashr(exponent, e.constant(1, form.bits))
+
+    def power(n: ir.Value) -> ir.Value:
+        biased = b.add(n, e.constant(form.bias, form.bits))
+        return b.bitcast(b.shl(biased, e.constant(form.mantissa, form.bits)), x.type)
+
+    return p, power(half), power(b.sub(exponent, half))
+
+
+def _exp(e: Emission, x: ir.Value) -> ir.Value:
+    p, first, second = _reduced(e, x)
+    b = e.builder
+    value = b.fmul(b.fmul(b.fadd(p, e.constant(1.0)), first), second)
+    return b.select(b.fcmp_unordered("uno", x, x), x, value)
+
+
+def _expm1(e: Emission, x: ir.Value) -> ir.Value:
+    p, first, second = _reduced(e, x)
+    b = e.builder
+    scale = b.fmul(first, second)
+    far = b.fsub(b.fmul(b.fmul(b.fadd(p, e.constant(1.0)), first), second), e.constant(1.0))
+    is_near = b.fcmp_ordered("==", scale, e.constant(1.0))
+    return b.select(b.fcmp_unordered("uno", x, x), x, b.select(is_near, p, far))
+
+
+def _exp2(e: Emission, x: ir.Value) -> ir.Value:
+    return e.library("exp2", x)
+
+
+def _logistic(e: Emission, x: ir.Value) -> ir.Value:
+    one = e.constant(1.0)
+    return e.builder.fdiv(one, e.builder.fadd(one, _exp(e, e.builder.fneg(x))))
+
+
+def _tanh(e: Emission, x: ir.Value) -> ir.Value:
+    b = e.builder
+    size = e.intrinsic("fabs", x)
+    twice = _expm1(e, b.fadd(size, size))
+    ratio = b.fdiv(twice, b.fadd(twice, e.constant(2.0)))
+    is_large = b.fcmp_ordered(">", size, e.constant(20.0))
+    return e.intrinsic("copysign", b.select(is_large, e.constant(1.0), ratio), x)
+
+
+def _library(name: str) -> Callable:
+    def emit(e: Emission, *values: ir.Value) -> ir.Value:
+        _floating(e)
+        return e.library(name, *values)
+
+    return emit
+
+
+def _intrinsic(name: str) -> Callable:
+    def emit(e: Emission, *values: ir.Value) -> ir.Value:
+        _floating(e)
+        return e.intrinsic(name, *values)
+
+    return emit
+
+
+def _logic(method: str) -> Callable:
+    def emit(e: Emission, *values: ir.Value) -> ir.Value:
+        return getattr(e.builder, method)(*values)
+
+    return emit
+
+
+EMITTERS: dict[str, Callable[..., ir.Value]] = {
+    "add": _binary("fadd", "add"),
+    "add_any": _binary("fadd", "add"),
+    "sub": _binary("fsub", "sub"),
+    "mul": _binary("fmul", "mul"),
+    "div": _divide,
+    "rem": _remainder,
+    "neg": _negate,
+    "abs": _absolute,
+    "sign": _sign,
+    "max": _extreme("maximum", ">"),
+    "min": _extreme("minimum", "<"),
+    "clamp": _clamp,
+    "integer_pow": _integer_power,
+    "square": _square,
+    "pow": _library("pow"),
+    "sqrt": _intrinsic("sqrt"),
+    "rsqrt": _rsqrt,
+    "cbrt": _library("cbrt"),
+    "floor": _intrinsic("floor"),
+    "ceil": _intrinsic("ceil"),
+    "round": _rounded,
+    "eq": _compare("=="),
+    "ne": _compare("!="),
+    "lt": _compare("<"),
+    "le": _compare("<="),
+    "gt": _compare(">"),
+    "ge": _compare(">="),
+    "select_n": _select,
+    "and": _logic("and_"),
+    "or": _logic("or_"),
+    "xor": _logic("xor"),
+    "not": _logic("not_"),
+    "shift_left": _shift("shl"),
+    "shift_right_logical": _shift("lshr"),
+    "shift_right_arithmetic": _shift("ashr"),
+    "convert_element_type": _convert,
+    "bitcast_convert_type": _bitcast,
+    "is_finite": _is_finite,
+    "exp": _exp,
+    "expm1": _expm1,
+    "exp2": _exp2,
+    "logistic": _logistic,
+    "tanh": _tanh,
+    **{name: _library(name) for name in ("log", "log1p", "sin", "cos", "tan", "sinh", "cosh")},
+    **{name: _library(name) for name in ("asin", "acos", "atan", "atan2", "erf", "erfc", "lgamma")},
+    "asinh": _library("asinh"),
+    "acosh": _library("acosh"),
+    "atanh": _library("atanh"),
+}

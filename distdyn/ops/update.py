@@ -1,0 +1,110 @@
+"""Where cells advance: all cells of a group by one step, and the list of those that spiked.
+
+The step of a cell is a function `(operands, state, arrivals) -> (state, spike)` of scalars, which
+works elementwise on arrays as well. `fuse` compiles it for CPU into one pass over memory; the
+reference here is the same function on whole arrays, for any platform.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+class Operand(NamedTuple):
+    """What the kernel reads: one value per call, per segment, or per cell."""
+
+    per: str  # "call", "segment" or "cell"
+    dtype: str
+
+
+class Signature(NamedTuple):
+    """The buffers of a kernel: operands, then state, rings and (with `spikes`) the event list."""
+
+    operands: tuple[Operand, ...]
+    state: tuple[str, ...]
+    rings: tuple[str, ...]
+    spikes: bool
+
+
+CellFunction = Callable[[list[Any], list[Any], list[Any]], tuple[Sequence[Any], Any]]
+
+
+def update(
+    target: str,
+    signature: Signature,
+    bounds: jax.Array,
+    slots: jax.Array,
+    cursor: jax.Array,
+    operands: Sequence[jax.Array],
+    state: Sequence[jax.Array],
+    rings: Sequence[jax.Array],
+    events: jax.Array | None,
+) -> tuple[list[jax.Array], list[jax.Array], jax.Array | None, jax.Array]:
+    """Advance all cells by one step with the compiled kernel; state, rings, events in place.
+
+    Args:
+        target: the operator's name, from `compile_cell`.
+        signature: its buffers.
+        bounds: int64[p+1], cells bounds[k]:bounds[k+1] form segment k.
+        slots: int64[r], the slot of each ring that is due now; read, then cleared.
+        cursor: int64[], where in `events` this step's spikes begin.
+        operands: values per call [], per segment [p], per cell [n].
+        state: arrays [n].
+        rings: arrays [slots, n] of integers.
+        events: int32[capacity] with room for n more, or None without spikes.
+
+    Returns:
+        The new state, rings and events, and the number of spikes (int32[]).
+    """
+    inout = [*state, *rings] + ([events] if signature.spikes else [])
+    shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in inout]
+    first = 3 + len(operands)
+    call = jax.ffi.ffi_call(
+        target,
+        [*shapes, jax.ShapeDtypeStruct((), jnp.int32)],
+        input_output_aliases={first + index: index for index in range(len(inout))},
+    )
+    *out, count = call(bounds, slots, cursor, *operands, *inout)
+    events = out.pop() if signature.spikes else None
+    return out[: len(state)], out[len(state) :], events, count
+
+
+def update_reference(
+    function: CellFunction,
+    signature: Signature,
+    bounds: np.ndarray,
+    slots: jax.Array,
+    cursor: jax.Array,
+    operands: Sequence[jax.Array],
+    state: Sequence[jax.Array],
+    rings: Sequence[jax.Array],
+    events: jax.Array | None,
+) -> tuple[list[jax.Array], list[jax.Array], jax.Array | None, jax.Array]:
+    """The same in plain jax.numpy, for any platform and any function; bounds are concrete here."""
+    n = int(bounds[-1])
+    segment = functools.partial(
+        jnp.repeat, repeats=np.diff(np.asarray(bounds)), total_repeat_length=n
+    )
+    values = [
+        segment(x) if operand.per == "segment" else x
+        for x, operand in zip(operands, signature.operands, strict=True)
+    ]
+    arrivals = [
+        jax.lax.dynamic_index_in_dim(ring, slots[k], keepdims=False) for k, ring in enumerate(rings)
+    ]
+    cleared = [ring.at[slots[k]].set(0) for k, ring in enumerate(rings)]
+    new, spike = function(values, list(state), arrivals)
+    new = [
+        jnp.broadcast_to(jnp.asarray(x).astype(old.dtype), old.shape)
+        for x, old in zip(new, state, strict=True)
+    ]
+    if not signature.spikes:
+        return new, cleared, None, jnp.int32(0)
+    spike = jnp.broadcast_to(spike, (n,))
+    listed = jnp.nonzero(spike, size=n, fill_value=-1)[0].astype(jnp.int32)
+    events = jax.lax.dynamic_update_slice(events, listed, (cursor,))
+    return new, cleared, events, jnp.sum(spike, dtype=jnp.int32)

@@ -1,0 +1,149 @@
+"""From a random 32-bit word to the delay or the weight of a synapse, in integers only.
+
+Both are inverse distribution functions tabulated once on the host: the same tables, and the same
+integer arithmetic, give the same synapses on every processor.
+"""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from distdyn.errors import DelayError, WeightError
+
+WORDS = 1 << 32
+GUIDE_BITS = 12  # the delay's guide has 2^12 entries
+KNOT_BITS = 10  # a weight table has 2^10 cells
+UNIT_BITS = 12  # knots count in 2^-12 units of the int16 weight
+INT16_MAX = 32767
+LEAST_WEIGHT = 128  # a largest weight below has fewer than 8 significant bits
+
+
+class HasQuantile(Protocol):
+    """What a distribution is to this file."""
+
+    def quantile(self, u: np.ndarray) -> np.ndarray:
+        """The values below which the parts u of all draws lie, 0 < u < 1."""
+        ...
+
+
+class Delays(NamedTuple):
+    """Delays in steps as a function of a 32-bit word.
+
+    delay = first + i where threshold[i - 1] <= word < threshold[i]
+
+    Attributes:
+        first: the shortest delay.
+        threshold: uint64[n]; how many words give a delay of at most first + i; ends with 2^32.
+        guide: int32[4096]; the i of the first word with these top 12 bits.
+    """
+
+    first: int
+    threshold: np.ndarray
+    guide: np.ndarray
+
+    @property
+    def last(self) -> int:
+        """The longest delay."""
+        return self.first + len(self.threshold) - 1
+
+
+def constant_delay(steps: int) -> Delays:
+    """The table of one delay."""
+    return Delays(int(steps), np.array([WORDS], np.uint64), np.zeros(1 << GUIDE_BITS, np.int32))
+
+
+def drawn_delays(distribution: HasQuantile, dt: float, where: str = "delay") -> Delays:
+    """The table of max(1, rint(x / dt)) for x (ms) of this distribution.
+
+    The steps are monotone in the word, so each threshold is found by bisection, exact to one word.
+    """
+
+    def steps(word: np.ndarray) -> np.ndarray:
+        return np.maximum(1.0, np.rint(_quantile(distribution, word, where) / dt))
+
+    first, last = steps(np.array([0, WORDS - 1]))
+    if not last - first < 1 << 20:
+        raise DelayError(
+            f"{where} = {distribution} spans delays from {first:.6g} to {last:.6g} steps of {dt:g} "
+            "ms, more than 2^20. Limit it with high=."
+        )
+    wanted = np.arange(first, last)
+    low, high = np.zeros(len(wanted), np.int64), np.full(len(wanted), WORDS - 1, np.int64)
+    while np.any(low < high):  # the first word whose delay is longer than `wanted`
+        middle = (low + high) // 2
+        is_longer = steps(middle) > wanted
+        high = np.where(is_longer, middle, high)
+        low = np.where(is_longer, low, np.minimum(middle + 1, high))
+    threshold = np.append(low, WORDS).astype(np.uint64)
+    words = np.arange(1 << GUIDE_BITS, dtype=np.uint64) << np.uint64(32 - GUIDE_BITS)
+    guide = np.searchsorted(threshold, words, side="right").astype(np.int32)
+    return Delays(int(first), threshold, guide)
+
+
+class Weights(NamedTuple):
+    """int16 weights as a function of a 32-bit word, by interpolation between quantiles.
+
+    Attributes:
+        knots: int32[3, 1025]; the quantiles at the ends of 1024 equal cells of all words, and of
+            the first and of the last of these cells, in 2^-12 units of the weight.
+        unit: one unit of the weight in the accumulator's integers, a power of two.
+    """
+
+    knots: np.ndarray
+    unit: int
+
+
+NO_KNOTS = np.zeros((0, (1 << KNOT_BITS) + 1), np.int32)  # of weights that are not drawn
+
+
+def drawn_weights(distribution: HasQuantile, unit_scale: float, where: str = "weight") -> Weights:
+    """The table of the weights of this distribution in units of 1 / unit_scale.
+
+    The unit is the smallest power of two with which the largest weight fits into an int16. Where
+    the distribution is symmetric, so is the table, exactly.
+    """
+    knots = _quantile_knots(distribution, where)
+    largest = float(np.abs(knots).max()) * unit_scale
+    check_significance(largest, f"{where} = {distribution}")
+    shift = 0
+    while largest > INT16_MAX * 2.0**shift:
+        shift += 1
+    per_knot = unit_scale / 2.0**shift * 2.0**UNIT_BITS
+    table = np.rint(knots * per_knot)
+    middle, mirrored = knots[0, 1 << (KNOT_BITS - 1)], knots[[0, 2, 1], ::-1]
+    if np.abs(knots + mirrored - 2 * middle).max() <= 1e-9 * np.abs(knots).max():
+        table = np.rint(middle * per_knot) + np.rint((knots - mirrored) / 2 * per_knot)
+    return Weights(np.ascontiguousarray(table, np.int32), 1 << shift)
+
+
+def largest_weight(distribution: HasQuantile) -> float:
+    """The largest |weight| that a synapse can be given from this distribution."""
+    return float(np.abs(_quantile(distribution, np.array([0, WORDS - 1]), "weight")).max())
+
+
+def check_significance(largest: float, what: str) -> None:
+    """Refuse weights that the accumulator's unit leaves with fewer than 8 significant bits."""
+    if 0 < largest < LEAST_WEIGHT - 0.5:
+        raise WeightError(
+            f"{what}: the largest weight is {largest:.3g} units of the receptor's accumulator, "
+            f"fewer than 8 significant bits ({LEAST_WEIGHT} units): other inputs of the receptor "
+            'are far stronger. Use precision="float64".'
+        )
+
+
+def _quantile_knots(distribution: HasQuantile, where: str) -> np.ndarray:
+    cells = 1 << KNOT_BITS
+    fine = np.arange(cells + 1, dtype=np.float64)
+    width = WORDS / cells
+    starts = np.stack([fine * width, fine * width / cells, (cells - 1 + fine / cells) * width])
+    return _quantile(distribution, starts - 0.5, where)
+
+
+def _quantile(distribution: HasQuantile, word: np.ndarray, where: str) -> np.ndarray:
+    """The quantile in the middle of a word's share of the probability."""
+    u = np.clip((word + 0.5) / WORDS, 0.5 / WORDS, 1 - 0.5 / WORDS)
+    x = np.asarray(distribution.quantile(u), np.float64)
+    if not np.isfinite(x).all():
+        kind = DelayError if where.endswith("delay") else WeightError
+        raise kind(f"{where} = {distribution} gives values that are not finite. Limit it.")
+    return x

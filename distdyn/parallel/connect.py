@@ -1,0 +1,169 @@
+"""Connections: which table of synapses leads from which group to which ring, and building them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+
+from distdyn.core.schedule import Schedule
+from distdyn.errors import ParameterError
+from distdyn.network.ends import Ends
+from distdyn.network.network import Graph
+from distdyn.network.population import View
+from distdyn.network.projection import Projection, delay_steps
+from distdyn.ops.rows import Rows
+from distdyn.parallel import scale as scales
+from distdyn.parallel.assemble import Setting
+from distdyn.parallel.build import ProjectionRows, build_table, longest_delay, storage_of
+from distdyn.parallel.groups import Group, receptor_index, receptor_of
+from distdyn.units import to_steps
+
+
+class Connection(NamedTuple):
+    """The part of a projection from one group to one receptor of another."""
+
+    path: str
+    projection: Projection
+    source: int
+    group: int
+    receptor: int
+    delay: Any  # steps, per edge, or a distribution
+
+
+class Table(NamedTuple):
+    """A built table: from the spikes of a group to one receptor's ring of another."""
+
+    source: int
+    group: int
+    receptor: int
+    paths: tuple[str, ...]
+    rows: Rows
+
+
+def connections(graph: Graph, groups: Sequence[Group], s: Setting) -> list[Connection]:
+    """All pairs of groups that projections join, in order of definition."""
+    index = {path: group.index for group in groups for path in group.paths}
+    found = []
+    for path, projection in graph.projections.items():
+        delay = delay_steps(projection, s.dt, path)
+        kind = receptor_of(projection)
+        sources = sorted({index[graph.path(view.population)] for view in projection.pre})
+        targets = sorted(
+            {
+                (index[post], receptor_index(groups[index[post]], post, kind))
+                for post in (graph.path(view.population) for view in projection.post)
+            }
+        )
+        found += [
+            Connection(path, projection, source, *target, delay)
+            for source in sources
+            for target in targets
+        ]
+    return found
+
+
+def ring_slots(
+    connections: Sequence[Connection], group: int, receptor: int, dt: float
+) -> int:
+    """The slots of a receptor's ring: the longest delay and one; 0 where nothing arrives."""
+    delays = [
+        longest_delay(c.delay, dt, f'projection "{c.path}": delay')
+        for c in connections
+        if (c.group, c.receptor) == (group, receptor)
+    ]
+    return max(delays) + 1 if delays else 0
+
+
+def build_tables(
+    graph: Graph,
+    groups: Sequence[Group],
+    connections: Sequence[Connection],
+    scale: Callable[[int, int], float],
+    s: Setting,
+) -> list[Table]:
+    """One table per pair of source group and ring, and per way of storing weights."""
+    joined: dict[tuple[int, int, int, str], list[Connection]] = {}
+    for c in connections:
+        key = c.source, c.group, c.receptor, storage_of(c.projection.weight)
+        joined.setdefault(key, []).append(c)
+    tables = []
+    for (source, group, receptor, storage), members in joined.items():
+        units = scale(group, receptor)
+        parts = [_rows_of(graph, groups, c, storage, units, s) for c in members]
+        rows = build_table(
+            parts,
+            groups[source].size,
+            groups[group].size,
+            seed=s.seed,
+            dt=s.dt,
+            unit_scale=units,
+            accumulator=np.dtype(s.accumulator).type,
+        )
+        paths = tuple(c.path for c in members)
+        tables.append(Table(source, group, receptor, paths, Rows(*map(jnp.asarray, rows))))
+    return tables
+
+
+def _rows_of(
+    graph: Graph, groups: Sequence[Group], c: Connection, storage: str, scale: float, s: Setting
+) -> ProjectionRows:
+    projection = c.projection
+    ends = Ends(projection.pre, projection.post)
+    weight = projection.weight
+    return ProjectionRows(
+        c.path,
+        projection.rule,
+        ends,
+        weight,
+        c.delay,
+        _places(graph, groups[c.source], ends.pre),
+        _places(graph, groups[c.group], ends.post),
+        _blocks(graph, groups[c.group], ends),
+    )
+
+
+def _places(graph: Graph, group: Group, views: tuple[View, ...]) -> np.ndarray:
+    """The cell of each neuron of an end in the group, -1 for those that are elsewhere."""
+    places = [np.zeros(0, np.int64)]
+    for view in views:
+        path = graph.path(view.population)
+        if path in group.paths:
+            places.append(group.start(path) + np.asarray(view.ids, np.int64))
+        else:
+            places.append(np.full(view.size, -1, np.int64))
+    return np.concatenate(places)
+
+
+def _blocks(graph: Graph, group: Group, ends: Ends) -> np.ndarray | None:
+    """The blocks of the post end that lie in the group, None for all."""
+    is_here = [graph.path(view.population) in group.paths for view in ends.post]
+    if all(is_here):
+        return None
+    edges = np.cumsum([0, *(view.size for view in ends.post)])
+    block_start = ends.block_start()[:-1]
+    member = np.searchsorted(edges, block_start, side="right") - 1
+    return np.flatnonzero(np.asarray(is_here)[member])
+
+
+def schedule(group: Group, s: Setting) -> tuple[np.ndarray, np.ndarray]:
+    """The given spikes of a group after the origin as (step, cell), sorted by both."""
+    (path,), (population,), (model,) = group.paths, group.populations, group.systems
+    assert isinstance(model, Schedule)
+    time, id = model.spikes()
+    what = f'population "{path}": {type(model).__name__}'
+    if id.size and id.max() >= population.size:
+        raise ParameterError(
+            f"{what}: id {id.max()} is beyond the {population.size} neurons. Use 0 <= id < size."
+        )
+    step = np.atleast_1d(to_steps(time, s.dt, f"{what}: time")).astype(np.int64)
+    order = np.lexsort((id, step))
+    step, id = step[order], id[order]
+    twice = np.flatnonzero((np.diff(step) == 0) & (np.diff(id) == 0))
+    if twice.size:
+        raise ParameterError(
+            f"{what}: neuron {id[twice[0]]} spikes twice at {step[twice[0]] * s.dt:g} ms. Give each "
+            "spike once."
+        )
+    later = step > s.origin
+    return step[later], id[later]

@@ -1,0 +1,153 @@
+"""Groups: populations of one model with the same kinds of receptors run as one array of cells.
+
+Compile time and the number of kernels per step do not grow with the number of populations. Inside a
+group every population is a *segment*; what differs between populations is a value per segment, what
+differs between neurons a value per cell, and the description alone decides which.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+
+from distdyn.core.cell import Cell
+from distdyn.core.ode import ODE
+from distdyn.core.receptor import CUBA, Receptor
+from distdyn.core.schedule import Schedule
+from distdyn.core.signal import Signal
+from distdyn.errors import NetworkError, ParameterError
+from distdyn.network.network import Graph
+from distdyn.network.population import Population
+from distdyn.network.projection import PoissonInput, Projection
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Populations that run together, cell after cell in order of definition.
+
+    Attributes:
+        paths, populations: the members; segment k is population k.
+        systems: a `Cell` per population, or its own model where that is not an ODE.
+        bounds: int64[segment + 1], the cells of each segment.
+    """
+
+    index: int
+    paths: tuple[str, ...]
+    populations: tuple[Population, ...]
+    systems: tuple[Any, ...]
+    bounds: np.ndarray
+
+    @property
+    def size(self) -> int:
+        """The number of cells."""
+        return int(self.bounds[-1])
+
+    @property
+    def receptors(self) -> tuple[Receptor, ...]:
+        """The receptors of the first population; the others have the same kinds."""
+        system = self.systems[0]
+        return system.receptors if isinstance(system, Cell) else ()
+
+    @property
+    def is_schedule(self) -> bool:
+        """Whether the spikes are known in advance."""
+        return isinstance(self.systems[0], Schedule)
+
+    def start(self, path: str) -> int:
+        """The first cell of a population."""
+        return int(self.bounds[self.paths.index(path)])
+
+
+def group_populations(graph: Graph) -> list[Group]:
+    """The groups of a network, in order of their first populations."""
+    receptors = receptors_of(graph)
+    members: dict[Any, list[str]] = {}
+    systems = {}
+    for path, population in graph.populations.items():
+        systems[path] = _system(path, population, receptors[path])
+        kind = _kind(systems[path])
+        members.setdefault((path,) if isinstance(systems[path], Schedule) else kind, []).append(path)
+    groups = []
+    for paths in members.values():
+        populations = tuple(graph.populations[path] for path in paths)
+        bounds = np.cumsum([0, *(p.size for p in populations)]).astype(np.int64)
+        cells = tuple(systems[path] for path in paths)
+        groups.append(Group(len(groups), tuple(paths), populations, cells, bounds))
+    return groups
+
+
+def receptors_of(graph: Graph) -> dict[str, tuple[Receptor, ...]]:
+    """The receptors of each population: one for all synapses with equal kinetics and output."""
+    found: dict[str, dict[Any, Receptor]] = {path: {} for path in graph.populations}
+    connections = [*graph.projections.values()]
+    connections += [x for x in graph.inputs.values() if isinstance(x, PoissonInput)]
+    for connection in connections:
+        receptor = receptor_of(connection)
+        for view in connection.post:
+            found[graph.path(view.population)][receptor_key(receptor)] = receptor
+    return {path: tuple(kinds[key] for key in sorted(kinds)) for path, kinds in found.items()}
+
+
+def receptor_of(connection: Projection | PoissonInput) -> Receptor:
+    """The receptor through which a projection or input acts."""
+    return Receptor(connection.synapse, connection.output or CUBA())
+
+
+def receptor_key(receptor: Receptor) -> tuple[str, str, tuple[float, ...]]:
+    """Equal for receptors that are one; sorts receptors of one kind next to each other."""
+    names = type(receptor.kinetics).__qualname__, type(receptor.output).__qualname__
+    try:
+        values = tuple(float(x) for x in jax.tree.leaves(receptor))
+    except (TypeError, ValueError) as error:
+        raise ParameterError(
+            f"synapse {names[0]} with output {names[1]}: its parameters must be numbers, the same "
+            "for all synapses. Use one projection per value."
+        ) from error
+    return (*names, values)
+
+
+def receptor_index(group: Group, path: str, receptor: Receptor) -> int:
+    """Which of a population's receptors this one is."""
+    system = group.systems[group.paths.index(path)]
+    keys = [receptor_key(known) for known in system.receptors]
+    return keys.index(receptor_key(receptor))
+
+
+def _system(path: str, population: Population, receptors: tuple[Receptor, ...]) -> Any:
+    model = population.model
+    for name in ("diffusion", "order"):
+        if hasattr(model, name):
+            raise NetworkError(
+                f'population "{path}": {type(model).__name__}.{name}: stochastic and fractional '
+                "models are not available yet. Remove it."
+            )
+    if isinstance(model, ODE):
+        representative = jax.tree.map(_representative, model, is_leaf=_is_value)
+        cell = Cell.of(representative, receptors)
+        return Cell(model, receptors, method=cell.method)
+    if receptors:
+        raise NetworkError(
+            f'population "{path}": {type(model).__name__} gives `step`; only models that give '
+            "`derivative` can receive spikes. Derive it from ODE."
+        )
+    return model
+
+
+def _kind(system: Any) -> Any:
+    """Equal for systems that can form one group."""
+    return jax.tree.structure(jax.tree.map(_representative, system, is_leaf=_is_value))
+
+
+def _is_value(x: Any) -> bool:
+    return isinstance(x, Signal)
+
+
+def _representative(value: Any) -> float:
+    """A number in place of a parameter, to analyse the structure of the equations."""
+    if isinstance(value, bool | int | float | np.number):
+        return float(value)
+    if hasattr(value, "mean") and not hasattr(value, "shape"):
+        return float(value.mean())
+    values = np.ravel(value) if hasattr(value, "shape") else ()
+    return float(values[0]) if len(values) else 0.5

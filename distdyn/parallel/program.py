@@ -1,0 +1,87 @@
+"""The step of a group as a function of one cell: what `ops.fuse` compiles.
+
+Everything that the compiled code depends on is a field here, compared by value; everything that may
+change without compiling again (parameters, weights, seeds) is an operand.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from distdyn.core.system import Drive, Tick
+from distdyn.ops.poisson import poisson_count
+
+
+@dataclass(frozen=True)
+class ReceptorInput:
+    """What arrives at one receptor: a ring, and layers of Poisson input of so many terms."""
+
+    has_ring: bool
+    poisson: tuple[tuple[int, int], ...]  # (terms, delay in steps) of each layer
+
+
+@dataclass(frozen=True)
+class GroupProgram:
+    """`(operands, state, arrivals) -> (state, spike)` for one cell of a group.
+
+    Operands in order: step; input current if any; parameters; coefficients; per receptor its scale,
+    then for each Poisson layer two key words, the expected count and the weight; the neuron's id if
+    there is Poisson input.
+    """
+
+    system: Any  # tree structure of the parameters
+    prepared: Any  # tree structure of the coefficients, or None for a model with its own step
+    state: Any  # tree structure of the state
+    receptors: tuple[ReceptorInput, ...]
+    has_current: bool
+    dt: float
+    origin: int  # the step at which the run began
+    dtype: str
+
+    def __call__(
+        self, operands: list[Any], state: list[Any], arrivals: list[Any]
+    ) -> tuple[list[Any], Any]:
+        """One step of one cell, or elementwise of many."""
+        rest = iter(operands)
+        step = next(rest)
+        tick = Tick(step, self.dt, step.astype(jnp.float64) * self.dt)
+        current = next(rest) if self.has_current else None
+        system = _take(self.system, rest)
+        prepared = None if self.prepared is None else _take(self.prepared, rest)
+        sums = self.sums(step, rest, iter(arrivals))
+        old = jax.tree.unflatten(self.state, state)
+        if self.prepared is None:
+            new, spike = system.step(old, Drive(0.0 if current is None else current), tick)
+        else:
+            new, spike = system.advance(old, Drive(current, tuple(sums)), tick, prepared)
+        return jax.tree.leaves(new), False if spike is None else spike
+
+    def sums(self, step: Any, operands: Any, arrivals: Any) -> list[Any]:
+        """The summed weights due at each receptor, in its unit."""
+        layers, sums = [], []
+        for receptor in self.receptors:
+            scale = next(operands)
+            total = next(arrivals) if receptor.has_ring else None
+            layers = [
+                (terms, delay, *(next(operands) for _ in range(4)))
+                for terms, delay in receptor.poisson
+            ]
+            sums.append((scale, total, layers))
+        id = next(operands) if any(layers for _, _, layers in sums) else None
+        result = []
+        for scale, total, layers in sums:
+            for terms, delay, key0, key1, expected, weight in layers:
+                emitted = step - np.int64(delay - 1)  # the train's own step
+                count = poisson_count(id, emitted, (key0, key1), expected, terms)
+                count = jnp.where(emitted >= self.origin, count, jnp.zeros_like(count))
+                arrival = count.astype(weight.dtype) * weight
+                total = arrival if total is None else total + arrival
+            result.append(total.astype(self.dtype) * scale)
+        return result
+
+
+def _take(structure: Any, operands: Any) -> Any:
+    return structure.unflatten([next(operands) for _ in range(structure.num_leaves)])

@@ -1,0 +1,116 @@
+"""The integer scale of a ring: how many accumulator units one unit of weight is.
+
+Sums of integers do not depend on their order. The scale is the largest power of two at which the
+largest sum that the description allows still fits:
+
+    bound = sum over connections of (mean in-degree + 8 sd) * largest |w|
+          + sum over Poisson inputs of (mean count + 10 sd + 20) * |w|
+
+It depends on the description alone, never on what was drawn or on who holds which neurons.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from distdyn.core.signal import Signal
+from distdyn.errors import ParameterError, WeightError
+from distdyn.network.distributions import Distribution
+from distdyn.network.ends import Ends
+from distdyn.network.projection import PoissonInput, Projection
+from distdyn.network.rules import Edges
+from distdyn.ops.poisson import MOST_EXPECTED
+
+LEAST_BITS = 8  # of a weight
+
+
+def power_of_two(bound: float, accumulator: str) -> float:
+    """The largest power of two by which `bound` can be multiplied within the accumulator."""
+    most = float(np.iinfo(accumulator).max) / 2  # half: the other half is for what was not foreseen
+    return 2.0 ** math.floor(math.log2(most / bound)) if bound > 0 else 1.0
+
+
+def projection_bound(projection: Projection) -> float:
+    """The largest sum of weights that the projection can bring to one neuron in one step."""
+    weight, rule = projection.weight, projection.rule
+    if isinstance(rule, Edges):
+        sizes = np.abs(np.broadcast_to(np.asarray(largest(weight, each=True)), rule.post.shape))
+        sums = np.bincount(rule.post, weights=sizes) if rule.post.size else np.zeros(1)
+        return float(sums.max())
+    mean, sd = rule.in_degree(*_counts(projection))
+    return (mean + 8 * sd) * float(largest(weight))
+
+
+def _counts(projection: Projection) -> tuple[int, int, int]:
+    ends = Ends(projection.pre, projection.post)
+    return ends.n_pre, ends.n_post, ends.n_self
+
+
+def largest(weight: Any, each: bool = False) -> Any:
+    """The largest |w| that can occur, or that of each edge."""
+    if isinstance(weight, Distribution):
+        return max(abs(x) for x in weight.extremes())
+    size = np.abs(np.asarray(weight, np.float64))
+    return size if each else float(np.max(size, initial=0.0))
+
+
+def poisson_bound(source: PoissonInput, dt: float, path: str) -> float:
+    """The largest sum that the input can bring to one neuron in one step."""
+    expected = most_expected(source, dt, path)
+    return (expected + 10 * math.sqrt(expected) + 20) * float(largest(source.weight))
+
+
+def most_expected(source: PoissonInput, dt: float, path: str) -> float:
+    """The largest expected count per step of an input.
+
+    Raises:
+        ParameterError: the rate has no known bound, or is too high for this dt.
+    """
+    rate = source.rate
+    if isinstance(rate, Signal):
+        low, most = rate.extremes()
+        if low < 0:
+            raise ParameterError(f'input "{path}": rate falls to {low:g} Hz. Give rates >= 0.')
+    elif callable(rate):
+        raise ParameterError(
+            f'input "{path}": rate is a function of t, whose largest value is not known. Give '
+            "Steps(times, values) or Sampled(values, dt)."
+        )
+    else:
+        most = float(np.max(rate, initial=0.0))
+    expected = most * dt * 1e-3
+    if expected > MOST_EXPECTED:
+        raise ParameterError(
+            f'input "{path}": rate {most:g} Hz means {expected:g} spikes per step of {dt:g} ms, more '
+            f"than {MOST_EXPECTED:g}. Use a smaller dt, or a current."
+        )
+    return expected
+
+
+def to_units(weight: Any, scale: float, accumulator: str, what: str) -> np.ndarray:
+    """Weights as integers of the accumulator.
+
+    Raises:
+        WeightError: a weight keeps fewer than 8 significant bits.
+    """
+    values = np.asarray(weight, np.float64)
+    units = np.rint(values * scale)
+    is_lost = (values != 0) & (np.abs(units) < 2.0 ** (LEAST_BITS - 1))
+    if np.any(is_lost):
+        worst = float(np.ravel(values)[np.flatnonzero(is_lost)[0]])
+        raise WeightError(
+            f"{what}: weight {worst:g} is only {abs(worst) * scale:.3g} units of the accumulator "
+            f"({accumulator}, {scale:g} units per unit of weight), fewer than {LEAST_BITS} "
+            'significant bits: other synapses of this receptor are much stronger. Use precision="float64".'
+        )
+    return units.astype(accumulator)
+
+
+def check_all(bounds: Iterable[float], what: str) -> float:
+    """The sum of bounds, finite."""
+    total = float(sum(bounds))
+    if not math.isfinite(total):
+        raise WeightError(f"{what}: the largest possible input is not finite. Use smaller weights.")
+    return total

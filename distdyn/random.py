@@ -1,0 +1,56 @@
+"""Randomness as a function: a draw depends on (seed, purpose, path, id, step) and on nothing else.
+
+The generator is Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"):
+four 32-bit words of counter and two of key give four random words, with no state to keep. The code
+below uses operators only, so one function serves NumPy arrays on the host and traced JAX arrays.
+"""
+
+import hashlib
+from typing import Any
+
+import numpy as np
+
+ROUNDS = 10
+MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+WEYL = (0x9E3779B9, 0xBB67AE85)
+
+
+def stream_key(seed: int, purpose: str, path: str) -> tuple[int, int]:
+    """Two 32-bit words that name one stream: everything but the id and the step of a draw."""
+    text = f"{seed}\0{purpose}\0{path}".encode()
+    word = int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little")
+    return word & 0xFFFFFFFF, word >> 32
+
+
+def philox(counter: tuple[Any, Any, Any, Any], key: tuple[Any, Any]) -> tuple[Any, Any, Any, Any]:
+    """Four uint32 words for each counter; counter and key are uint32 arrays that broadcast.
+
+    64-bit integers must be enabled when the arrays are JAX's, for the high half of the products.
+
+    Source: Salmon, Moraes, Dror, Shaw (2011), SC'11, doi 10.1145/2063384.2063405.
+    """
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for round in range(ROUNDS):
+        if round:
+            k0, k1 = k0 + np.uint32(WEYL[0]), k1 + np.uint32(WEYL[1])
+        high0, low0 = _multiply(c0, MULTIPLIERS[0])
+        high1, low1 = _multiply(c2, MULTIPLIERS[1])
+        c0, c1, c2, c3 = high1 ^ c1 ^ k0, low1, high0 ^ c3 ^ k1, low0
+    return c0, c1, c2, c3
+
+
+def _multiply(x: Any, multiplier: int) -> tuple[Any, Any]:
+    product = x.astype(np.uint64) * np.uint64(multiplier)
+    return (product >> np.uint64(32)).astype(np.uint32), product.astype(np.uint32)
+
+
+def uniform(key: tuple[int, int], ids: np.ndarray, draw: int = 0) -> np.ndarray:
+    """One float64 in the open interval (0, 1) for each id, on the host; 53 random bits each."""
+    ids = np.asarray(ids, np.uint64)
+    zero = np.zeros_like(ids, np.uint32)
+    counter = (ids.astype(np.uint32), (ids >> np.uint64(32)).astype(np.uint32), zero, zero + np.uint32(draw))
+    with np.errstate(over="ignore"):
+        a, b, _, _ = philox(counter, (np.uint32(key[0]), np.uint32(key[1])))
+    bits = (a.astype(np.uint64) << np.uint64(21)) ^ (b.astype(np.uint64) >> np.uint64(11))
+    return (bits.astype(np.float64) + 0.5) * 2.0**-53

@@ -1,0 +1,116 @@
+"""Rows of a recording in the order of their steps, held in memory or read when needed."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+from jaxtyping import Int64, Shaped
+
+T = TypeVar("T")
+
+
+class Rows(Protocol):
+    """Recorded rows in the order of their steps, in memory or in a file."""
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        ...
+
+    def read(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        """Steps of the rows first, ..., last - 1, and what happened: ids of spikes, or values."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class HeldRows:
+    """Rows held in memory."""
+
+    step: Int64[np.ndarray, "n"]
+    content: Shaped[np.ndarray, "n ..."]
+
+    @property
+    def count(self) -> int:
+        return len(self.step)
+
+    def read(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        return self.step[first:last], self.content[first:last]
+
+
+@dataclass(frozen=True, eq=False)
+class SomeRows:
+    """The rows first, ..., last - 1 of others."""
+
+    rows: Rows
+    first: int
+    last: int
+
+    @property
+    def count(self) -> int:
+        return self.last - self.first
+
+    def read(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        return self.rows.read(self.first + first, self.first + last)
+
+
+class ByPath(Mapping[str, T], Generic[T]):
+    """Spikes or traces by path, read when they are asked for the first time."""
+
+    def __init__(
+        self, paths: Sequence[str], read: Callable[[str], T], missing: Callable[[str], Exception]
+    ) -> None:
+        self._paths = tuple(paths)
+        self._read = read
+        self._missing = missing
+        self._known: dict[str, T] = {}
+
+    def __getitem__(self, path: str) -> T:
+        if path not in self._paths:
+            raise self._missing(path)
+        if path not in self._known:
+            self._known[path] = self._read(path)
+        return self._known[path]
+
+    def __contains__(self, path: object) -> bool:
+        return path in self._paths
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __repr__(self) -> str:
+        return f"<{', '.join(self._paths) or 'nothing recorded'}>"
+
+
+def merge(
+    parts: Sequence[tuple[Int64[np.ndarray, "_"], Int64[np.ndarray, "_"]]],
+) -> tuple[Int64[np.ndarray, "s"], Int64[np.ndarray, "s"]]:
+    """The spikes (step, id) of all parts, sorted by (step, id)."""
+    step = np.concatenate([np.zeros(0, np.int64), *(part[0] for part in parts)])
+    id = np.concatenate([np.zeros(0, np.int64), *(part[1] for part in parts)])
+    if not len(step):
+        return step, id
+    first, size = int(step.min()), int(id.max()) + 1
+    if (int(step.max()) - first + 1) * size >= 2**63:
+        order = np.lexsort((id, step))
+        return step[order], id[order]
+    key = (step - first) * size + id  # one key: sorting it is several times faster than two
+    if np.all(key[1:] >= key[:-1]):
+        return step, id
+    key.sort(kind="stable")  # merges the sorted runs that it finds
+    return key // size + first, key % size
+
+
+def rows_until(rows: Rows, step: int) -> int:
+    """How many rows have a step of at most `step`, by bisection: a file is hardly read."""
+    low, high = 0, rows.count
+    while low < high:
+        middle = (low + high) // 2
+        if rows.read(middle, middle + 1)[0][0] <= step:
+            low = middle + 1
+        else:
+            high = middle
+    return low

@@ -1,0 +1,264 @@
+"""The files of a recording: HDF5 in SONATA layout, appended to and read piece by piece.
+
+    spikes.h5       /spikes/<population>/{timestamps, node_ids}    the spikes of all populations
+                    /committed            start, stop, complete spikes of each population
+    <variable>.h5   /report/<population>/{data, mapping/...}       one file per trace
+
+Every write opens its file, appends and closes it, so that other programs can read along and a file
+is whole between two writes whatever ends the process. `/committed`, and `mapping/time` of a trace,
+are written last: a reader trusts nothing beyond them, should the process die within a write.
+
+Nothing is compressed: libsonata reads no compressed files. What the files of others may hide behind
+a name (links, external or virtual storage, plugins, shapes larger than the file) is refused before
+it is read. The one room of h5py.
+"""
+
+import math
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from jaxtyping import Float64, Int64, Shaped
+
+from distdyn.errors import RunDirectoryError
+
+_MAGIC, _VERSION = np.uint32(0x0A7A), np.array([0, 1], np.uint32)  # of SONATA
+_SORTING = h5py.enum_dtype({"none": 0, "by_id": 1, "by_time": 2}, basetype="u1")
+_CHUNK = 1 << 16  # bytes
+
+
+@dataclass(frozen=True, eq=False)
+class StoredSpikes:
+    """The first `count` spikes of a population in a file; t = t0 + step * dt."""
+
+    file: Path
+    population: str
+    count: int
+    dt: float
+    t0: float
+
+    def read(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        with _opened(self.file, "r") as file:
+            group = f"spikes/{_name(self.population)}"
+            time = _dataset(file, f"{group}/timestamps", "f", 1)[first:last]
+            id = _dataset(file, f"{group}/node_ids", "iu", 1)[first:last]
+        step = np.rint((time.astype(np.float64) - self.t0) / self.dt)
+        return step.astype(np.int64), id.astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredTrace:
+    """The first `count` samples of a variable in a file: at first_step and every interval after."""
+
+    file: Path
+    population: str
+    count: int
+    first_step: int
+    interval: int
+
+    def read(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
+        with _opened(self.file, "r") as file:
+            data = _dataset(file, f"report/{_name(self.population)}/data", "iuf", 2)
+            value = data[first:last]
+        return self.first_step + self.interval * np.arange(first, last, dtype=np.int64), value
+
+
+def create_spikes(path: Path, populations: Sequence[str]) -> None:
+    """A new file without spikes; a population that never fires keeps its empty datasets."""
+    with _opened(path, "x") as file:
+        _sign(file)
+        file.create_group("spikes")
+        for population in populations:
+            group = file.create_group(f"spikes/{_name(population)}")
+            group.attrs.create("sorting", 2, dtype=_SORTING)
+            for name, dtype in (("timestamps", "f8"), ("node_ids", "u8")):
+                chunks = (_CHUNK // 8,)
+                group.create_dataset(name, (0,), dtype, maxshape=(None,), chunks=chunks)
+            group["timestamps"].attrs["units"] = "ms"
+        file["committed"] = np.zeros(2 + len(populations), np.int64)
+
+
+def append_spikes(
+    path: Path,
+    rows: Mapping[str, tuple[int, Float64[np.ndarray, "_"], Int64[np.ndarray, "_"]]],
+    committed: Int64[np.ndarray, "c"],
+) -> None:
+    """Add spikes after the first rows of each population, then say what is complete.
+
+    Args:
+        path: the file.
+        rows: by population: how many spikes precede these, their times (ms) and ids.
+        committed: first and last step of the run, and the number of spikes of each population.
+    """
+    with _opened(path, "r+") as file:
+        for population, (first, time, id) in rows.items():
+            group = file[f"spikes/{_name(population)}"]
+            _append(group["timestamps"], first, time)
+            _append(group["node_ids"], first, id.astype(np.uint64))
+        file.flush()  # all of the above precedes the next line
+        file["committed"][...] = committed
+
+
+def create_trace(
+    path: Path, population: str, id: Int64[np.ndarray, "k"], dtype: str, unit: str, every: float
+) -> None:
+    """A new file for the samples of one variable, taken every so many ms."""
+    with _opened(path, "x") as file:
+        _sign(file)
+        group = file.create_group(f"report/{_name(population)}")
+        columns = max(1, min(len(id), _CHUNK // 4))
+        chunks = (max(1, _CHUNK // (columns * np.dtype(dtype).itemsize)), columns)
+        shape, largest = (0, len(id)), (None, max(1, len(id)))
+        group.create_dataset("data", shape, dtype, maxshape=largest, chunks=chunks)
+        group["data"].attrs["units"] = unit
+        mapping = group.create_group("mapping")
+        mapping["node_ids"] = id.astype(np.uint64)
+        mapping["node_ids"].attrs["sorted"] = np.uint8(np.all(id[1:] >= id[:-1]))
+        mapping["index_pointers"] = np.arange(len(id) + 1, dtype=np.uint64)
+        mapping["element_ids"] = np.zeros(len(id), np.uint32)
+        mapping["time"] = np.array([0.0, 0.0, every])
+        mapping["time"].attrs["units"] = "ms"
+
+
+def append_trace(
+    path: Path, population: str, first: int, value: Shaped[np.ndarray, "t k"], start: float
+) -> None:
+    """Add samples after the first rows, then say how many are complete; `start` is in ms."""
+    with _opened(path, "r+") as file:
+        group = file[f"report/{_name(population)}"]
+        _append(group["data"], first, value)
+        file.flush()  # the samples precede their count
+        time = group["mapping/time"]
+        every = float(time[2])
+        time[...] = np.array([start, start + (first + len(value)) * every, every])
+
+
+def read_committed(path: Path, populations: Sequence[str]) -> tuple[int, int, dict[str, int]]:
+    """First and last step of the run in a file, and how many spikes of each population are whole.
+
+    Raises:
+        RunDirectoryError: the file is missing, damaged, or holds something else.
+    """
+    with _opened(path, "r") as file:
+        committed = _dataset(file, "committed", "i", 1)
+        if len(committed) != 2 + len(populations):
+            raise RunDirectoryError(
+                f'"{path}" has {len(committed) - 2} populations where run.json names '
+                f"{len(populations)}. The files do not belong together."
+            )
+        start, stop, *counts = committed[...].tolist()
+        for population, count in zip(populations, counts, strict=True):
+            for name, kind in (("timestamps", "f"), ("node_ids", "iu")):
+                found = len(_dataset(file, f"spikes/{_name(population)}/{name}", kind, 1))
+                if not 0 <= count <= found:
+                    raise RunDirectoryError(
+                        f'"{path}" holds {found} {name} of "{population}" where {count} were '
+                        "written. The file is damaged."
+                    )
+    if not 0 <= start <= stop:
+        raise RunDirectoryError(f'"{path}" goes from step {start} to {stop}: it is damaged.')
+    return start, stop, dict(zip(populations, counts, strict=True))
+
+
+def read_trace(path: Path, population: str) -> tuple[Int64[np.ndarray, "k"], str, float, int]:
+    """Ids, type of the values, time of the first sample (ms) and number of samples of a trace.
+
+    Raises:
+        RunDirectoryError: the file is missing, damaged, or holds something else.
+    """
+    with _opened(path, "r") as file:
+        group = f"report/{_name(population)}"
+        data = _dataset(file, f"{group}/data", "iuf", 2)
+        id = _dataset(file, f"{group}/mapping/node_ids", "iu", 1)[...].astype(np.int64)
+        time = _dataset(file, f"{group}/mapping/time", "f", 1)[...]
+        count = round((time[1] - time[0]) / time[2]) if len(time) == 3 and time[2] > 0 else -1
+        if not 0 <= count <= data.shape[0] or data.shape[1] != len(id):
+            raise RunDirectoryError(
+                f'"{path}" holds values of shape {data.shape} where {count} samples of {len(id)} '
+                "ids were written. The file is damaged."
+            )
+        return id, str(data.dtype), float(time[0]), count
+
+
+def to_disk(path: Path) -> None:
+    """Wait until what was written is on the disk, also after a loss of power."""
+    with open(path, "rb") as file:
+        os.fsync(file.fileno())
+
+
+def unusable(path: Path, mode: str, error: BaseException) -> RunDirectoryError:
+    """The error for a file that cannot be used, with its cause."""
+    do, cure = "write", "Look at the space and the rights on that disk; earlier writes are safe."
+    if mode == "r":
+        do, cure = "read", "It is missing or damaged."
+    cause = getattr(error, "strerror", None) or error
+    return RunDirectoryError(f'cannot {do} "{path}": {cause}. {cure}')
+
+
+@contextmanager
+def _opened(path: Path, mode: str) -> Iterator[Any]:
+    """The file; without HDF5's locks, which fail on network disks and keep other readers out."""
+    if mode != "x" and not path.is_file():  # a pipe would be waited for
+        raise RunDirectoryError(f'cannot read "{path}": there is no such file.')
+    try:
+        with h5py.File(path, mode, locking=False) as file:
+            yield file
+    except RunDirectoryError:
+        raise
+    except (OSError, RuntimeError, ValueError, KeyError) as error:
+        raise unusable(path, mode, error) from error
+
+
+def _name(path: str) -> str:
+    """The name of a population in a file; a single cell has the empty path."""
+    return path or "_"
+
+
+def _sign(file: h5py.File) -> None:
+    file.attrs["magic"] = _MAGIC
+    file.attrs["version"] = _VERSION
+
+
+def _append(data: h5py.Dataset, first: int, value: Shaped[np.ndarray, "n ..."]) -> None:
+    if len(value):
+        data.resize(first + len(value), axis=0)
+        data[first:] = value
+
+
+def _dataset(file: h5py.File, name: str, kind: str, n_axes: int) -> h5py.Dataset:
+    """A dataset whose values lie in this very file, as plain numbers.
+
+    Raises:
+        RunDirectoryError: it is missing, lies elsewhere, is filtered, or larger than the file.
+    """
+    place = f'"{file.filename}", object "/{name}"'
+    found: Any = file
+    for part in name.split("/"):
+        link = found.get(part, getlink=True) if isinstance(found, h5py.Group) else None
+        if link is None:
+            raise RunDirectoryError(f"{place} is missing. This is not a file of a run.")
+        if not isinstance(link, h5py.HardLink):
+            raise RunDirectoryError(f"{place} is a {type(link).__name__}, which is not followed.")
+        found = found[part]
+    if not isinstance(found, h5py.Dataset):
+        raise RunDirectoryError(f"{place} is not a dataset. This is not a file of a run.")
+    largest = os.path.getsize(file.filename)
+    what = ""
+    if found.external or found.is_virtual:
+        what = "has its values in other files"
+    elif found.id.get_create_plist().get_nfilters():
+        what = "is filtered (compressed)"
+    elif found.dtype.kind not in kind or found.ndim != n_axes:
+        what = f"has type {found.dtype} and shape {found.shape}"
+    elif found.nbytes > largest:
+        what = f"claims {found.nbytes} bytes in a file of {largest}"
+    elif found.size and found.chunks and math.prod(found.chunks) * found.dtype.itemsize > largest:
+        what = f"claims chunks of shape {found.chunks} in a file of {largest} bytes"
+    if what:
+        raise RunDirectoryError(f"{place} {what}, which no file of a run does. It is not read.")
+    return found

@@ -1,0 +1,119 @@
+"""Networks against their published or independently computed firing."""
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.special import erfcx
+
+import distdyn as dd
+from distdyn.zoo import by_name
+
+
+def simulate(network, duration, *, skip, seed=1, dt=0.1, precision="float32"):
+    runner = dd.DSRunner(network, dt=dt, seed=seed, record="spikes", precision=precision)
+    runner.run(skip)
+    return runner.run(duration).gather()
+
+
+def mean_cv(spikes, fewest=3):
+    """Mean over the neurons of sd / mean of the intervals between their spikes."""
+    order = np.lexsort((spikes.step, spikes.id))
+    step, id = spikes.step[order], spikes.id[order]
+    trains = np.split(step, np.flatnonzero(np.diff(id)) + 1)
+    intervals = [np.diff(train) for train in trains if len(train) > fewest]
+    return np.mean([x.std() / x.mean() for x in intervals])
+
+
+def test_coba():
+    """Bernoulli connections: 22 Hz; BrainPy's script, which adds input first, 20 to 21."""
+    rates = simulate(by_name("coba")(), 2000.0, skip=200.0).rates()
+    assert 20 < rates["E"] < 22.5
+    assert 20 < rates["I"] < 22.5
+
+
+def test_cuba():
+    """An independent C program gave 5.5 to 5.9 Hz and CV 0.73 for three seeds."""
+    everything = simulate(by_name("cuba")(), 10_000.0, skip=0.0)
+    for rate in everything.rates().values():
+        assert 5.0 < rate < 6.4
+    assert abs(mean_cv(everything.spikes["E"]) - 0.73) < 0.07
+
+
+class SelfSustained(dd.Network):
+    """COBA without drive, kept going by conductances at the start; Brian2's example COBA."""
+
+    def __init__(self, n=4000):
+        cell = dd.LIF(C_m=200.0, tau_m=20.0, E_L=-60.0, V_th=-50.0, V_reset=-60.0, t_ref=5.0)
+        self.E = dd.Population(round(0.8 * n), cell, V=dd.Normal(-65.0, 5.0))
+        self.I = dd.Population(n - self.E.size, cell, V=dd.Normal(-65.0, 5.0))
+        cells, connect = (self.E, self.I), dd.FixedProb(80 / n)
+        ampa, gaba = (dd.Exponential(tau=5.0), dd.COBA(0.0)), (dd.Exponential(10.0), dd.COBA(-80.0))
+        self.exc = dd.Projection(self.E, cells, connect, *ampa, weight=6.0, delay=0.1)
+        self.inh = dd.Projection(self.I, cells, connect, *gaba, weight=67.0, delay=0.1)
+
+
+def test_self_sustained_coba():
+    """17.7 to 20.7 Hz over seeds; the activity survives ten seconds."""
+    network = SelfSustained()
+    runner = dd.DSRunner(network, dt=0.1, seed=1, record="spikes")
+    rng = np.random.default_rng(1)
+    for path in ("E", "I"):
+        size = getattr(network, path).size
+        runner[path]["exc.g"] = 10 * np.maximum(0, 4 + 1.5 * rng.standard_normal(size))
+        runner[path]["inh.g"] = 10 * np.maximum(0, 20 + 12 * rng.standard_normal(size))
+    everything = runner.run(10_000.0).gather()
+    for rate in everything.rates().values():
+        assert 16 < rate < 23
+    assert everything.between(9900.0, 10_000.0).rates()["E"] > 5
+    assert abs(mean_cv(everything.spikes["E"]) - 1.78) < 0.1
+
+
+# g, eta, rate (Hz), CV: an independent C program, means of two to three seeds of one second; the
+# mean field theory gives 55.84 and 37.95 Hz, Brunel's own simulations 60.7 and 37.7 Hz.
+STATES = {"B": (6.0, 4.0, 59.5, 0.80), "C": (5.0, 2.0, 38.1, 0.42)}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_brunel(state):
+    g, eta, rate, cv = STATES[state]
+    everything = simulate(by_name("brunel")(g=g, eta=eta), 1000.0, skip=200.0)
+    found = everything.rates()["E"]
+    assert abs(found / rate - 1) < 0.05
+    assert abs(mean_cv(everything.spikes["E"]) - cv) < 0.07
+    if state == "B":  # fast oscillation of the population rate
+        bins = np.bincount(everything.spikes["E"].step - everything.start - 1, minlength=10_000)
+        power = np.abs(np.fft.rfft(bins - bins.mean())) ** 2
+        smooth = np.convolve(power, np.ones(9) / 9, mode="same")  # 9 Hz, against the noise
+        low = 20  # Hz; the resolution of one second is 1 Hz
+        assert abs((low + np.argmax(smooth[low:1000])) / 183 - 1) < 0.1
+
+
+def siegert(mu, sigma, tau=10.0, t_ref=2.0, theta=15.0, V_reset=0.0):
+    """Rate (Hz) of a leaky integrator driven by white noise; Siegert (1951), Brunel (2000)."""
+    ends = (V_reset - mu) / sigma, (theta - mu) / sigma
+    integral = quad(lambda x: erfcx(-x), *ends, epsabs=0, epsrel=1e-12)[0]
+    return 1000 / (t_ref + tau * np.sqrt(np.pi) * integral)
+
+
+class Bombarded(dd.Network):
+    """Cells with jumps of +-J whose mean effect is mu and whose noise is sigma^2 (both mV)."""
+
+    def __init__(self, n, mu, sigma, J=0.1, tau=10.0):
+        cell = dd.LIF(C_m=1.0, tau_m=tau, E_L=0.0, V_th=15.0, V_reset=0.0, t_ref=2.0)
+        self.N = dd.Population(n, cell, V=dd.Uniform(0.0, 15.0))
+        both, net = sigma**2 / (J**2 * tau), mu / (J * tau)  # events per ms: sum and difference
+        self.exc = dd.PoissonInput(self.N, 500 * (both + net), dd.Delta(), weight=J)
+        self.inh = dd.PoissonInput(self.N, 500 * (both - net), dd.Delta(), weight=-J)
+
+
+@pytest.mark.parametrize(
+    "mu, sigma, rate",
+    [(15.0, np.sqrt(1.5), 27.1095934379), (10.0, 15.0, 55.783756), (-5.0, 22.5, 34.357287)],
+)
+def test_rate_under_noise_is_siegerts(mu, sigma, rate):
+    assert siegert(mu, sigma) == pytest.approx(rate, rel=1e-7)
+    # V is compared with threshold only on the grid, which acts like a threshold higher by
+    # 0.58 sigma sqrt(dt / tau): at 0.01 ms 0.4 mV or less, 1 to 3 % of the rate.
+    network = Bombarded(400, mu, sigma)
+    found = simulate(network, 2000.0, skip=100.0, dt=0.01).rates()["N"]
+    assert abs(found / rate - 1) < 0.05
