@@ -1,5 +1,61 @@
-"""distdyn: brain dynamics, simulated, trained and analysed as one model, on any number of devices."""
+"""distdyn: brain dynamics, simulated, trained and analysed as one model, on any number of devices.
 
-from importlib.metadata import version as _version
+    import distdyn as dd
 
-from distdyn.core import *  # noqa: F403
+    class Balanced(dd.Network): ...
+    recording = dd.DSRunner(Balanced(), dt=.1, record=["E.spikes"]).run(1000.)
+"""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from distdyn.core.integrators import RK4 as RK4
+from distdyn.core.integrators import Euler as Euler
+from distdyn.core.integrators import Exact as Exact
+from distdyn.core.integrators import ExpEuler as ExpEuler
+from distdyn.core.ode import ODE as ODE
+from distdyn.core.receptor import CUBA as CUBA
+from distdyn.core.receptor import Kinetics as Kinetics
+from distdyn.core.receptor import Output as Output
+from distdyn.core.schedule import Schedule as Schedule
+from distdyn.core.signal import Signal as Signal
+from distdyn.core.system import Drive as Drive
+from distdyn.core.system import DynamicalSystem as DynamicalSystem
+from distdyn.core.system import Tick as Tick
+from distdyn.core.system import param as param
+from distdyn.errors import DistDynError as DistDynError
+from distdyn.models.inputs import Sampled as Sampled
+from distdyn.models.inputs import Steps as Steps
+from distdyn.models.neurons import LIF as LIF
+from distdyn.models.outputs import COBA as COBA
+from distdyn.models.sources import Poisson as Poisson
+from distdyn.models.sources import SpikeTimes as SpikeTimes
+from distdyn.models.synapses import Alpha as Alpha
+from distdyn.models.synapses import Delta as Delta
+from distdyn.models.synapses import DualExponential as DualExponential
+from distdyn.models.synapses import Exponential as Exponential
+from distdyn.network.distributions import Distribution as Distribution
+from distdyn.network.distributions import LogNormal as LogNormal
+from distdyn.network.distributions import Normal as Normal
+from distdyn.network.distributions import Uniform as Uniform
+from distdyn.network.network import Network as Network
+from distdyn.network.population import Population as Population
+from distdyn.network.projection import CurrentInput as CurrentInput
+from distdyn.network.projection import PoissonInput as PoissonInput
+from distdyn.network.projection import Projection as Projection
+from distdyn.network.rules import AllToAll as AllToAll
+from distdyn.network.rules import Edges as Edges
+from distdyn.network.rules import FixedIndegree as FixedIndegree
+from distdyn.network.rules import FixedOutdegree as FixedOutdegree
+from distdyn.network.rules import FixedProb as FixedProb
+from distdyn.network.rules import FixedTotal as FixedTotal
+from distdyn.network.rules import OneToOne as OneToOne
+from distdyn.network.rules import Rule as Rule
+from distdyn.run.load import load as load
+from distdyn.run.record import every as every
+from distdyn.run.recording import Recording as Recording
+from distdyn.run.runner import DSRunner as DSRunner
+
+try:
+    __version__ = version("distdyn")
+except PackageNotFoundError:  # a checkout that is not installed
+    __version__ = "0+unknown"

@@ -46,11 +46,12 @@ def _multiply(x: Any, multiplier: int) -> tuple[Any, Any]:
 
 
 def uniform(key: tuple[int, int], ids: np.ndarray, draw: int = 0) -> np.ndarray:
-    """One float64 in the open interval (0, 1) for each id, on the host; 53 random bits each."""
+    """One float64 in the open interval (0, 1) for each id, on the host; 52 random bits each."""
     ids = np.asarray(ids, np.uint64)
     zero = np.zeros_like(ids, np.uint32)
-    counter = (ids.astype(np.uint32), (ids >> np.uint64(32)).astype(np.uint32), zero, zero + np.uint32(draw))
+    low, high = ids.astype(np.uint32), (ids >> np.uint64(32)).astype(np.uint32)
+    counter = low, high, zero, zero + np.uint32(draw)
     with np.errstate(over="ignore"):
         a, b, _, _ = philox(counter, (np.uint32(key[0]), np.uint32(key[1])))
-    bits = (a.astype(np.uint64) << np.uint64(21)) ^ (b.astype(np.uint64) >> np.uint64(11))
-    return (bits.astype(np.float64) + 0.5) * 2.0**-53
+    bits = (a.astype(np.uint64) << np.uint64(20)) | (b.astype(np.uint64) >> np.uint64(12))
+    return (bits.astype(np.float64) + 0.5) * 2.0**-52  # 53 bits would round up to 1

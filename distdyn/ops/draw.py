@@ -19,7 +19,8 @@ OPTIONS = {"cache": True, "nogil": True}
 INLINE = {**OPTIONS, "forceinline": True}  # loops over philox vectorise only when it is inlined
 
 # Purposes: the last word of every counter. Two draws of one stream never share a counter.
-SYNAPSE, TARGETS, COUNT, SPLIT_BLOCKS, SPLIT_ROWS, PAIR, SOURCES = range(7)
+# As np.int64: Numba would compile its functions once more for each literal.
+SYNAPSE, TARGETS, COUNT, SPLIT_BLOCKS, SPLIT_ROWS, PAIR, SOURCES = np.arange(7)
 
 # A stream of random words is an array: key, counter, and the words drawn but not used.
 KEY0, KEY1, WORD0, WORD1, PURPOSE, NEXT, SPARE, HAS_SPARE, COINS, N_COINS = range(10)
@@ -32,6 +33,7 @@ _M0, _M1 = _U(0xD2511F53), _U(0xCD9E8D57)
 _W0, _W1 = _U(0x9E3779B9), _U(0xBB67AE85)
 _LOW, _HALF = _U(0xFFFFFFFF), _U(32)
 _ZERO, _ONE = _U(0), _U(1)
+_NONE = np.int64(0)
 
 
 @njit(**INLINE)
@@ -108,8 +110,16 @@ def heads(stream, n):
     """How many of n fair coins show heads."""
     if n > MOST_COINS:
         return _half_binomial(stream, n)
-    count = 0
-    while n >= 64:
+    count = np.int64(0)
+    if n >= 128:  # two words at a time, apart from the rest so that the loop vectorises
+        k0, k1, c0, c1 = stream[KEY0], stream[KEY1], stream[WORD0], stream[WORD1]
+        first, purpose = stream[NEXT], stream[PURPOSE]
+        for i in range(n >> 7):
+            a, b, c, d = philox(c0, c1, first + _U(i), purpose, k0, k1)
+            count += _ones((a << _HALF) | b) + _ones((c << _HALF) | d)
+        stream[NEXT] += _U(n >> 7)
+        n &= 127
+    if n >= 64:
         count += _ones(next_word(stream))
         n -= 64
     if n > 0:
@@ -368,7 +378,7 @@ def outdegree_counts(key, n, multapses, first_row, own, blocks, block_start, cou
             excluded[0] = _count_below(block_start, own[r] + 1) - 1
             n_excluded = 1
         split(
-            stream, n, blocks, n_blocks, block_start, 0, excluded[:n_excluded], multapses,
+            stream, n, blocks, n_blocks, block_start, _NONE, excluded[:n_excluded], multapses,
             first_row + r, SPLIT_BLOCKS, share,
         )  # fmt: skip
         for b in range(blocks.size):
@@ -390,7 +400,7 @@ def total_counts(
         places[block] = n_rows * block_start[block] - self_start[block]
     nothing = np.empty(0, np.int64)
     share = np.empty(blocks.size, np.int64)
-    split(stream, n, blocks, n_blocks, places, 0, nothing, multapses, 0, SPLIT_BLOCKS, share)
+    split(stream, n, blocks, n_blocks, places, _NONE, nothing, multapses, _NONE, SPLIT_BLOCKS, share)
     for b in range(blocks.size):
         block = blocks[b]
         size = block_start[block + 1] - block_start[block]

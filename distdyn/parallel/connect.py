@@ -167,3 +167,54 @@ def schedule(group: Group, s: Setting) -> tuple[np.ndarray, np.ndarray]:
         )
     later = step > s.origin
     return step[later], id[later]
+
+
+def synapses(
+    graph: Graph,
+    groups: Sequence[Group],
+    connections: Sequence[Connection],
+    tables: Sequence[Table],
+    scale: Callable[[int, int], float],
+    s: Setting,
+    path: str,
+) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+    """The synapses of a projection, table by table: pre, post, weight, delay in ms."""
+    found = []
+    for c in (c for c in connections if c.path == path):
+        table = next(
+            t for t in tables if t[:3] == (c.source, c.group, c.receptor) and path in t.paths
+        )
+        ends = Ends(c.projection.pre, c.projection.post)
+        rows = Rows(*map(np.asarray, table.rows))
+        pre, segment = _segments_of(graph, groups[c.source], connections, table, path)
+        n = np.diff(rows.start)[segment]
+        index = np.concatenate(
+            [np.zeros(0, np.int64), *(np.arange(*rows.start[k : k + 2]) for k in segment)]
+        )
+        offset = rows.offset[index].astype(np.int64)
+        size = groups[c.group].size
+        place = np.full(size, -1, np.int64)
+        post_places = _places(graph, groups[c.group], ends.post)
+        place[post_places[post_places >= 0]] = np.flatnonzero(post_places >= 0)
+        weight = np.repeat(rows.unit[segment], n).astype(np.float64)
+        if rows.weight.size:
+            weight = weight * rows.weight[index]
+        weight /= scale(c.group, c.receptor)
+        delay = (offset // size) * s.dt
+        found.append((np.repeat(pre, n), place[offset % size], weight, delay))
+    return found
+
+
+def _segments_of(
+    graph: Graph, group: Group, connections: Sequence[Connection], table: Table, path: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """The pre neurons of a projection that the table holds, and the segment of each."""
+    members = {c.path: c for c in connections}
+    places = [_places(graph, group, members[p].projection.pre) for p in table.paths]
+    first = np.asarray(table.rows.segments)[:-1].copy()
+    for other, place in zip(table.paths, places, strict=True):
+        here = np.flatnonzero(place >= 0)
+        if other == path:
+            return here, first[place[here]]
+        first[place[here]] += 1
+    raise KeyError(path)

@@ -17,7 +17,7 @@ import numpy as np
 
 from distdyn.errors import SimulationError
 from distdyn.network.network import Graph
-from distdyn.network.projection import Projection, delay_steps
+from distdyn.network.projection import Projection
 from distdyn.ops.deliver import kernels_work
 from distdyn.ops.update import Operand, Signature
 from distdyn.parallel import chunk, connect
@@ -201,7 +201,7 @@ class Shard:
             tuple(self.states),
             tuple(self.rings),
             tuple(self._event_list(group) for group in self.plan.groups),
-            tuple(self._sample_buffer(s, most) for s in self.samples),
+            tuple(self._sample_buffer(s) for s in self.samples),
         )
         most = min(most, chunk.MOST_STEPS)
         carry, progress = chunk.run_chunk(self.plan, self.data, carry, jnp.int64(most))
@@ -221,7 +221,7 @@ class Shard:
         room = max(2 * n, EVENT_ROOM) if group.keeps_spikes and n else n
         return jnp.zeros(room, jnp.int32)
 
-    def _sample_buffer(self, sample: Sample, most: int) -> Any:
+    def _sample_buffer(self, sample: Sample) -> Any:
         k = len(sample.cells)
         dtype = self.states[sample.group][sample.leaf].dtype
         rows = max(1, TRACE_BYTES // max(1, k * dtype.itemsize))
@@ -306,7 +306,8 @@ class Shard:
         group, leaf, cells = self.leaf(path, name)
         array = np.array(self.states[group.index][leaf])
         array[cells] = value
-        self.states[group.index][leaf] = jnp.asarray(array)
+        with jax.enable_x64(True):
+            self.states[group.index][leaf] = jnp.asarray(array)
 
     def read_parameter(self, path: str, name: str) -> float | np.ndarray:
         """A parameter of a population: a number, or one per neuron."""
@@ -334,20 +335,22 @@ class Shard:
         else:
             new[group.bounds[index] : group.bounds[index + 1]] = value
         parameters.values[leaf] = new
-        self.assemblies[group.index] = self._assemble(group)
-        self.plan, self.data = self._plan(), self._data()
+        with jax.enable_x64(True):
+            self.assemblies[group.index] = self._assemble(group)
+            self.plan, self.data = self._plan(), self._data()
 
     def write_weight(self, path: str, projection: Projection) -> None:
         """Replace a projection by one with another weight: rows are drawn again, the same ones."""
         self.graph.projections[path] = projection
         self.connections = connect.connections(self.graph, self.groups, self.setting)
         before = [a.scales if a else () for a in self.assemblies]
-        self.assemblies = [self._assemble(group) for group in self.groups]
-        self._rescale(before)
-        self.tables = connect.build_tables(
-            self.graph, self.groups, self.connections, self._scale, self.setting
-        )
-        self.plan, self.data = self._plan(), self._data()
+        with jax.enable_x64(True):
+            self.assemblies = [self._assemble(group) for group in self.groups]
+            self._rescale(before)
+            self.tables = connect.build_tables(
+                self.graph, self.groups, self.connections, self._scale, self.setting
+            )
+            self.plan, self.data = self._plan(), self._data()
 
     def _rescale(self, before: list[tuple[float, ...]]) -> None:
         """Arrivals in flight in the units of the new scale; exact where it is finer."""
@@ -360,6 +363,18 @@ class Shard:
                     moved = np.rint(np.asarray(rings[ring], np.float64) * factor)
                     rings[ring] = jnp.asarray(moved.astype(self.setting.accumulator))
 
-    def delays(self, path: str) -> Any:
-        """The delay of a projection in steps: a number, an array or a distribution."""
-        return delay_steps(self.graph.projections[path], self.setting.dt, path)
+    def synapses(self, path: str) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+        """The synapses of a projection in pieces: pre, post, weight, delay in ms."""
+        return connect.synapses(
+            self.graph, self.groups, self.connections, self.tables, self._scale, self.setting, path
+        )
+
+    @property
+    def synapse_count(self) -> int:
+        """How many synapses there are."""
+        return sum(int(table.rows.start[-1]) for table in self.tables)
+
+    @property
+    def connectivity_bytes(self) -> int:
+        """The size of all arrays that hold synapses."""
+        return sum(array.nbytes for table in self.tables for array in table.rows)

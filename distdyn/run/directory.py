@@ -10,7 +10,6 @@ process that dies loses no more than the last second.
 """
 
 import os
-import shutil
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -37,7 +36,6 @@ from distdyn.run.spike_hash import SpikeHash
 from distdyn.run.store import StoredSpikes, StoredTrace
 
 _WAITING = 1 << 26  # bytes that may wait in memory before they are written
-_SPARE = 1 << 22  # bytes that must be free on the disk beyond those to be written
 
 
 class RunDirectory:
@@ -218,7 +216,6 @@ class Writer:
                 "Start a new run in another directory."
             )
         self._is_broken = True  # until all is written
-        self._check_space()
         for path, values in self._traces.items():
             if values:
                 self._write_trace(path, np.concatenate(values))
@@ -250,15 +247,6 @@ class Writer:
             raise RunDirectoryError(
                 f'out: this run has given up "{self._path}": it was closed, or another run took '
                 "the directory over. Start a new run."
-            )
-
-    def _check_space(self) -> None:
-        """Stop before HDF5 meets a full disk, which would leave the file in pieces."""
-        disk, needed = shutil.disk_usage(self._path), self._waiting + _SPARE
-        if disk.total and disk.free < needed:  # some network disks do not tell their size
-            raise RunDirectoryError(
-                f'cannot write in "{self._path}": {disk.free} bytes are free on that disk and '
-                f"{needed} are needed. Make room, or record less (record=)."
             )
 
     def _state(self) -> dict:

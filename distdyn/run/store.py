@@ -13,8 +13,11 @@ a name (links, external or virtual storage, plugins, shapes larger than the file
 it is read. The one room of h5py.
 """
 
+import errno
 import math
 import os
+import shutil
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +33,8 @@ from distdyn.errors import RunDirectoryError
 _MAGIC, _VERSION = np.uint32(0x0A7A), np.array([0, 1], np.uint32)  # of SONATA
 _SORTING = h5py.enum_dtype({"none": 0, "by_id": 1, "by_time": 2}, basetype="u1")
 _CHUNK = 1 << 16  # bytes
+_METADATA = 1 << 16  # bytes that a file may need besides its values
+_SPARE = 1 << 22  # bytes that must stay free on a disk
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +75,7 @@ class StoredTrace:
 
 def create_spikes(path: Path, populations: Sequence[str]) -> None:
     """A new file without spikes; a population that never fires keeps its empty datasets."""
+    _check_free(path, len(populations) << 13)
     with _opened(path, "x") as file:
         _sign(file)
         file.create_group("spikes")
@@ -95,6 +101,7 @@ def append_spikes(
         rows: by population: how many spikes precede these, their times (ms) and ids.
         committed: first and last step of the run, and the number of spikes of each population.
     """
+    _reserve(path, sum(2 * (8 * len(id) + _CHUNK) for _, _, id in rows.values() if len(id)))
     with _opened(path, "r+") as file:
         for population, (first, time, id) in rows.items():
             group = file[f"spikes/{_name(population)}"]
@@ -108,6 +115,7 @@ def create_trace(
     path: Path, population: str, id: Int64[np.ndarray, "k"], dtype: str, unit: str, every: float
 ) -> None:
     """A new file for the samples of one variable, taken every so many ms."""
+    _check_free(path, 32 * len(id))
     with _opened(path, "x") as file:
         _sign(file)
         group = file.create_group(f"report/{_name(population)}")
@@ -129,6 +137,7 @@ def append_trace(
     path: Path, population: str, first: int, value: Shaped[np.ndarray, "t k"], start: float
 ) -> None:
     """Add samples after the first rows, then say how many are complete; `start` is in ms."""
+    _reserve(path, 2 * (value.nbytes + _CHUNK + _CHUNK * (value.shape[1] // (_CHUNK // 4))))
     with _opened(path, "r+") as file:
         group = file[f"report/{_name(population)}"]
         _append(group["data"], first, value)
@@ -212,6 +221,35 @@ def _opened(path: Path, mode: str) -> Iterator[Any]:
         raise
     except (OSError, RuntimeError, ValueError, KeyError) as error:
         raise unusable(path, mode, error) from error
+
+
+def _check_free(path: Path, size: int) -> None:
+    """Raise RunDirectoryError unless the disk has room for so many bytes, and some to spare."""
+    disk = shutil.disk_usage(path.parent)
+    if disk.total and disk.free < size + _SPARE:  # some network disks do not tell their size
+        full = f"{disk.free} bytes are free on that disk and {size + _SPARE} are needed"
+        raise unusable(path, "w", OSError(errno.ENOSPC, full))
+
+
+def _reserve(path: Path, size: int) -> None:
+    """Have the disk keep room for so many bytes at the end of a file until HDF5 has written them.
+
+    HDF5 that meets a full disk loses the file and sometimes the process. What it does not use of
+    the room it gives back when it flushes.
+    """
+    _check_free(path, size)
+    if sys.platform != "linux" or not size:
+        return
+    try:
+        with open(path, "r+b") as file:
+            end = os.fstat(file.fileno()).st_size
+            try:
+                os.posix_fallocate(file.fileno(), end, size + _METADATA + size // 16)
+            except OSError:
+                os.ftruncate(file.fileno(), end)
+                raise
+    except OSError as error:
+        raise unusable(path, "w", error) from error
 
 
 def _name(path: str) -> str:

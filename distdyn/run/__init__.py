@@ -1,0 +1,1 @@
+"""Run: DSRunner, recordings, run directories."""

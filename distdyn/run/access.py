@@ -1,0 +1,159 @@
+"""`runner["E"].V`, `runner["E"].I_e = 300.`, `runner["exc"].edges()`: reading and setting by path."""
+
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import numpy as np
+
+from distdyn.core.system import fields_of
+from distdyn.errors import NameLookupError, ParameterError, suggestion
+from distdyn.network.distributions import Distribution
+from distdyn.network.projection import Projection
+from distdyn.network.values import check_model, check_value
+from distdyn.parallel.build import storage_of
+from distdyn.parallel.shard import Shard
+from distdyn.run.record import names_at, resolve
+from distdyn.units import real, shown
+
+
+class Synapses(NamedTuple):
+    """Synapses as arrays: indices in the pre and post end, weight in its unit, delay in ms."""
+
+    pre: np.ndarray
+    post: np.ndarray
+    weight: np.ndarray
+    delay: np.ndarray
+
+
+class PopulationAccess:
+    """State variables and parameters of a population, as attributes.
+
+    Reading gives a number or a new array over the population; setting takes either.
+    """
+
+    __slots__ = ("_changes", "_path", "_shard")
+
+    def __init__(self, shard: Shard, path: str, changes: list[tuple[str, str, Any]]) -> None:
+        object.__setattr__(self, "_shard", shard)
+        object.__setattr__(self, "_path", path)
+        object.__setattr__(self, "_changes", changes)
+
+    def __getattr__(self, name: str) -> Any:
+        shard, path = self._shard, self._path
+        if name in self._parameters():
+            return shard.read_parameter(path, name)
+        return shard.read_state(path, self._state(name))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        shard, path = self._shard, self._path
+        size = shard.graph.populations[path].size
+        if name in self._parameters():
+            checked = _checked_parameter(shard, path, name, value, size)
+            shard.write_parameter(path, name, checked)
+            self._changes.append((path, name, checked))
+        else:
+            state = self._state(name)
+            shard.write_state(path, state, check_value(value, f"{path}.{name}", length=size))
+
+    def __dir__(self) -> list[str]:
+        return [*self._parameters(), *self._shard.state_names(self._path)]
+
+    def __repr__(self) -> str:
+        lines = [f"{self._path}: {self._shard.graph.populations[self._path]!r}"]
+        lines += [f"  parameters: {', '.join(self._parameters())}"]
+        lines += [f"  state: {', '.join(n for n in names_at(self._shard, self._path))}"]
+        return "\n".join(lines)
+
+    def _parameters(self) -> list[str]:
+        group = self._shard.group_of(self._path)
+        names = self._shard.parameters[group.index].names
+        return [name for name in names if "." not in name]
+
+    def _state(self, name: str) -> str:
+        known = [*self._parameters(), *names_at(self._shard, self._path)]
+        if name.startswith("__") or name == "spikes" or name not in known:
+            raise NameLookupError(
+                f'population "{self._path}" has no "{name}". {suggestion(name, known)}'
+            )
+        return resolve(self._shard, f"{self._path}.{name}")[1]
+
+
+def _checked_parameter(shard: Shard, path: str, name: str, value: Any, size: int) -> Any:
+    """The value as a number or float64 array, if the model allows it."""
+    model = shard.graph.populations[path].model
+    if isinstance(value, Distribution) or name not in fields_of(model):
+        raise ParameterError(
+            f'population "{path}": {name} = {shown(value)} cannot be set during a run. Give a '
+            "number or an array."
+        )
+    number = value if np.ndim(value) == 0 else real(value, f"{path}.{name}")
+    changed = eqx.tree_at(
+        lambda m: getattr(m, name), model, number, is_leaf=lambda x: x is None
+    )
+    check_model(changed, f'population "{path}": {type(model).__name__}', length=size)
+    return float(number) if np.ndim(number) == 0 else number
+
+
+class ProjectionAccess:
+    """The synapses of a projection, and the state of the receptors that it acts through."""
+
+    __slots__ = ("_path", "_shard")
+
+    def __init__(self, shard: Shard, path: str) -> None:
+        object.__setattr__(self, "_shard", shard)
+        object.__setattr__(self, "_path", path)
+
+    @property
+    def weight(self) -> Any:
+        """The weight as it was described: a number, an array over the edges, a distribution."""
+        return self._shard.graph.projections[self._path].weight
+
+    @property
+    def delay(self) -> Any:
+        """The delay as it was described, in ms."""
+        return self._shard.graph.projections[self._path].delay
+
+    def edges(self, pre: Any = None, post: Any = None) -> Synapses:
+        """The synapses, of all or of these indices of the pre end, onto all or these of the post end."""
+        found = [np.zeros(0)] * 4
+        parts = self._shard.synapses(self._path)
+        if parts:
+            found = [np.concatenate(column) for column in zip(*parts, strict=True)]
+        keep = np.ones(len(found[0]), bool)
+        for index, wanted in ((0, pre), (1, post)):
+            if wanted is not None:
+                keep &= np.isin(found[index], np.atleast_1d(np.asarray(wanted)))
+        order = np.lexsort((found[1][keep], found[0][keep]))
+        return Synapses(*(column[keep][order] for column in found))
+
+    def __getattr__(self, name: str) -> Any:
+        shard, path = self._shard, self._path
+        projection = shard.graph.projections[path]
+        parts = []
+        for view in projection.post:
+            post = shard.graph.path(view.population)
+            known = [n[len(path) + 1 :] for n in names_at(shard, post) if n.startswith(f"{path}.")]
+            if name not in known:
+                raise NameLookupError(
+                    f'projection "{path}" has no "{name}". '
+                    + suggestion(name, ["weight", "delay", "edges", *known])
+                )
+            state = resolve(shard, f"{post}.{path}.{name}")[1]
+            parts.append(shard.read_state(post, state)[view.start : view.stop : view.step])
+        return np.concatenate(parts)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name != "weight":
+            raise NameLookupError(
+                f'projection "{self._path}": only its weight can be set, not "{name}".'
+            )
+        old = self._shard.graph.projections[self._path]
+        new = Projection(
+            old.pre, old.post, old.rule, old.synapse, old.output,
+            weight=value, delay=old.delay, storage=old.storage,
+        )  # fmt: skip
+        self._shard.write_weight(self._path, new)
+
+    def __repr__(self) -> str:
+        projection = self._shard.graph.projections[self._path]
+        return f"{self._path}: {projection!r}, weights {storage_of(projection.weight)}"

@@ -1,0 +1,210 @@
+"""What to record: `"E.spikes"`, `"E.V"`, `every(1., "E.V", ids=range(10))`, `"E.exc.g"`."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from distdyn.core.system import emits_spikes, fields_of
+from distdyn.errors import NameLookupError, RecordError, TimeError, suggestion
+from distdyn.network.network import Graph
+from distdyn.network.projection import weight_unit
+from distdyn.parallel.groups import receptor_index, receptor_of
+from distdyn.parallel.shard import Sample, Shard
+from distdyn.run.recording import Sampling
+from distdyn.units import shown, to_steps
+
+CELL = "cell"  # the population of a system that runs by itself, whose names are bare
+
+
+@dataclass(frozen=True)
+class Every:
+    """A variable to sample at an interval; see `every`."""
+
+    interval: Any
+    variable: str
+    ids: Any
+
+
+def every(interval: float, variable: str, *, ids: Iterable[int] | None = None) -> Every:
+    """Sample a variable after each step whose number is a multiple of the interval.
+
+    Args:
+        interval: in ms, a multiple of dt.
+        variable: such as `"E.V"`, or `"E.exc.g"` for g of the receptor of projection `exc`.
+        ids: the neurons, all by default.
+    """
+    return Every(interval, variable, ids)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a runner records, in terms of the shard and of the recording."""
+
+    spikes: tuple[str, ...]
+    traces: tuple[tuple[str, Sample, Sampling], ...]
+
+
+def parse(record: Any, shard: Shard, dt: float) -> Request:
+    """Resolve what the user asked for.
+
+    Raises:
+        NameLookupError: there is no such population or variable.
+        RecordError: it cannot be recorded as asked.
+    """
+    graph = shard.graph
+    items = [record] if isinstance(record, str | Every) else list(record)
+    spikes: list[str] = []
+    traces: dict[str, tuple[str, Sample, Sampling]] = {}
+    for item in items:
+        if not isinstance(item, str | Every):
+            raise RecordError(
+                f'record: {shown(item)} is neither a name nor every(...). Use e.g. "E.spikes".'
+            )
+        name = item if isinstance(item, str) else item.variable
+        if not isinstance(name, str):
+            raise RecordError(f"record: {shown(name)} is not a name. Use e.g. every(1., \"E.V\").")
+        wanted = spiking_populations(graph) if name == "spikes" else _spiking(graph, name)
+        if wanted is not None:
+            if isinstance(item, Every):
+                raise RecordError(f'record: "{name}" is recorded whole; leave every(...) out.')
+            spikes += [path for path in wanted if path not in spikes]
+            continue
+        if name in traces:
+            raise RecordError(f'record: "{name}" is asked for twice. Ask for it once.')
+        traces[name] = (name, *_trace(shard, name, item, dt))
+    order = list(graph.populations)
+    return Request(tuple(sorted(spikes, key=order.index)), tuple(traces.values()))
+
+
+def spiking_populations(graph: Graph) -> list[str]:
+    """The paths of all populations that can spike."""
+    return [path for path, p in graph.populations.items() if emits_spikes(p.model)]
+
+
+def _spiking(graph: Graph, name: str) -> list[str] | None:
+    """The population whose spikes are meant, or None if a variable is."""
+    path, _, last = name.rpartition(".")
+    if last != "spikes" or not path:
+        return None
+    if path not in graph.populations:
+        known = [f"{p}.spikes" for p in spiking_populations(graph)]
+        raise NameLookupError(f'record: there is no "{name}". {suggestion(name, known)}')
+    if not emits_spikes(graph.populations[path].model):
+        model = type(graph.populations[path].model).__name__
+        raise RecordError(f'record: "{name}": {model} does not spike. Record a state variable.')
+    return [path]
+
+
+def _trace(shard: Shard, name: str, item: str | Every, dt: float) -> tuple[Sample, Sampling]:
+    path, leaf, unit = resolve(shard, name)
+    size = shard.graph.populations[path].size
+    asked = item.ids if isinstance(item, Every) else None
+    ids = np.arange(size) if asked is None else _ids(asked, size, name)
+    interval = _interval(item, name, dt)
+    group, index, cells = shard.leaf(path, leaf)
+    dtype = str(shard.states[group.index][index].dtype)
+    sample = Sample(group.index, index, cells.start + ids, interval)
+    return sample, Sampling(ids, interval, unit, dtype)
+
+
+def _interval(item: str | Every, name: str, dt: float) -> int:
+    if isinstance(item, str):
+        return 1
+    steps = to_steps(item.interval, dt, f'record: every: interval of "{name}"', error=TimeError)
+    if not isinstance(steps, int) or steps < 1:
+        raise RecordError(
+            f'record: every({shown(item.interval)}, "{name}"): the interval must be one time > 0.'
+        )
+    return steps
+
+
+def _ids(asked: Any, size: int, name: str) -> np.ndarray:
+    ids = np.atleast_1d(np.asarray(list(asked) if isinstance(asked, range) else asked))
+    if ids.size == 0:
+        ids = ids.astype(np.int64)
+    if ids.ndim != 1 or ids.dtype.kind not in "iu":
+        raise RecordError(f'record: ids of "{name}" must be integers; found {shown(asked)}.')
+    bad = ids[(ids < 0) | (ids >= size)]
+    if bad.size:
+        raise RecordError(
+            f'record: id {bad[0]} of "{name}" is not one of the {size} neurons. Use 0 <= id < {size}.'
+        )
+    return ids.astype(np.int64)
+
+
+def resolve(shard: Shard, name: str) -> tuple[str, str, str]:
+    """A variable's population, its name in the shard's state, and its unit.
+
+    `E.V`, `E.exc.g` (receptor of projection or input `exc` at E), `exc.g` where `exc` has one post
+    population; a bare name where a system runs by itself.
+    """
+    graph = shard.graph
+    for path in sorted(graph.populations, key=len, reverse=True):
+        if name.startswith(f"{path}."):
+            return path, *_variable(shard, path, name[len(path) + 1 :], name)
+    if list(graph.populations) == [CELL]:
+        return CELL, *_variable(shard, CELL, name, name)
+    connections = {**graph.projections, **graph.inputs}
+    for path, connection in connections.items():
+        if name.startswith(f"{path}."):
+            posts = {graph.path(view.population) for view in connection.post}
+            if len(posts) == 1:
+                post = posts.pop()
+                return post, *_variable(shard, post, name, name)
+            choices = ", ".join(f'"{post}.{name}"' for post in sorted(posts))
+            raise RecordError(f'record: "{name}" exists in several populations. Use {choices}.')
+    known = [f"{path}.{x}" for path in graph.populations for x in names_at(shard, path)]
+    raise NameLookupError(f'record: there is no "{name}". {suggestion(name, known)}')
+
+
+def names_at(shard: Shard, path: str) -> list[str]:
+    """What can be recorded of a population."""
+    names = [name for name in shard.state_names(path) if not name.startswith("receptors.")]
+    graph = shard.graph
+    for other, connection in {**graph.projections, **graph.inputs}.items():
+        if hasattr(connection, "synapse") and path in {
+            graph.path(view.population) for view in connection.post
+        }:
+            prefix = f"receptors.{_receptor(shard, path, other)}."
+            names += [
+                f"{other}.{name[len(prefix) :]}"
+                for name in shard.state_names(path)
+                if name.startswith(prefix)
+            ]
+    if emits_spikes(graph.populations[path].model):
+        names.append("spikes")
+    return names
+
+
+def _receptor(shard: Shard, post: str, connection: str) -> int:
+    graph = shard.graph
+    member = graph.projections.get(connection) or graph.inputs[connection]
+    return receptor_index(shard.group_of(post), post, receptor_of(member))  # pyright: ignore
+
+
+def _variable(shard: Shard, path: str, variable: str, name: str) -> tuple[str, str]:
+    graph, states = shard.graph, shard.state_names(path)
+    if variable in states and not variable.startswith("receptors."):
+        return variable, "mV" if variable == "V" else ""
+    known = names_at(shard, path)
+    if variable in known:
+        connection, _, last = variable.rpartition(".")
+        member = graph.projections.get(connection) or graph.inputs[connection]
+        unit = weight_unit(member.synapse, member.output)  # pyright: ignore
+        return f"receptors.{_receptor(shard, path, connection)}.{last}", unit
+    if variable.rpartition(".")[2] in ("weight", "delay") or variable in fields_of(
+        graph.populations[path].model
+    ):
+        raise RecordError(
+            f'record: "{name}" does not change during a run. Read it from the runner instead.'
+        )
+    raise NameLookupError(
+        f'record: "{path}" has no variable "{variable}". {suggestion(variable, known)}'
+    )
+
+
+def units_of(traces: Sequence[tuple[str, Sample, Sampling]]) -> dict[str, Sampling]:
+    """How each variable is recorded, by name."""
+    return {name: sampling for name, _, sampling in traces}
