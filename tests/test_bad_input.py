@@ -9,6 +9,17 @@ import numpy as np
 import pytest
 
 import distdyn as dd
+from distdyn.errors import (
+    DelayError,
+    NameLookupError,
+    NetworkError,
+    ParameterError,
+    PrecisionError,
+    RecordError,
+    RuleError,
+    TimeError,
+    WeightError,
+)
 from distdyn.zoo import by_name
 
 NAN, INF = float("nan"), float("inf")
@@ -68,7 +79,7 @@ def _imports_are_done():
 )
 def test_cell_parameter_outside_its_domain(field, value):
     refused(
-        dd.ParameterError,
+        ParameterError,
         lambda: build(Pair(model=cell(**{field: value}))),
         "LIF",
         field,
@@ -80,7 +91,7 @@ def test_cell_parameter_outside_its_domain(field, value):
 @pytest.mark.parametrize("synapse", [dd.Exponential, dd.Alpha])
 def test_synaptic_time_constant(synapse, value):
     refused(
-        dd.ParameterError,
+        ParameterError,
         lambda: build(Pair(synapse=synapse(tau=value))),
         synapse.__name__,
         "tau",
@@ -90,11 +101,11 @@ def test_synaptic_time_constant(synapse, value):
 
 @pytest.mark.parametrize("dt", [0.0, -0.1, NAN, INF, "0.1", None, True])
 def test_time_step(dt):
-    refused(dd.TimeError, lambda: build(dt=dt), "dt", dt)
+    refused(TimeError, lambda: build(dt=dt), "dt", dt)
 
 
 def test_refractory_period_off_the_grid():
-    refused(dd.TimeError, lambda: build(Pair(model=cell(t_ref=0.25))), "t_ref", 0.25, "dt = 0.1")
+    refused(TimeError, lambda: build(Pair(model=cell(t_ref=0.25))), "t_ref", 0.25, "dt = 0.1")
 
 
 # B2
@@ -103,7 +114,7 @@ def test_refractory_period_off_the_grid():
 @pytest.mark.parametrize("V_th", [-60.0, -70.0])
 def test_reset_at_or_above_threshold(V_th):
     refused(
-        dd.ParameterError,
+        ParameterError,
         lambda: build(Pair(model=cell(V_th=V_th))),
         "V_reset = -60",
         f"V_th = {V_th:g}",
@@ -117,24 +128,24 @@ TYPES = ["10", 1j, None, object(), np.array(["a"] * 10), np.array([object()] * 1
 
 @pytest.mark.parametrize("value", TYPES, ids=lambda x: type(x).__name__)
 def test_type_of_a_parameter(value):
-    refused(dd.ParameterError, lambda: build(Pair(model=cell(I_e=value))), "I_e")
+    refused(ParameterError, lambda: build(Pair(model=cell(I_e=value))), "I_e")
 
 
 @pytest.mark.parametrize("value", TYPES, ids=lambda x: type(x).__name__)
 def test_type_of_an_initial_value(value):
-    refused(dd.ParameterError, lambda: build(Pair(initial={"V": value})), "Population", "V")
+    refused(ParameterError, lambda: build(Pair(initial={"V": value})), "Population", "V")
 
 
 @pytest.mark.parametrize("shape", [(9,), (11,), (10, 1), (0,)])
 def test_shape_of_an_array(shape):
-    refused(dd.ParameterError, lambda: build(Pair(model=cell(I_e=np.ones(shape)))), "I_e", shape)
-    refused(dd.ParameterError, lambda: build(Pair(initial={"V": np.ones(shape)})), "V", shape)
+    refused(ParameterError, lambda: build(Pair(model=cell(I_e=np.ones(shape)))), "I_e", shape)
+    refused(ParameterError, lambda: build(Pair(initial={"V": np.ones(shape)})), "V", shape)
 
 
 def test_single_bad_value_in_an_array():
     I_e = np.ones(10)
     I_e[7] = NAN
-    refused(dd.ParameterError, lambda: build(Pair(model=cell(I_e=I_e))), "I_e", "7", "nan")
+    refused(ParameterError, lambda: build(Pair(model=cell(I_e=I_e))), "I_e", "7", "nan")
 
 
 # B4
@@ -142,7 +153,7 @@ def test_single_bad_value_in_an_array():
 
 @pytest.mark.parametrize("precision", ["float16", "double", 64, None])
 def test_precision_that_does_not_exist(precision):
-    refused(dd.PrecisionError, lambda: build(precision=precision), "precision", precision)
+    refused(PrecisionError, lambda: build(precision=precision), "precision", precision)
 
 
 def test_double_precision_is_double_whatever_the_flag_of_jax_says():
@@ -159,24 +170,24 @@ def test_double_precision_is_double_whatever_the_flag_of_jax_says():
 
 
 def test_unknown_names_have_a_suggestion():
-    refused(dd.NameLookupError, lambda: Pair(initial={"v": -60.0}), '"v"', "V")
+    refused(NameLookupError, lambda: Pair(initial={"v": -60.0}), '"v"', "V")
     runner = build()
-    refused(dd.NameLookupError, lambda: runner["E1"], "E1", '"E"')
-    refused(dd.NameLookupError, lambda: runner["E"].v, '"v"', "V")
-    refused(dd.NameLookupError, lambda: setattr(runner["E"], "tau_n", 1.0), "tau_n", '"tau_m"')
-    refused(dd.NameLookupError, lambda: runner["exc"].wieght, "wieght", '"weight"')
-    refused(dd.NameLookupError, lambda: by_name("microcircit"), "microcircit", '"microcircuit"')
+    refused(NameLookupError, lambda: runner["E1"], "E1", '"E"')
+    refused(NameLookupError, lambda: runner["E"].v, '"v"', "V")
+    refused(NameLookupError, lambda: setattr(runner["E"], "tau_n", 1.0), "tau_n", '"tau_m"')
+    refused(NameLookupError, lambda: runner["exc"].wieght, "wieght", '"weight"')
+    refused(NameLookupError, lambda: by_name("microcircit"), "microcircit", '"microcircuit"')
     recording = build(record="E.spikes").run(1.0)
-    refused(dd.NameLookupError, lambda: recording.spikes["e"], '"e"', "E")
+    refused(NameLookupError, lambda: recording.spikes["e"], '"e"', "E")
 
 
 def test_initial_value_that_is_a_parameter():
-    refused(dd.NameLookupError, lambda: Pair(initial={"tau_m": 1.0}), "tau_m", "LIF(tau_m=")
+    refused(NameLookupError, lambda: Pair(initial={"tau_m": 1.0}), "tau_m", "LIF(tau_m=")
 
 
 def test_large_value_under_an_unknown_name_costs_nothing():
     huge = np.broadcast_to(np.float64(1.0), 10**9)  # 8 GB, if anyone copied it
-    refused(dd.NameLookupError, lambda: Pair(initial={"w": huge}), '"w"')
+    refused(NameLookupError, lambda: Pair(initial={"w": huge}), '"w"')
 
 
 # B6: sizes
@@ -184,7 +195,7 @@ def test_large_value_under_an_unknown_name_costs_nothing():
 
 @pytest.mark.parametrize("n", [-1, 1.5, True, "10", NAN, None, (3, -1), ()])
 def test_size(n):
-    refused(dd.ParameterError, lambda: Pair(n), "Population", "size", n)
+    refused(ParameterError, lambda: Pair(n), "Population", "size", n)
 
 
 def test_empty_population_runs():
@@ -212,7 +223,7 @@ def test_probability(p):
 )
 def test_more_distinct_partners_than_there_are(rule, available):
     refused(
-        dd.RuleError,
+        RuleError,
         lambda: Pair(rule=rule()),
         "Projection",
         type(rule()).__name__,
@@ -224,50 +235,50 @@ def test_more_distinct_partners_than_there_are(rule, available):
 @pytest.mark.parametrize("number", [-1, 1.5, True, "3", NAN])
 @pytest.mark.parametrize("rule", [dd.FixedIndegree, dd.FixedOutdegree, dd.FixedTotal])
 def test_number_of_connections(rule, number):
-    refused(dd.RuleError, lambda: Pair(rule=rule(number)), rule.__name__, number)
+    refused(RuleError, lambda: Pair(rule=rule(number)), rule.__name__, number)
 
 
 def test_one_to_one_between_different_sizes():
-    refused(dd.RuleError, lambda: Pair(rule=dd.OneToOne()), "OneToOne", 10, 5)
+    refused(RuleError, lambda: Pair(rule=dd.OneToOne()), "OneToOne", 10, 5)
 
 
 @pytest.mark.parametrize("weight", [NAN, INF, "6", None, True, np.ones(3)])
 def test_weight(weight):
-    refused(dd.WeightError, lambda: Pair(weight=weight), "Projection", "weight")
+    refused(WeightError, lambda: Pair(weight=weight), "Projection", "weight")
 
 
 @pytest.mark.parametrize("weight", [-6.0, dd.Normal(6.0, 1.0)])
 def test_negative_conductance(weight):
-    refused(dd.WeightError, lambda: Pair(weight=weight, output=dd.COBA(E=0.0)), "weight", ">= 0")
+    refused(WeightError, lambda: Pair(weight=weight, output=dd.COBA(E=0.0)), "weight", ">= 0")
 
 
 @pytest.mark.parametrize("delay", [0.0, -1.0, NAN, INF, "1", None, True])
 def test_delay(delay):
-    refused(dd.DelayError, lambda: Pair(delay=delay), "Projection", "delay")
+    refused(DelayError, lambda: Pair(delay=delay), "Projection", "delay")
 
 
 @pytest.mark.parametrize("delay", [0.05, 0.26])
 def test_delay_off_the_grid(delay):
-    refused(dd.DelayError, lambda: build(Pair(delay=delay)), '"exc"', "delay", delay, "dt = 0.1")
+    refused(DelayError, lambda: build(Pair(delay=delay)), '"exc"', "delay", delay, "dt = 0.1")
 
 
 def test_length_of_given_weights_and_delays():
     edges = dd.Edges(np.array([0, 1, 2]), np.array([0, 1, 2]))
-    refused(dd.WeightError, lambda: Pair(rule=edges, weight=np.ones(2)), "weight", "(2,)", 3)
-    refused(dd.DelayError, lambda: Pair(rule=edges, delay=np.ones(4)), "delay", "(4,)", 3)
+    refused(WeightError, lambda: Pair(rule=edges, weight=np.ones(2)), "weight", "(2,)", 3)
+    refused(DelayError, lambda: Pair(rule=edges, delay=np.ones(4)), "delay", "(4,)", 3)
 
 
 @pytest.mark.parametrize("pre, post", [([0, 10], [0, 1]), ([0, 1], [0, 5]), ([-1, 0], [0, 1])])
 def test_edge_to_a_neuron_that_does_not_exist(pre, post):
-    refused(dd.RuleError, lambda: Pair(rule=dd.Edges(pre, post)), "Edges")
+    refused(RuleError, lambda: Pair(rule=dd.Edges(pre, post)), "Edges")
 
 
 def test_edges_of_different_lengths():
-    refused(dd.RuleError, lambda: dd.Edges([0, 1], [0, 1, 2]), "Edges", 2, 3)
+    refused(RuleError, lambda: dd.Edges([0, 1], [0, 1, 2]), "Edges", 2, 3)
 
 
 def test_current_and_conductance_synapses_of_jumps():
-    refused(dd.NetworkError, lambda: Pair(synapse=dd.Delta(), output=dd.COBA(E=0.0)), "Delta")
+    refused(NetworkError, lambda: Pair(synapse=dd.Delta(), output=dd.COBA(E=0.0)), "Delta")
 
 
 # B8, B9: members
@@ -279,7 +290,7 @@ def test_two_members_of_one_path():
             setattr(self, "a.b", dd.Population(1, cell()))
             self.a = {"b": dd.Population(1, cell())}
 
-    refused(dd.NetworkError, lambda: build(Doubled()), "a.b")
+    refused(NetworkError, lambda: build(Doubled()), "a.b")
 
 
 @pytest.mark.parametrize("name", ["../x", "a/b", "", "1", "a b", "a\n", "x" * 65, "ä", "a\x1b[31m"])
@@ -288,7 +299,7 @@ def test_name_of_a_member(name):
         def __init__(self):
             self.members = {name: dd.Population(1, cell())}
 
-    refused(dd.NetworkError, lambda: build(Named()))
+    refused(NetworkError, lambda: build(Named()))
 
 
 def test_population_of_another_network():
@@ -299,7 +310,7 @@ def test_population_of_another_network():
                 self.E, Pair().I, dd.AllToAll(), dd.Delta(), weight=1.0, delay=0.1
             )
 
-    refused(dd.NetworkError, lambda: build(Foreign()), '"exc"', "Population(5, LIF)")
+    refused(NetworkError, lambda: build(Foreign()), '"exc"', "Population(5, LIF)")
 
 
 def test_source_that_does_not_spike_and_target_without_membrane():
@@ -307,13 +318,13 @@ def test_source_that_does_not_spike_and_target_without_membrane():
     cells = dd.Population(1, cell())
     rest = {"weight": 1.0, "delay": 0.1}
     refused(
-        dd.NetworkError,
+        NetworkError,
         lambda: dd.Projection(cells, source, dd.AllToAll(), dd.Delta(), **rest),
         "Poisson",
         "V",
     )
     refused(
-        dd.NetworkError,
+        NetworkError,
         lambda: dd.Projection([], cells, dd.AllToAll(), dd.Delta(), **rest),
         "pre",
     )
@@ -324,7 +335,7 @@ def test_source_that_does_not_spike_and_target_without_membrane():
 
 @pytest.mark.parametrize("duration", [-1.0, 0.25, NAN, INF, "10", None])
 def test_duration(duration):
-    refused(dd.TimeError, lambda: build().run(duration), duration)
+    refused(TimeError, lambda: build().run(duration), duration)
 
 
 def test_duration_of_zero_does_nothing():
@@ -336,14 +347,14 @@ def test_duration_of_zero_does_nothing():
 
 @pytest.mark.parametrize("t0", [0.25, NAN, INF, "0"])
 def test_start(t0):
-    refused(dd.TimeError, lambda: build(t0=t0), "t0", t0)
+    refused(TimeError, lambda: build(t0=t0), "t0", t0)
 
 
 def test_record_of_something_unknown():
-    refused(dd.NameLookupError, lambda: build(record="e.spikes"), "e.spikes", "E")
-    refused(dd.NameLookupError, lambda: build(record=dd.every(1.0, "E.v")), "E.v", "V")
-    refused(dd.NameLookupError, lambda: build(record="E.spike"), "spike", "spikes")
-    refused(dd.NameLookupError, lambda: build(record=dd.every(1.0, "I.ecx.g")), "ecx", "exc")
+    refused(NameLookupError, lambda: build(record="e.spikes"), "e.spikes", "E")
+    refused(NameLookupError, lambda: build(record=dd.every(1.0, "E.v")), "E.v", "V")
+    refused(NameLookupError, lambda: build(record="E.spike"), "spike", "spikes")
+    refused(NameLookupError, lambda: build(record=dd.every(1.0, "I.ecx.g")), "ecx", "exc")
 
 
 @pytest.mark.parametrize("interval", [0.25, 0.0, -1.0, NAN, INF])
@@ -353,7 +364,7 @@ def test_record_interval(interval):
 
 @pytest.mark.parametrize("ids", [[10], [-1], [0.5], ["a"]])
 def test_record_of_neurons_that_do_not_exist(ids):
-    refused(dd.RecordError, lambda: build(record=dd.every(1.0, "E.V", ids=ids)), "E.V", ids[0])
+    refused(RecordError, lambda: build(record=dd.every(1.0, "E.V", ids=ids)), "E.V", ids[0])
 
 
 # B16
@@ -361,7 +372,7 @@ def test_record_of_neurons_that_do_not_exist(ids):
 
 @pytest.mark.parametrize("seed", [-1, 2**64, 1.5, "1", None, True, NAN])
 def test_seed(seed):
-    refused(dd.ParameterError, lambda: build(seed=seed), "seed", seed)
+    refused(ParameterError, lambda: build(seed=seed), "seed", seed)
 
 
 def test_largest_seed():
@@ -374,9 +385,9 @@ def test_largest_seed():
 def test_value_set_on_a_runner():
     runner = build()
     for value in (NAN, np.ones(9), "x", True):
-        refused(dd.ParameterError, lambda value=value: setattr(runner["E"], "V", value), "V")
-    refused(dd.ParameterError, lambda: setattr(runner["E"], "tau_m", -1.0), "tau_m", -1)
-    refused(dd.WeightError, lambda: setattr(runner["exc"], "weight", NAN), "weight", "nan")
+        refused(ParameterError, lambda value=value: setattr(runner["E"], "V", value), "V")
+    refused(ParameterError, lambda: setattr(runner["E"], "tau_m", -1.0), "tau_m", -1)
+    refused(WeightError, lambda: setattr(runner["exc"], "weight", NAN), "weight", "nan")
 
 
 # the zoo
@@ -386,5 +397,5 @@ def test_value_set_on_a_runner():
 def test_arguments_of_the_microcircuit(arguments):
     name, value = next(iter(arguments.items()))
     refused(
-        dd.ParameterError, lambda: by_name("microcircuit")(**arguments), "Microcircuit", name, value
+        ParameterError, lambda: by_name("microcircuit")(**arguments), "Microcircuit", name, value
     )

@@ -1,4 +1,4 @@
-"""Numba kernels that draw connectivity: samplers, splits of a total, and the counts of cells.
+"""Numba kernels that draw connectivity, from random words to the rows of the table.
 
 A draw cell is one row and one block of the other end. Every draw is keyed by what it is for: the
 Philox counter is (row or node, block or row, k, purpose), so any rows and blocks can be asked for
@@ -8,15 +8,21 @@ that another processor with the same counters draws the same synapses.
 Binomial and hypergeometric numbers come from fair coins: the binary digits of the probability are
 compared with the coins of all trials at once, and 64 coins are tossed by counting the bits of one
 word. That is exact for any probability that is a ratio of integers.
+
+The k-th synapse of a cell owns the Philox words (row, block, k, SYNAPSE): the first makes its
+weight, the second its delay, the others its target where targets may repeat.
+
+All kernels are in this file because Numba's cache of a kernel sees changes in its own file only.
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numba import njit
 
-OPTIONS = {"cache": True, "nogil": True}
-INLINE = {**OPTIONS, "forceinline": True}  # loops over philox vectorise only when it is inlined
+from distdyn.ops.values import GUIDE_BITS, KNOT_BITS, UNIT_BITS
 
 # Purposes: the last word of every counter. Two draws of one stream never share a counter.
 # As np.int64: Numba would compile its functions once more for each literal.
@@ -34,9 +40,25 @@ _W0, _W1 = _U(0x9E3779B9), _U(0xBB67AE85)
 _LOW, _HALF = _U(0xFFFFFFFF), _U(32)
 _ZERO, _ONE = _U(0), _U(1)
 _NONE = np.int64(0)
+_LAST_CELL = (1 << KNOT_BITS) - 1
+_COARSE, _FINE = 32 - KNOT_BITS, 32 - 2 * KNOT_BITS  # bits of a word below the cell
 
 
-@njit(**INLINE)
+def _compiled(**options: Any) -> Callable[[Callable], Callable]:
+    def compiled(function: Callable) -> Callable:
+        try:
+            return njit(nogil=True, cache=True, **options)(function)
+        except RuntimeError:  # no place to keep compiled code: read-only package and home
+            return njit(nogil=True, **options)(function)
+
+    return compiled
+
+
+kernel = _compiled()
+inlined = _compiled(forceinline=True)  # loops over philox vectorise only when it is inlined
+
+
+@inlined
 def philox(c0, c1, c2, c3, k0, k1):
     """Philox4x32-10 (`distdyn.random.philox`) on words held in uint64, which vectorise better."""
     for _ in range(10):
@@ -51,7 +73,7 @@ def philox(c0, c1, c2, c3, k0, k1):
 # --- streams -------------------------------------------------------------------------------------
 
 
-@njit(**OPTIONS)
+@kernel
 def new_stream(key):
     """The state of a stream of random words."""
     stream = np.zeros(10, np.uint64)
@@ -60,7 +82,7 @@ def new_stream(key):
     return stream
 
 
-@njit(**INLINE)
+@inlined
 def start_stream(stream, word0, word1, purpose):
     """Begin the random words of one draw."""
     stream[WORD0] = _U(word0)
@@ -71,7 +93,7 @@ def start_stream(stream, word0, word1, purpose):
     stream[N_COINS] = _ZERO
 
 
-@njit(**OPTIONS)
+@kernel
 def next_word(stream):
     """64 random bits."""
     if stream[HAS_SPARE] != _ZERO:
@@ -86,7 +108,7 @@ def next_word(stream):
     return (a << _HALF) | b
 
 
-@njit(**INLINE)
+@inlined
 def _ones(x):
     """The number of bits that are set; LLVM makes one instruction of it."""
     x = x - ((x >> _ONE) & _U(0x5555555555555555))
@@ -95,7 +117,7 @@ def _ones(x):
     return np.int64((x * _U(0x0101010101010101)) >> _U(56))
 
 
-@njit(**INLINE)
+@inlined
 def below(word, n):
     """A number in 0 ... n - 1, n < 2^32, from 64 random bits: the high half of word * n."""
     n = _U(n)
@@ -105,7 +127,7 @@ def below(word, n):
 # --- samplers ------------------------------------------------------------------------------------
 
 
-@njit(**OPTIONS)
+@kernel
 def heads(stream, n):
     """How many of n fair coins show heads."""
     if n > MOST_COINS:
@@ -133,7 +155,7 @@ def heads(stream, n):
     return count
 
 
-@njit(**OPTIONS)
+@kernel
 def _half_binomial(stream, n):
     """Binomial(n, 1/2) for large n: transformed rejection with squeeze.
 
@@ -161,7 +183,7 @@ def _half_binomial(stream, n):
             return np.int64(k)
 
 
-@njit(**OPTIONS)
+@kernel
 def _log_half(n, k):
     """Logarithm of Binomial(n, 1/2) at k but for a constant, by Stirling's series; n is large."""
     shift = (2 * k - n) / n
@@ -170,7 +192,7 @@ def _log_half(n, k):
     return -((k + 0.5) * math.log1p(shift) + (rest + 0.5) * math.log1p(-shift) + series)
 
 
-@njit(**OPTIONS)
+@kernel
 def binomial(stream, n, a, b):
     """How many of n trials succeed when each does with probability a / b, 0 <= a <= b <= 2^62.
 
@@ -196,7 +218,7 @@ def binomial(stream, n, a, b):
     return successes
 
 
-@njit(**OPTIONS)
+@kernel
 def hypergeometric(stream, k, a, n):
     """How many of k draws without replacement out of n are among a marked ones.
 
@@ -210,7 +232,7 @@ def hypergeometric(stream, k, a, n):
     return a - x if is_complement else x
 
 
-@njit(**OPTIONS)
+@kernel
 def _few_or_many(stream, k, a, n):
     if k < 16 or (k * 64 < n and n <= MOST_COINS):
         marked = np.int64(0)
@@ -230,7 +252,7 @@ def _few_or_many(stream, k, a, n):
     return x
 
 
-@njit(**OPTIONS)
+@kernel
 def distinct(stream, count, n, bitmap, out, at):
     """Write `count` distinct numbers of 0 ... n - 1 in ascending order to out[at:]."""
     words = (n + 63) >> 6
@@ -266,14 +288,14 @@ def distinct(stream, count, n, bitmap, out, at):
 # --- splits --------------------------------------------------------------------------------------
 
 
-@njit(**INLINE)
+@inlined
 def _places_before(leaf, cum, uniform, excluded):
     """Places of the leaves before this one; `excluded` (sorted) are leaves that have one fewer."""
     before = cum[leaf] if cum.size else leaf * uniform
     return before - _count_below(excluded, leaf) if excluded.size else before
 
 
-@njit(**INLINE)
+@inlined
 def _count_below(numbers, limit):
     """How many of these sorted numbers are below the limit."""
     low, high = 0, numbers.size
@@ -286,7 +308,7 @@ def _count_below(numbers, limit):
     return low
 
 
-@njit(**OPTIONS)
+@kernel
 def split(stream, total, leaves, n_leaves, cum, uniform, excluded, multapses, other, purpose, out):
     """Split a total over leaves in proportion to their places, by a binary tree of draws.
 
@@ -331,7 +353,7 @@ def split(stream, total, leaves, n_leaves, cum, uniform, excluded, multapses, ot
         node, count, last = 2 * node, share, cut
 
 
-@njit(**INLINE)
+@inlined
 def _first_from(leaves, middle, first, last):
     """The first index in first ... last whose leaf is not below `middle`."""
     high = min(last, first + max(0, middle - leaves[first]))  # the answer when nothing is left out
@@ -352,7 +374,7 @@ def _first_from(leaves, middle, first, last):
 # own neuron in the other end where that is excluded, else -1.
 
 
-@njit(**OPTIONS)
+@kernel
 def bernoulli_counts(key, p, first_row, own, blocks, block_start, counts):
     """Every pair is connected with probability p / 2^62."""
     stream = new_stream(key)
@@ -365,7 +387,7 @@ def bernoulli_counts(key, p, first_row, own, blocks, block_start, counts):
             counts[b, r] = binomial(stream, n, p, np.int64(1 << 62))
 
 
-@njit(**OPTIONS)
+@kernel
 def outdegree_counts(key, n, multapses, first_row, own, blocks, block_start, counts):
     """Every row has n synapses, split over the blocks."""
     stream = new_stream(key)
@@ -385,7 +407,7 @@ def outdegree_counts(key, n, multapses, first_row, own, blocks, block_start, cou
             counts[b, r] = share[b]
 
 
-@njit(**OPTIONS)
+@kernel
 def total_counts(
     key, n, multapses, rows, n_rows, blocks, block_start, self_rows, self_start, counts
 ):
@@ -400,7 +422,9 @@ def total_counts(
         places[block] = n_rows * block_start[block] - self_start[block]
     nothing = np.empty(0, np.int64)
     share = np.empty(blocks.size, np.int64)
-    split(stream, n, blocks, n_blocks, places, _NONE, nothing, multapses, _NONE, SPLIT_BLOCKS, share)
+    split(
+        stream, n, blocks, n_blocks, places, _NONE, nothing, multapses, _NONE, SPLIT_BLOCKS, share
+    )
     for b in range(blocks.size):
         block = blocks[b]
         size = block_start[block + 1] - block_start[block]
@@ -414,7 +438,7 @@ def total_counts(
 # --- sources of post neurons ---------------------------------------------------------------------
 
 
-@njit(**OPTIONS)
+@kernel
 def indegree_sources(key, n, multapses, posts, own, n_pre, sources):
     """Write the n sources of each post neuron; own[i] is its own place in the pre end, or -1."""
     stream = new_stream(key)
@@ -435,3 +459,229 @@ def indegree_sources(key, n, multapses, posts, own, n_pre, sources):
             distinct(stream, n, n_open, bitmap, sources, at)
             for k in range(at, at + n):
                 sources[k] += 1 if sources[k] >= hole else 0
+
+
+# --- values and rows -----------------------------------------------------------------------------
+
+
+@inlined
+def delay_index(word, delays):
+    """The delay of a word, counted from the shortest."""
+    i = np.int64(delays.guide[word >> _U(32 - GUIDE_BITS)])
+    while delays.threshold[i] <= word:
+        i += 1
+    return i
+
+
+@inlined
+def weight_of(word, knots):
+    """The weight of a word, rounded to nearest, half away from zero."""
+    cell = np.int64(word >> _U(_COARSE))
+    table, bits = 0, _COARSE
+    if cell == 0 or cell == _LAST_CELL:
+        table, bits = 1 + (cell >> (KNOT_BITS - 1)), _FINE
+        cell = np.int64(word >> _U(_FINE)) & _LAST_CELL
+    within = np.int64(word) & ((1 << bits) - 1)
+    low, high = np.int64(knots[table, cell]), np.int64(knots[table, cell + 1])
+    value = (low << (bits + 1)) + (high - low) * (2 * within + 1)
+    shift = bits + 1 + UNIT_BITS
+    return (value + (np.int64(1) << (shift - 1)) + (value >> 63)) >> shift
+
+
+@inlined
+def _row_sum(counts, r):
+    n = 0
+    for b in range(counts.shape[0]):
+        n += counts[b, r]
+    return n
+
+
+@kernel
+def fill_cells(
+    key, multapses, first_row, own, blocks, block_start, counts,
+    delays, knots, post_local, n_target, position, offset, weight,
+):  # fmt: skip
+    """Draw all synapses of some rows and write those of row r from position[r] on, by delay.
+
+    Args:
+        key: the stream of the projection.
+        multapses: whether targets may repeat; else they are distinct within a cell.
+        first_row: the number of the first row.
+        own: the place in the post end that each row's own neuron has, if excluded, else -1.
+        blocks: the numbers of the blocks asked for, ascending.
+        block_start: where each block of the post end starts.
+        counts: int64[b, r], how many synapses each cell has.
+        delays: how delays are drawn.
+        knots: how weights are drawn; empty when they are not.
+        post_local: the place in the ring of each neuron of the post end.
+        n_target: the length of a slot of the ring.
+        position: where each row starts in the table.
+        offset: as in `Rows`; written.
+        weight: as in `Rows`; written when `knots` are given.
+    """
+    stream = new_stream(key)
+    k0, k1 = key
+    most, widest = 0, 0
+    for r in range(own.size):
+        most = max(most, _row_sum(counts, r))
+    for block in blocks:
+        widest = max(widest, block_start[block + 1] - block_start[block])
+    block_of, k_of = np.empty(most, np.uint32), np.empty(most, np.uint32)
+    words = np.empty((4, most), np.uint32)
+    target, delay = np.empty(most, np.int64), np.empty(most, np.int64)
+    n_delays = delays.threshold.size
+    cursor = np.empty(n_delays, np.int64)
+    bitmap = np.empty((widest + 63) >> 6, np.uint64)
+    is_drawn = multapses or n_delays > 1 or knots.shape[0] > 0
+    for r in range(own.size):
+        row, n = _U(first_row + r), _row_sum(counts, r)
+        if is_drawn:
+            at = 0
+            for b in range(blocks.size):
+                for k in range(counts[b, r]):
+                    block_of[at + k] = blocks[b]
+                    k_of[at + k] = k
+                at += counts[b, r]
+            for i in range(n):
+                w, d, t, f = philox(row, _U(block_of[i]), _U(k_of[i]), _U(SYNAPSE), k0, k1)
+                words[0, i], words[1, i], words[2, i], words[3, i] = w, d, t, f
+        at = 0
+        for b in range(blocks.size):
+            count = counts[b, r]
+            if count == 0:
+                continue
+            start, stop = block_start[blocks[b]], block_start[blocks[b] + 1]
+            hole, n_open = stop, stop - start
+            if start <= own[r] < stop:
+                hole, n_open = own[r], n_open - 1
+            if multapses:
+                for i in range(at, at + count):
+                    target[i] = below((_U(words[2, i]) << _HALF) | _U(words[3, i]), n_open)
+            else:
+                start_stream(stream, row, blocks[b], TARGETS)
+                distinct(stream, count, n_open, bitmap, target, at)
+            for i in range(at, at + count):
+                place = start + target[i]
+                place += 1 if place >= hole else 0
+                target[i] = post_local[place]
+            at += count
+        for i in range(n_delays):
+            cursor[i] = 0
+        for i in range(n if n_delays > 1 else 0):
+            delay[i] = delay_index(_U(words[1, i]), delays)
+            cursor[delay[i]] += 1
+        to = position[r]
+        for i in range(n_delays):
+            to, cursor[i] = to + cursor[i], to
+        for i in range(n):
+            d = delay[i] if n_delays > 1 else 0
+            to = cursor[d]
+            cursor[d] = to + 1
+            offset[to] = (delays.first + d) * n_target + target[i]
+            if knots.shape[0] > 0:
+                weight[to] = weight_of(_U(words[0, i]), knots)
+
+
+@kernel
+def count_sources(sources, counts):
+    """Add to counts[i] how often i is a source."""
+    for source in sources:
+        counts[source] += 1
+
+
+@kernel
+def scatter_pairs(
+    key, items, per_item, pre, target, delays, given_delay, knots, given_weight,
+    n_target, cursor, offset, weight,
+):  # fmt: skip
+    """Write listed pairs into the segments of their sources, in the order of the list.
+
+    Synapse k of item i has the Philox words (low half of i, high half of i, k, PAIR).
+
+    Args:
+        key: the stream of the projection.
+        items: the numbers of the items: post neurons or edges.
+        per_item: how many synapses each item has.
+        pre: the sources of the synapses, item by item.
+        target: the place in the ring of each item's target.
+        delays: how delays are drawn.
+        given_delay: int64, the delay of each item, or empty.
+        knots: how weights are drawn, or empty.
+        given_weight: int32, the weight of each item, or empty.
+        n_target: the length of a slot of the ring.
+        cursor: where the next synapse of each source is written; advanced.
+        offset: as in `Rows`; written.
+        weight: as in `Rows`; written when weights are drawn or given.
+    """
+    k0, k1 = key
+    is_drawn = knots.shape[0] > 0
+    for i in range(items.size):
+        item = _U(items[i])
+        for k in range(per_item):
+            w, d, _, _ = philox(item & _LOW, item >> _HALF, _U(k), _U(PAIR), k0, k1)
+            if given_delay.size:
+                delay = given_delay[i]
+            else:
+                delay = delays.first + delay_index(d, delays)
+            source = pre[i * per_item + k]
+            to = cursor[source]
+            cursor[source] = to + 1
+            offset[to] = delay * n_target + target[i]
+            if is_drawn:
+                weight[to] = weight_of(w, knots)
+            elif given_weight.size:
+                weight[to] = given_weight[i]
+
+
+@kernel
+def sort_segments(segments, start, n_target, offset, weight):
+    """Sort each of these segments by delay; synapses of one delay keep their order."""
+    most = 0
+    for segment in segments:
+        most = max(most, start[segment + 1] - start[segment])
+    delay, order = np.empty(most, np.int64), np.empty(most, np.int64)
+    offset_buffer, weight_buffer = np.empty(most, offset.dtype), np.empty(most, weight.dtype)
+    for segment in segments:
+        low, n = start[segment], start[segment + 1] - start[segment]
+        is_sorted = True
+        for i in range(n):
+            delay[i] = offset[low + i] // n_target
+            is_sorted &= i == 0 or delay[i] >= delay[i - 1]
+        if is_sorted:
+            continue
+        _stable_order(delay, n, order)
+        _permute(offset, low, n, order, offset_buffer)
+        if weight.size:
+            _permute(weight, low, n, order, weight_buffer)
+
+
+@inlined
+def _permute(array, low, n, order, buffer):
+    for i in range(n):
+        buffer[i] = array[low + i]
+    for i in range(n):
+        array[low + i] = buffer[order[i]]
+
+
+@kernel
+def _stable_order(delay, n, order):
+    """The indices that sort the first n delays: by insertion when few, by counting when many."""
+    if n <= 24:
+        for i in range(n):
+            at = i
+            while at > 0 and delay[order[at - 1]] > delay[i]:
+                order[at] = order[at - 1]
+                at -= 1
+            order[at] = i
+        return
+    shortest, longest = delay[0], delay[0]
+    for i in range(n):
+        shortest, longest = min(shortest, delay[i]), max(longest, delay[i])
+    cursor = np.zeros(longest - shortest + 2, np.int64)
+    for i in range(n):
+        cursor[delay[i] - shortest + 1] += 1
+    for i in range(1, cursor.size):
+        cursor[i] += cursor[i - 1]
+    for i in range(n):
+        order[cursor[delay[i] - shortest]] = i
+        cursor[delay[i] - shortest] += 1

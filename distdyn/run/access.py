@@ -87,9 +87,7 @@ def _checked_parameter(shard: Shard, path: str, name: str, value: Any, size: int
             "number or an array."
         )
     number = value if np.ndim(value) == 0 else real(value, f"{path}.{name}")
-    changed = eqx.tree_at(
-        lambda m: getattr(m, name), model, number, is_leaf=lambda x: x is None
-    )
+    changed = eqx.tree_at(lambda m: getattr(m, name), model, number, is_leaf=lambda x: x is None)
     check_model(changed, f'population "{path}": {type(model).__name__}', length=size)
     return float(number) if np.ndim(number) == 0 else number
 

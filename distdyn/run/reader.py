@@ -106,7 +106,7 @@ def header_from_json(run: dict, directory: Path) -> Header:
             },
         )
         for path in (*header.sizes, *header.spikes, *header.traces):
-            if not re.fullmatch(r"[A-Za-z0-9_.-]*", path) or path.startswith("."):
+            if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", path):
                 raise ValueError(f"{path[:80]!r} is not a path of a network")
         if not header.dt > 0 or any(how.interval < 1 for how in header.traces.values()):
             raise ValueError("dt and the intervals of the traces must be positive")
@@ -136,10 +136,13 @@ def trace_files(traces: Iterable[str]) -> dict[str, str]:
 
 
 def population_of(variable: str, sizes: Mapping[str, int]) -> str:
-    """The population of a variable: `cortex.E` of `cortex.E.exc.g`; else the variable itself."""
+    """The population of a variable: `cortex.E` of `cortex.E.exc.g`; else the variable itself.
+
+    Where there is only one, as for a cell that runs by itself, names are bare: it is that one.
+    """
     path = variable
     while path:
         path = path.rpartition(".")[0]
         if path in sizes:
             return path
-    return variable
+    return next(iter(sizes)) if len(sizes) == 1 else variable

@@ -64,7 +64,7 @@ def parse(record: Any, shard: Shard, dt: float) -> Request:
             )
         name = item if isinstance(item, str) else item.variable
         if not isinstance(name, str):
-            raise RecordError(f"record: {shown(name)} is not a name. Use e.g. every(1., \"E.V\").")
+            raise RecordError(f'record: {shown(name)} is not a name. Use e.g. every(1., "E.V").')
         wanted = spiking_populations(graph) if name == "spikes" else _spiking(graph, name)
         if wanted is not None:
             if isinstance(item, Every):

@@ -346,6 +346,10 @@ class Memory:
         self.begin(step)
         return recording
 
+    def fail(self, error: BaseException) -> None:
+        """The call of `run` ended with an error: what it recorded is dropped."""
+        self.begin(self._start)
+
     def close(self) -> None:
         """Nothing more will be recorded."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64, Shaped
@@ -10,6 +10,7 @@ from jaxtyping import Int64, Shaped
 T = TypeVar("T")
 
 
+@runtime_checkable
 class Rows(Protocol):
     """Recorded rows in the order of their steps, in memory or in a file."""
 

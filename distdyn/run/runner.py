@@ -75,7 +75,9 @@ class DSRunner:
         progress: str = "auto",
     ) -> None:
         began = time.perf_counter()
-        _refuse(parameters=parameters, decomposition=decomposition, checkpoint_every=checkpoint_every)
+        _refuse(
+            parameters=parameters, decomposition=decomposition, checkpoint_every=checkpoint_every
+        )
         self.progress = check_mode(progress)
         self.dt = check_dt(dt)
         setting = Setting(
@@ -130,6 +132,22 @@ class DSRunner:
             raise
         finally:
             progress.close()
+
+    def warm_up(self, duration: float) -> None:
+        """Go on for a duration (ms) without recording anything; its time is kept apart."""
+        steps = _duration(duration, self.dt)
+        if not steps:
+            return
+        progress = Progress(self.progress, steps * self.dt)
+        spent = self.phases["run"]
+        with self._place():
+            self._shard.watch((), ())
+            self._compile(progress)
+            self._run(steps, None, None, progress)
+            self._watch()
+        progress.close()
+        warm_up = self.phases["run"] - spent
+        self.phases |= {"run": spent, "warmup": self.phases.get("warmup", 0.0) + warm_up}
 
     def _compile(self, progress: Progress) -> None:
         """Zero steps: what is not compiled yet is compiled, and its time is known."""
@@ -263,9 +281,7 @@ class DSRunner:
         return _Place(self.device)
 
     def _watch(self) -> None:
-        self._shard.watch(
-            self._request.spikes, [sample for _, sample, _ in self._request.traces]
-        )
+        self._shard.watch(self._request.spikes, [sample for _, sample, _ in self._request.traces])
 
     def _open(self) -> Any:
         g = self.graph
@@ -317,13 +333,15 @@ def _device(devices: Any, platform: str | None) -> Any:
         reason = str(error).splitlines()[0]
         raise PlatformError(
             f'platform = "{platform}": JAX finds no such device ({reason}). Use platform="cpu", or '
-            'install distdyn[cuda12] on a machine with a GPU.'
+            "install distdyn[cuda12] on a machine with a GPU."
         ) from error
 
 
 def _checked_seed(seed: Any) -> int:
     if isinstance(seed, bool) or not hasattr(seed, "__index__") or not 0 <= int(seed) < 2**64:
-        raise ParameterError(f"seed = {shown(seed)} is not possible. Use an integer 0 <= seed < 2^64.")
+        raise ParameterError(
+            f"seed = {shown(seed)} is not possible. Use an integer 0 <= seed < 2^64."
+        )
     return int(seed)
 
 

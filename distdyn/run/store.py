@@ -49,7 +49,7 @@ class StoredSpikes:
 
     def read(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
         with _opened(self.file, "r") as file:
-            group = f"spikes/{_name(self.population)}"
+            group = f"spikes/{self.population}"
             time = _dataset(file, f"{group}/timestamps", "f", 1)[first:last]
             id = _dataset(file, f"{group}/node_ids", "iu", 1)[first:last]
         step = np.rint((time.astype(np.float64) - self.t0) / self.dt)
@@ -68,7 +68,7 @@ class StoredTrace:
 
     def read(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
         with _opened(self.file, "r") as file:
-            data = _dataset(file, f"report/{_name(self.population)}/data", "iuf", 2)
+            data = _dataset(file, f"report/{self.population}/data", "iuf", 2)
             value = data[first:last]
         return self.first_step + self.interval * np.arange(first, last, dtype=np.int64), value
 
@@ -80,7 +80,7 @@ def create_spikes(path: Path, populations: Sequence[str]) -> None:
         _sign(file)
         file.create_group("spikes")
         for population in populations:
-            group = file.create_group(f"spikes/{_name(population)}")
+            group = file.create_group(f"spikes/{population}")
             group.attrs.create("sorting", 2, dtype=_SORTING)
             for name, dtype in (("timestamps", "f8"), ("node_ids", "u8")):
                 chunks = (_CHUNK // 8,)
@@ -104,7 +104,7 @@ def append_spikes(
     _reserve(path, sum(2 * (8 * len(id) + _CHUNK) for _, _, id in rows.values() if len(id)))
     with _opened(path, "r+") as file:
         for population, (first, time, id) in rows.items():
-            group = file[f"spikes/{_name(population)}"]
+            group = file[f"spikes/{population}"]
             _append(group["timestamps"], first, time)
             _append(group["node_ids"], first, id.astype(np.uint64))
         file.flush()  # all of the above precedes the next line
@@ -118,7 +118,7 @@ def create_trace(
     _check_free(path, 32 * len(id))
     with _opened(path, "x") as file:
         _sign(file)
-        group = file.create_group(f"report/{_name(population)}")
+        group = file.create_group(f"report/{population}")
         columns = max(1, min(len(id), _CHUNK // 4))
         chunks = (max(1, _CHUNK // (columns * np.dtype(dtype).itemsize)), columns)
         shape, largest = (0, len(id)), (None, max(1, len(id)))
@@ -139,7 +139,7 @@ def append_trace(
     """Add samples after the first rows, then say how many are complete; `start` is in ms."""
     _reserve(path, 2 * (value.nbytes + _CHUNK + _CHUNK * (value.shape[1] // (_CHUNK // 4))))
     with _opened(path, "r+") as file:
-        group = file[f"report/{_name(population)}"]
+        group = file[f"report/{population}"]
         _append(group["data"], first, value)
         file.flush()  # the samples precede their count
         time = group["mapping/time"]
@@ -163,7 +163,7 @@ def read_committed(path: Path, populations: Sequence[str]) -> tuple[int, int, di
         start, stop, *counts = committed[...].tolist()
         for population, count in zip(populations, counts, strict=True):
             for name, kind in (("timestamps", "f"), ("node_ids", "iu")):
-                found = len(_dataset(file, f"spikes/{_name(population)}/{name}", kind, 1))
+                found = len(_dataset(file, f"spikes/{population}/{name}", kind, 1))
                 if not 0 <= count <= found:
                     raise RunDirectoryError(
                         f'"{path}" holds {found} {name} of "{population}" where {count} were '
@@ -181,7 +181,7 @@ def read_trace(path: Path, population: str) -> tuple[Int64[np.ndarray, "k"], str
         RunDirectoryError: the file is missing, damaged, or holds something else.
     """
     with _opened(path, "r") as file:
-        group = f"report/{_name(population)}"
+        group = f"report/{population}"
         data = _dataset(file, f"{group}/data", "iuf", 2)
         id = _dataset(file, f"{group}/mapping/node_ids", "iu", 1)[...].astype(np.int64)
         time = _dataset(file, f"{group}/mapping/time", "f", 1)[...]
@@ -250,11 +250,6 @@ def _reserve(path: Path, size: int) -> None:
                 raise
     except OSError as error:
         raise unusable(path, "w", error) from error
-
-
-def _name(path: str) -> str:
-    """The name of a population in a file; a single cell has the empty path."""
-    return path or "_"
 
 
 def _sign(file: h5py.File) -> None:

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 import distdyn as dd
+from distdyn.errors import ParameterError
 
 NAMES = ("L23E", "L23I", "L4E", "L4I", "L5E", "L5I", "L6E", "L6I")
 SIZES = np.array([20683, 5834, 21915, 5479, 4850, 1065, 14395, 2948])
@@ -67,11 +68,11 @@ class Microcircuit(dd.Network):
 
     def __init__(self, scale: float = 1.0, drive: str = "dc"):
         if not 0 < scale <= 1:
-            raise dd.ParameterError(
+            raise ParameterError(
                 f"Microcircuit: scale is {scale}. Use a number above 0 and at most 1."
             )
         if drive not in ("dc", "poisson"):
-            raise dd.ParameterError(f'Microcircuit: drive is {drive!r}. Use "dc" or "poisson".')
+            raise ParameterError(f'Microcircuit: drive is {drive!r}. Use "dc" or "poisson".')
         J = PSP * psc_per_psp() / np.sqrt(scale)
         psc = dd.Exponential(tau=TAU_SYN)
         currents = constant_currents(scale, drive)

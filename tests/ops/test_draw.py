@@ -1,4 +1,4 @@
-"""The samplers of connectivity against their distributions, and draws that do not depend on who asks."""
+"""The samplers of connectivity against their distributions; draws do not depend on who asks."""
 
 import numpy as np
 import pytest
@@ -52,7 +52,9 @@ def test_words_of_a_stream_are_not_repeated(seed):
     assert len(words) == 20 * 5 * 20
 
 
-@pytest.mark.parametrize("n", [1, 2, 31, 63, 64, 65, 128, 200, 1000, 4096, 4097, 5001, 10**6, 2**50])
+@pytest.mark.parametrize(
+    "n", [1, 2, 31, 63, 64, 65, 128, 200, 1000, 4096, 4097, 5001, 10**6, 2**50]
+)
 def test_heads(n, seed):
     x = sample(seed, 4000, draw.heads, n)
     if n < 2**50:
@@ -73,8 +75,10 @@ def test_successive_heads_are_independent(seed):
 
 @pytest.mark.parametrize(
     "n, a, b",
-    [(1, 1, 3), (10, 1, 2), (10, 2, 3), (50, 1, 512), (512, 52, 512), (512, 511, 512)]
-    + [(1024, round(0.1 * 2**62), 2**62), (5000, 3, 7), (10**6, 1, 10**5), (10**8, 41, 100)],
+    [
+        *[(1, 1, 3), (10, 1, 2), (10, 2, 3), (50, 1, 512), (512, 52, 512), (512, 511, 512)],
+        *[(1024, round(0.1 * 2**62), 2**62), (5000, 3, 7), (10**6, 1, 10**5), (10**8, 41, 100)],
+    ],
 )
 def test_binomial(n, a, b, seed):
     assert p_value(sample(seed, 4000, draw.binomial, n, a, b), stats.binom(n, a / b)) > P
@@ -89,12 +93,16 @@ def test_binomial_at_its_ends(seed):
 
 @pytest.mark.parametrize(
     "k, a, n",
-    [(1, 3, 10), (15, 9, 20), (20, 512, 1024), (109, 512, 1024), (900, 512, 1024)]
-    + [(300, 50, 400), (3, 70000, 140001), (5000, 16384, 32768), (10**5, 10**6, 3 * 10**6)],
+    [
+        *[(1, 3, 10), (15, 9, 20), (20, 512, 1024), (109, 512, 1024), (900, 512, 1024)],
+        *[(300, 50, 400), (3, 70000, 140001), (5000, 16384, 32768), (10**5, 10**6, 3 * 10**6)],
+    ],
 )
 def test_hypergeometric(k, a, n, seed):
     n_draws = 4000 if n < 10**5 else 1500
-    assert p_value(sample(seed, n_draws, draw.hypergeometric, k, a, n), stats.hypergeom(n, a, k)) > P
+    assert (
+        p_value(sample(seed, n_draws, draw.hypergeometric, k, a, n), stats.hypergeom(n, a, k)) > P
+    )
 
 
 def test_hypergeometric_at_its_ends(seed):
@@ -153,7 +161,9 @@ def test_a_split_keeps_the_total_whoever_asks(multapses, seed):
 def test_a_split_is_in_proportion_to_the_places(multapses, seed):
     places, excluded = np.array([10, 1, 25, 4, 30]), [2]
     open = places - np.isin(np.arange(5), excluded)
-    x = np.array([split(seed + i, 30, np.arange(5), places, multapses, excluded) for i in range(3000)])
+    x = np.array(
+        [split(seed + i, 30, np.arange(5), places, multapses, excluded) for i in range(3000)]
+    )
     for leaf in range(5):
         exact = (
             stats.binom(30, open[leaf] / open.sum())

@@ -254,7 +254,7 @@ def test_merge_sorts_keys_beyond_64_bits():
 def test_provenance_is_plain_json(tmp_path):
     run = describe_run(
         network="coba",
-        neurons=np.int64(4000),
+        neurons=4000,
         synapses=320_000,
         seed=1,
         precision="float32",

@@ -521,17 +521,18 @@ def test_names_of_trace_files_stay_apart():
     assert names[0] == "E.V.h5" and "spikes.h5" not in names
 
 
-def test_single_cell_has_the_empty_path(tmp_path, seed):
+def test_names_of_a_single_cell_are_bare(tmp_path, seed):
     header = Header(
         dt=0.1,
-        sizes={"": 1},
-        offsets={"": 0},
-        spikes=("",),
+        sizes={"cell": 1},
+        offsets={"cell": 0},
+        spikes=("cell",),
         traces={"V": Sampling(np.array([0]), 1, "mV")},
     )
     recording = play(RunDirectory(tmp_path / "a").create(header), seed, 0, 100)
     assert_same(load(tmp_path / "a"), recording)
-    assert len(recording.spikes[""]) == 18
+    with h5py.File(tmp_path / "a" / "V.h5") as file:
+        assert list(file["report"]) == ["cell"]
 
 
 def test_integers_and_no_columns_can_be_recorded(tmp_path, seed):

@@ -12,7 +12,7 @@ SYNAPSE = dd.Exponential(tau=5.0), dd.COBA(E=0.0)
 
 
 def cell(**method):
-    return dd.LIF(C_m=200.0, tau_m=20.0, E_L=-60.0, V_th=1e6, V_reset=-60.0, t_ref=5.0, **method)
+    return dd.LIF(C_m=200.0, tau_m=20.0, E_L=-60.0, V_th=np.inf, V_reset=-60.0, t_ref=5.0, **method)
 
 
 @pytest.mark.parametrize("precision", ["float64", "float32"])

@@ -29,8 +29,8 @@ EXACT = 1e-12  # rounding of some hundred steps in double precision
 SINGLE = 2e-6  # the same in single precision
 
 
-def passive(tau_m=TAU_M):
-    return dd.LIF(C_m=C, tau_m=tau_m, E_L=0.0, V_th=1e6, V_reset=0.0, t_ref=2.0)
+def passive():
+    return dd.LIF(C_m=C, tau_m=TAU_M, E_L=0.0, V_th=np.inf, V_reset=0.0, t_ref=0.0)
 
 
 def on_grid(table, dt):
@@ -111,7 +111,7 @@ def test_closed_forms_of_the_singular_case():
 def test_constant_current_does_not_depend_on_the_step(driven, halvings):
     """V(t) = R I (1 - e^(-t / tau_m)), R I = 40 mV, for dt = 1, 1/2, ..., 2^-13 ms."""
     dt = 2.0**-halvings
-    cell = dd.LIF(C_m=C, tau_m=TAU_M, E_L=0.0, V_th=1e6, V_reset=0.0, t_ref=2.0, I_e=1000.0)
+    cell = dd.LIF(C_m=C, tau_m=TAU_M, E_L=0.0, V_th=np.inf, V_reset=0.0, t_ref=0.0, I_e=1000.0)
     runner = dd.DSRunner(driven(1, cell, V=0.0), dt=dt, precision="float64")
     # Each step rounds; the propagator keeps the sum of the errors below 1e-13 at 5 ms, 1e-9 later.
     runner.run(5.0)

@@ -59,8 +59,8 @@ def test_self_sustained_coba():
     rng = np.random.default_rng(1)
     for path in ("E", "I"):
         size = getattr(network, path).size
-        runner[path]["exc.g"] = 10 * np.maximum(0, 4 + 1.5 * rng.standard_normal(size))
-        runner[path]["inh.g"] = 10 * np.maximum(0, 20 + 12 * rng.standard_normal(size))
+        setattr(runner[path], "exc.g", 10 * np.maximum(0, 4 + 1.5 * rng.standard_normal(size)))
+        setattr(runner[path], "inh.g", 10 * np.maximum(0, 20 + 12 * rng.standard_normal(size)))
     everything = runner.run(10_000.0).gather()
     for rate in everything.rates().values():
         assert 16 < rate < 23

@@ -3,6 +3,7 @@
 import pytest
 
 import distdyn as dd
+from distdyn.errors import NameLookupError
 from distdyn.network.network import graph
 from distdyn.zoo import CLASSES, by_name
 
@@ -15,7 +16,7 @@ def test_every_name_is_a_network(name):
 
 
 def test_unknown_name():
-    with pytest.raises(dd.NameLookupError, match=r'"cobba".*Did you mean "coba"'):
+    with pytest.raises(NameLookupError, match=r'"cobba".*Did you mean "coba"'):
         by_name("cobba")
 
 

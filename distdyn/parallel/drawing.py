@@ -1,0 +1,315 @@
+"""How the synapses of one projection are counted and written: tasks for any number of threads.
+
+Every draw is keyed, and no two tasks write to one place, so their order changes nothing.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from threading import Lock
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from distdyn.errors import DelayError, NetworkError, RuleError, WeightError
+from distdyn.network.distributions import Distribution
+from distdyn.network.ends import Ends
+from distdyn.network.rule import (
+    AbstractCellRule,
+    AbstractPairRule,
+    Cells,
+    Listing,
+    Rule,
+    asked,
+)
+from distdyn.network.rules import Edges
+from distdyn.ops.rows import Rows
+from distdyn.ops.values import (
+    NO_KNOTS,
+    Delays,
+    check_significance,
+    constant_delay,
+    drawn_delays,
+    drawn_weights,
+)
+from distdyn.random import stream_key
+
+Task = Callable[[], None]
+
+TASK_ROWS = 4096
+TASK_COUNTS = 1 << 22  # counts of cells that one task holds, 8 bytes each
+TASK_PAIRS = 1 << 18  # listed pairs that one task holds, 8 bytes each
+CURSORS = 1 << 23  # places kept for one projection that lists pairs, 8 bytes each
+NOTHING = np.zeros(0, np.int64)
+NO_WEIGHTS = np.zeros(0, np.int32)
+
+
+class ProjectionRows(NamedTuple):
+    """One projection as seen by one table.
+
+    Attributes:
+        path: the projection's path, which keys its draws.
+        rule: who connects to whom.
+        ends: the two ends.
+        weight: a number or a distribution in physical units, or integers over the edges.
+        delay: steps, a distribution in ms, or steps over the edges.
+        pre_local: int[n_pre]; the source in the table of each neuron of the pre end.
+        post_local: int[n_post]; the place in the ring of each neuron of the post end.
+        blocks: the blocks of the post end that are asked for; None: all.
+    """
+
+    path: str
+    rule: Rule
+    ends: Ends
+    weight: float | np.ndarray | Distribution
+    delay: int | np.ndarray | Distribution
+    pre_local: np.ndarray
+    post_local: np.ndarray
+    blocks: np.ndarray | None = None
+
+
+class Values(NamedTuple):
+    """How the synapses of a projection get their delays and weights; empty arrays: not so."""
+
+    delays: Delays
+    given_delay: np.ndarray
+    knots: np.ndarray
+    given_weight: np.ndarray
+    unit: int
+
+    @property
+    def longest(self) -> int:
+        """The longest delay, in steps."""
+        return int(self.given_delay.max(initial=self.delays.last))
+
+
+class CellDrawing(NamedTuple):
+    """A projection whose rows are drawn one by one, each straight to its place."""
+
+    rule: AbstractCellRule
+    cells: Cells
+    blocks: np.ndarray
+    values: Values
+    segments: np.ndarray  # of each neuron of the pre end
+    post_local: np.ndarray
+    n_target: int
+    capacity: int
+
+    def tasks(self) -> Iterator[tuple[int, int]]:
+        """The first row of each task, and the row after its last."""
+        n_rows, n_blocks = len(self.cells.own), max(1, len(self.blocks))
+        step = max(1, min(TASK_ROWS, TASK_COUNTS // n_blocks))
+        for first in range(0, n_rows, step):
+            yield first, min(first + step, n_rows)
+
+    def count(self, n_synapses: np.ndarray) -> Iterator[Task]:
+        """Tasks that count the synapses of each segment."""
+
+        def task(first: int, last: int) -> None:
+            counts = self.rule.counts(self.cells, first, last, self.blocks)
+            n_synapses[self.segments[first:last]] = counts.sum(axis=0)
+
+        return (partial(task, *rows) for rows in self.tasks())
+
+    def fill(self, table: Rows) -> Iterator[Task]:
+        """Tasks that draw the synapses and write them to the table."""
+        from distdyn.ops import draw
+
+        def task(first: int, last: int) -> None:
+            counts = self.rule.counts(self.cells, first, last, self.blocks)
+            draw.fill_cells(
+                self.cells.key, self.rule.multapses, first, self.cells.own[first:last],
+                self.blocks, self.cells.block_start, counts, self.values.delays, self.values.knots,
+                self.post_local, self.n_target, table.start[self.segments[first:last]],
+                table.offset, table.weight,
+            )  # fmt: skip
+
+        return (partial(task, *rows) for rows in self.tasks())
+
+    def sort(self, table: Rows) -> Iterator[Task]:
+        """Tasks that sort by delay what `fill` has left in another order."""
+        return iter(())
+
+
+class PairDrawing(NamedTuple):
+    """A projection that lists pairs: counted by source, scattered to the sources, then sorted.
+
+    The items are cut into groups, each with its own cursors; groups are consecutive, so that the
+    order inside a segment is the order of the list however many there are.
+    """
+
+    rule: AbstractPairRule
+    listing: Listing
+    items: np.ndarray
+    values: Values
+    segments: np.ndarray
+    post_local: np.ndarray
+    n_target: int
+    cursors: np.ndarray  # int64[group, n_pre]: synapses per source, then where the next one goes
+
+    @property
+    def capacity(self) -> int:
+        return len(self.items) * self.rule.per_item
+
+    def pairs(self, group: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Items (indices into `items`) and their sources, some at a time."""
+        n, n_groups = len(self.items), len(self.cursors)
+        step = max(1, TASK_PAIRS // max(1, self.rule.per_item))
+        stop = n * (group + 1) // n_groups
+        for first in range(n * group // n_groups, stop, step):
+            items = self.items[first : min(first + step, stop)]
+            yield items, self.rule.sources(self.listing, items)
+
+    def count(self, n_synapses: np.ndarray) -> Iterator[Task]:
+        """Tasks that count the synapses of each segment."""
+        from distdyn.ops import draw
+
+        def task(group: int) -> None:
+            for _, sources in self.pairs(group):
+                draw.count_sources(sources, self.cursors[group])
+            with lock:
+                n_synapses[self.segments] += self.cursors[group]
+
+        lock = Lock()
+        return (partial(task, group) for group in range(len(self.cursors)))
+
+    def fill(self, table: Rows) -> Iterator[Task]:
+        """Tasks that draw the synapses and write them to the table."""
+        from distdyn.ops import draw
+
+        def task(group: int) -> None:
+            values, cursor = self.values, self.cursors[group]
+            for items, sources in self.pairs(group):
+                target = self.post_local[self.rule.targets(items)]
+                delay = values.given_delay[items] if values.given_delay.size else NOTHING
+                weight = values.given_weight[items] if values.given_weight.size else NO_WEIGHTS
+                draw.scatter_pairs(
+                    self.listing.key, items, self.rule.per_item, sources, target, values.delays,
+                    delay, values.knots, weight, self.n_target, cursor, table.offset, table.weight,
+                )  # fmt: skip
+
+        before = np.cumsum(self.cursors, axis=0) - self.cursors
+        np.add(before, table.start[self.segments], out=self.cursors)
+        return (partial(task, group) for group in range(len(self.cursors)))
+
+    def sort(self, table: Rows) -> Iterator[Task]:
+        """Tasks that sort by delay what `fill` has left in another order."""
+        from distdyn.ops import draw
+
+        n, n_groups = len(self.segments), len(self.cursors)
+        for group in range(n_groups):
+            mine = self.segments[n * group // n_groups : n * (group + 1) // n_groups]
+            yield partial(
+                draw.sort_segments, mine, table.start, self.n_target, table.offset, table.weight
+            )
+
+
+def drawing_of(
+    part: ProjectionRows,
+    segments: np.ndarray,
+    n_target: int,
+    *,
+    seed: int,
+    values: Values,
+    groups: int,
+) -> CellDrawing | PairDrawing:
+    """A projection ready to be drawn into the segments of its pre neurons.
+
+    Raises:
+        RuleError: the rule cannot be satisfied.
+    """
+    ends, rule = part.ends, part.rule
+    rule.check(ends.n_pre, ends.n_post, ends.n_self, part.path)
+    low, high = stream_key(seed, "connectivity", part.path)
+    key = np.uint64(low), np.uint64(high)
+    post_local = places(part.post_local)
+    check_places(post_local, ends.n_post, n_target, part.path)
+    n_blocks = len(ends.block_start()) - 1
+    blocks = None if part.blocks is None else asked(part.blocks, n_blocks, "blocks")
+    if isinstance(rule, AbstractPairRule):
+        items = rule.items(ends, blocks)
+        cursors = np.zeros(
+            (max(1, min(groups, CURSORS // max(1, ends.n_pre))), ends.n_pre), np.int64
+        )
+        listing = rule.listing(ends, key)
+        return PairDrawing(rule, listing, items, values, segments, post_local, n_target, cursors)
+    assert isinstance(rule, AbstractCellRule)  # there is no third kind
+    cells = rule.cells(ends, key)
+    n_asked = None
+    if blocks is None:
+        blocks = np.arange(n_blocks)
+    else:
+        n_asked = int(np.diff(cells.block_start)[blocks].sum())
+    capacity = rule.bound(ends.n_pre, ends.n_post, ends.n_self, n_asked)
+    return CellDrawing(rule, cells, blocks, values, segments, post_local, n_target, capacity)
+
+
+def values_of(
+    part: ProjectionRows, dt: float, unit_scale: float, accumulator: type[np.signedinteger]
+) -> Values:
+    """The tables of a projection's delays and weights.
+
+    Raises:
+        DelayError: a delay is shorter than a step.
+        WeightError: weights that the accumulator cannot hold, or not with 8 significant bits.
+    """
+    where = f'projection "{part.path}"'
+    delays, given_delay = constant_delay(1), NOTHING
+    if isinstance(part.delay, Distribution):
+        delays = drawn_delays(part.delay, dt, f"{where}: delay")
+    elif isinstance(part.delay, np.ndarray):
+        given_delay = np.array(_over_edges(part, part.delay, "delay"), np.int64)
+    else:
+        delays = constant_delay(part.delay)
+    if min(delays.first, given_delay.min(initial=1)) < 1:
+        raise DelayError(f"{where}: a delay is shorter than one step. Use delay >= dt.")
+    knots, given_weight, unit = NO_KNOTS, NO_WEIGHTS, 1
+    if isinstance(part.weight, Distribution):
+        knots, unit = drawn_weights(part.weight, unit_scale, f"{where}: weight")
+    elif isinstance(part.weight, np.ndarray):
+        given_weight = _given_weights(_over_edges(part, part.weight, "weight"), where)
+    else:
+        unit = round(part.weight * unit_scale)
+        check_significance(abs(part.weight) * unit_scale, f"{where}: weight = {part.weight:g}")
+    if abs(unit) > np.iinfo(accumulator).max:
+        raise WeightError(
+            f"{where}: weight = {part.weight} is {unit:.3g} units of the receptor's accumulator, "
+            f'beyond {np.dtype(accumulator)}. Use precision="float64".'
+        )
+    return Values(delays, given_delay, knots, given_weight, unit)
+
+
+def _given_weights(weight: np.ndarray, where: str) -> np.ndarray:
+    largest = int(np.abs(weight.astype(np.int64)).max(initial=0))
+    if largest > np.iinfo(np.int32).max:
+        raise WeightError(
+            f"{where}: the largest given weight is {largest} units of the receptor's accumulator, "
+            "more than an int32 holds. Give the weights a narrower range."
+        )
+    check_significance(largest, f"{where}: weight")
+    return np.array(weight, np.int32)
+
+
+def _over_edges(part: ProjectionRows, array: np.ndarray, name: str) -> np.ndarray:
+    n = len(part.rule.pre) if isinstance(part.rule, Edges) else None
+    if array.shape != (n,) or array.dtype.kind not in "iu":
+        raise RuleError(
+            f'projection "{part.path}": {name} is an array of shape {array.shape} and type '
+            f"{array.dtype}. Arrays are over the edges of Edges, in integers here."
+        )
+    return array
+
+
+def check_places(local: np.ndarray, n: int, limit: int, path: str) -> None:
+    """Refuse places that a kernel would write beyond the table with: it does not look."""
+    if len(local) != n or local.min(initial=0) < 0 or local.max(initial=-1) >= limit:
+        raise NetworkError(
+            f'projection "{path}": {len(local)} places from {local.min(initial=0)} to '
+            f"{local.max(initial=-1)} for {n} neurons. Give one each, 0 <= place < {limit}."
+        )
+
+
+def places(local: Any) -> np.ndarray:
+    """Places as int64: an array, or pieces (start, stop, step) one after the other."""
+    if isinstance(local, np.ndarray):
+        return np.ascontiguousarray(local, np.int64)
+    return np.concatenate([np.zeros(0, np.int64), *(np.arange(*piece) for piece in local)])
