@@ -4,6 +4,8 @@
 
     class Balanced(dd.Network): ...
     recording = dd.DSRunner(Balanced(), dt=.1, record=["E.spikes"]).run(1000.)
+
+What is named here is the public face; each name lives in the room that its import shows.
 """
 
 from importlib.metadata import PackageNotFoundError, version

@@ -46,7 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands.add_parser("run", help="simulate a network", description=_run.__doc__))
-    plot = commands.add_parser("plot", help="draw a run: raster and rates", description=_plot.__doc__)
+    plot = commands.add_parser(
+        "plot", help="draw a run: raster and rates", description=_plot.__doc__
+    )
     plot.add_argument("directory", help="a run directory")
     plot.add_argument("-o", "--output", help="the picture; DIRECTORY/raster.png by default")
     plot.add_argument("--window", nargs=2, type=float, metavar="MS", help="first and last time")
@@ -59,7 +61,11 @@ def _parser() -> argparse.ArgumentParser:
 def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("network", help="a published network by name, or FILE.py:CLASS")
     run.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="an argument of the network"
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an argument of the network",
     )
     run.add_argument("--duration", type=float, required=True, metavar="MS")
     run.add_argument(
@@ -98,6 +104,8 @@ def _run(options: argparse.Namespace) -> int:
     """Simulate a network and say how fast it ran and how fast its neurons fired."""
     network = network_of(options.network, options.set)
     devices = options.devices
+    if options.out:
+        Path(options.out).parent.mkdir(parents=True, exist_ok=True)
     runner = DSRunner(
         network,
         dt=options.dt,
@@ -125,7 +133,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def summary(runner: DSRunner, recording: Recording, options: argparse.Namespace) -> dict[str, Any]:
-    """The result of `run`, as `--json` prints it; `rtf` leaves out build, compilation and warm-up."""
+    """What `--json` prints; `rtf` leaves out build, compilation and warm-up."""
     return {
         "network": options.network,
         "neurons": runner.graph.size,
@@ -168,7 +176,7 @@ def _record(names: Sequence[str]) -> list[Any]:
                 record.append(every(float(interval), variable))
             except ValueError as error:
                 raise ParameterError(
-                    f'--record {name}: "{interval}" is not an interval in ms. Use e.g. {variable}@1.'
+                    f'--record {name}: "{interval}" is not an interval in ms. Use {variable}@1.'
                 ) from error
         else:
             record.append(name)
@@ -225,7 +233,7 @@ def _from_file(text: str) -> Any:
 def _assignment(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
-        raise ParameterError(f'--set {text}: use NAME=VALUE, e.g. --set scale=0.1.')
+        raise ParameterError(f"--set {text}: use NAME=VALUE, e.g. --set scale=0.1.")
     try:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):

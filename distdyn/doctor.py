@@ -88,28 +88,20 @@ def _mpi() -> Iterator[str]:
         yield answer.stdout.strip()
 
 
-def _disk() -> Iterator[str]:
-    try:
-        import h5py
-
-        with tempfile.TemporaryDirectory() as directory:
-            with h5py.File(os.path.join(directory, "test.h5"), "w") as file:
-                file["x"] = [1, 2, 3]
-        yield f"HDF5 {h5py.version.hdf5_version}, temporary files can be written"
-    except (ImportError, OSError) as error:
-        raise Sick(f"HDF5 files cannot be written: {error}") from error
-
-
 def _simulation() -> Iterator[str]:
+    """A small network whose run goes through a file."""
+    from distdyn.run.load import load
     from distdyn.run.runner import DSRunner
     from distdyn.zoo import by_name
 
-    runner = DSRunner(by_name("coba")(n=200), dt=0.1, seed=1, record="spikes", progress="off")
-    recording = runner.run(100.0)
-    count = sum(recording.counts().values())
-    if not count:
-        raise Sick("200 neurons that should spike did not, in 100 ms. Please report this.")
-    yield f"200 neurons spiked {count} times in 100 ms"
+    with tempfile.TemporaryDirectory() as directory:
+        network, out = by_name("coba")(n=200), os.path.join(directory, "run")
+        with DSRunner(network, dt=0.1, record="spikes", out=out, progress="off") as runner:
+            recording = runner.run(100.0)
+        count, read = (sum(r.counts().values()) for r in (recording, load(out)))
+    if not count or count != read:
+        raise Sick(f"200 neurons spiked {count} times, {read} in the file. Please report this.")
+    yield f"200 neurons spiked {count} times in 100 ms, and a run directory kept it"
 
 
 EXAMINATIONS: dict[str, Callable[[], Iterator[str]]] = {
@@ -117,6 +109,5 @@ EXAMINATIONS: dict[str, Callable[[], Iterator[str]]] = {
     "machine": _machine,
     "kernels": _kernels,
     "mpi": _mpi,
-    "disk": _disk,
     "simulation": _simulation,
 }

@@ -1,7 +1,7 @@
 """A decomposition: every neuron of every population is owned by exactly one part.
 
-Neurons are dealt in whole draw blocks, consecutive neurons that connectivity draws together, so that
-a part draws its own blocks and no others. Inside a part, neurons keep the order of their gids.
+Neurons are dealt in whole draw blocks, consecutive neurons that connectivity draws together, so
+that a part draws its own blocks and no others. Inside a part, neurons keep the order of their gids.
 """
 
 from collections.abc import Sequence
@@ -42,8 +42,8 @@ class Decomposition:
             needed = -(-size // block)
             if len(owner) != needed:
                 raise DecompositionError(
-                    f"population {index}: {size} neurons in blocks of {block} need {needed} owners, "
-                    f"found {len(owner)}."
+                    f"population {index}: {size} neurons in blocks of {block} need {needed} "
+                    f"owners, found {len(owner)}."
                 )
             wrong = np.flatnonzero((owner < 0) | (owner >= self.parts))
             if wrong.size:

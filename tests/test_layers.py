@@ -32,10 +32,10 @@ FLOORS = {
     "analysis": 6,
     "zoo": 7,
     "plot": 7,
-    "doctor": 7,
-    "cli": 8,
-    "": 9,  # distdyn/__init__.py, the public face
-    "__main__": 9,
+    "doctor": 8,
+    "cli": 9,
+    "": 10,  # distdyn/__init__.py, the public face
+    "__main__": 10,
 }
 GROUND = 0  # the one floor without walls: units and random raise errors
 # `import distdyn` runs everything below: only what nothing below imports may say it.

@@ -3,8 +3,8 @@
 One step, from t to t + dt, on the grid (as in NEST, so that results compare to the last bit):
 
 1. neuron and receptors advance from what they hold at t; while refractory, V is held;
-2. arrivals due at t + dt enter the receptors (a `Delta` arrival moves V, discarded while refractory);
-3. a cell that is not refractory with V >= V_th spikes, is reset, and refractory for t_ref / dt steps.
+2. arrivals due at t + dt enter the receptors (a `Delta` arrival moves V; none while refractory);
+3. a cell with V >= V_th, not refractory, spikes, is reset and refractory for t_ref / dt steps.
 
 Source: Morrison, Straube, Plesser, Diesmann (2007), Neural Comput. 19, 47, for the grid.
 """

@@ -13,8 +13,8 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import Literal
 
+from distdyn._jax import Literal
 from distdyn.core.receptor import Receptor
 from distdyn.core.system import Drive
 
@@ -29,7 +29,7 @@ class Flow(eqx.Module):
     receptors: tuple[Receptor, ...] = ()
 
     def derivative(self, t: Any, y: Point, current: Any = 0.0) -> Point:
-        """d y / dt with this much input current besides that of the receptors."""
+        """D y / dt with this much input current besides that of the receptors."""
         state, receptors = y
         drive = Drive(self.total_current(state, receptors, current))
         neuron = self.neuron.derivative(t, state, drive)

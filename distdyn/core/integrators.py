@@ -234,7 +234,7 @@ def _row(matrix: Any, row: int, reach: np.ndarray, values: list[Any]) -> Any:
 class RungeKutta(Integrator):
     """An explicit Runge-Kutta scheme given by its tableau.
 
-        k_i = f(t + c_i dt, y + dt sum_j a_ij k_j),   y(t + dt) = y + dt sum_i b_i k_i
+    k_i = f(t + c_i dt, y + dt sum_j a_ij k_j),   y(t + dt) = y + dt sum_i b_i k_i
     """
 
     a: tuple[tuple[float, ...], ...] = eqx.field(static=True)
@@ -267,7 +267,7 @@ class RungeKutta(Integrator):
 
 
 def _combined(y: Point, weights: tuple[float, ...], slopes: list[Point], dt: float) -> Point:
-    """y + dt sum_i w_i k_i"""
+    """The point y + dt sum_i w_i k_i."""
     for weight, slope in zip(weights, slopes, strict=True):
         if weight:
             y = jax.tree.map(lambda v, k, w=weight: v + jnp.asarray(w * dt, v.dtype) * k, y, slope)

@@ -1,11 +1,11 @@
 """Models given by a differential equation: the class that users write.
 
-    class Decay(dd.ODE):
-        tau: float = 10.
-        class State(NamedTuple):
-            x: jax.Array
-        def init(self, id, key): return self.State(x=1.)
-        def derivative(self, t, s, drive): return self.State(x=-s.x / self.tau)
+class Decay(dd.ODE):
+tau: float = 10.
+class State(NamedTuple):
+x: jax.Array
+def init(self, id, key): return self.State(x=1.)
+def derivative(self, t, s, drive): return self.State(x=-s.x / self.tau)
 """
 
 import abc
@@ -24,7 +24,7 @@ class ODE(DynamicalSystem):
     """A model that gives `derivative`; `step` comes from its integrator.
 
     With a parameter `V_th` it spikes where V reaches it: with `reset(state) -> state` it is reset
-    there (and refractory for a parameter `t_ref`, ms), without one it spikes at the upward crossing.
+    there, and refractory for a parameter `t_ref` (ms); without, it spikes at the upward crossing.
 
     Attributes:
         method: an integrator; by default exact for linear equations, exponential Euler otherwise.
@@ -34,7 +34,7 @@ class ODE(DynamicalSystem):
 
     @abc.abstractmethod
     def derivative(self, t: Any, s: Any, drive: Drive) -> Any:
-        """d state / dt at time t (ms), as a State; `drive.current` is the total input current."""
+        """D state / dt at time t (ms), as a State; `drive.current` is the total input current."""
 
     def step(self, state: Any, drive: Drive, tick: Tick) -> tuple[Any, Any]:
         """Integrate over one step, with no threshold; the output is None."""

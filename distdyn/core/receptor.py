@@ -4,7 +4,7 @@ Kinetics are linear in arriving spikes, so one receptor serves all synapses of a
 """
 
 import abc
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import equinox as eqx
 
@@ -24,7 +24,7 @@ class Kinetics(eqx.Module):
 
     @abc.abstractmethod
     def derivative(self, state: Any) -> Any:
-        """d state / dt, linear in the state."""
+        """D state / dt, linear in the state."""
 
     @abc.abstractmethod
     def arrive(self, state: Any, weight: Any) -> Any:
@@ -55,6 +55,6 @@ class Receptor(eqx.Module):
     kinetics: Kinetics
     output: Output
 
-    def state(self) -> NamedTuple:
+    def state(self) -> Any:
         """The state without input."""
         return self.kinetics.init()

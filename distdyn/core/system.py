@@ -13,7 +13,7 @@ import equinox as eqx
 
 
 class Tick(NamedTuple):
-    """One step on the grid: from `t` to `t + dt`; the step is counted in int64, ms derive from it."""
+    """One step on the grid, from `t` to `t + dt`; steps are counted, ms derive from them."""
 
     step: Any  # int64, number of steps done before this one
     dt: float  # ms
@@ -45,8 +45,8 @@ def param(
 class DynamicalSystem(eqx.Module):
     """Anything that evolves: a channel, a neuron, a synapse, a rate model.
 
-    A subclass gives `State` (a NamedTuple of arrays), `init` and `step`; an `ODE` gives `derivative`
-    in place of `step`. Both are pure functions of their arguments, elementwise over cells.
+    A subclass gives `State` (a NamedTuple of arrays), `init` and `step`; an `ODE` gives
+    `derivative` in place of `step`. All are pure functions, elementwise over cells.
     """
 
     spiking: ClassVar[bool] = False  # True: the output of `step` says which cells spike

@@ -18,8 +18,8 @@ class Poisson(DynamicalSystem):
     """Independent Poisson spike trains: a spike in a step with probability rate * dt.
 
     The mean rate is exact; a cell spikes at most once per step, so rate * dt must not exceed 1 (for
-    more, `PoissonInput` delivers several spikes per step). `rate` may be a `Signal` or a function of
-    t (ms).
+    more, `PoissonInput` delivers several spikes per step). `rate` may be a `Signal` or a function
+    of t (ms).
     """
 
     rate: Any = param(10.0, "Hz", "mean rate", nonnegative=True)
@@ -62,7 +62,7 @@ class SpikeTimes(Schedule):
             raise ParameterError("SpikeTimes: time must be finite and > 0, in ms.")
         if ids.ndim != 1 or ids.shape != times.shape:
             raise ParameterError(
-                f"SpikeTimes: id has shape {ids.shape} and time {times.shape}. Give one id per time."
+                f"SpikeTimes: id has shape {ids.shape}, time {times.shape}. Give one id per time."
             )
         self.id, self.time = ids.astype(np.int64), times.astype(np.float64)
 

@@ -1,4 +1,4 @@
-"""Synapse kinetics: the course of g after a spike. Weights are peaks: with weight w, g peaks at w."""
+"""Synapse kinetics: the course of g after a spike. With weight w, g peaks at w."""
 
 from typing import Any, ClassVar, NamedTuple
 
@@ -91,9 +91,7 @@ class DualExponential(Kinetics):
         return self.State(g=0.0, h=0.0)
 
     def derivative(self, state: State) -> State:
-        return self.State(
-            g=(state.h - state.g) / self.tau_decay, h=-state.h / self.tau_rise
-        )
+        return self.State(g=(state.h - state.g) / self.tau_decay, h=-state.h / self.tau_rise)
 
     def arrive(self, state: State, weight: Any) -> State:
         return state._replace(h=state.h + self.gain() * weight)

@@ -9,7 +9,7 @@ Counts of neurons in signatures: n_pre, n_post, and n_self neurons that are in b
 """
 
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from distdyn.network.ends import Ends
 from distdyn.ops.values import NO_KNOTS, constant_delay
 
 Key = tuple[np.uint64, np.uint64]
+Part = tuple[int, int]  # how many pre and how many post neurons are asked for
 
 
 class Rule(ABC):
@@ -32,8 +33,8 @@ class Rule(ABC):
         """The mean number of synapses."""
 
     @abstractmethod
-    def bound(self, n_pre: int, n_post: int, n_self: int, n_asked: int | None = None) -> int:
-        """Room for the synapses onto n_asked post neurons (None: all): exact, or mean + 8 sd."""
+    def bound(self, n_pre: int, n_post: int, n_self: int, part: Part | None = None) -> int:
+        """Room for the synapses between some neurons (None: all): their number, or mean + 8 sd."""
 
     @abstractmethod
     def in_degree(self, n_pre: int, n_post: int, n_self: int) -> tuple[float, float]:
@@ -137,6 +138,7 @@ class AbstractPairRule(Rule):
     """A rule that lists pairs by items: post neurons or edges, all with as many synapses."""
 
     autapses: bool
+    is_drawn: ClassVar[bool]  # whether the sources of an item depend on the seed
 
     @property
     @abstractmethod

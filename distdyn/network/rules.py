@@ -9,7 +9,7 @@ import numpy as np
 
 from distdyn.errors import RuleError
 from distdyn.network.ends import Ends
-from distdyn.network.rule import AbstractCellRule, AbstractPairRule, Cells, Listing
+from distdyn.network.rule import AbstractCellRule, AbstractPairRule, Cells, Listing, Part
 from distdyn.network.rule import Rule as Rule  # the base is public with its rules
 from distdyn.units import shown
 
@@ -27,8 +27,8 @@ class AllToAll(AbstractCellRule):
     def expected(self, n_pre: int, n_post: int, n_self: int) -> float:
         return float(_pairs(self, n_pre, n_post, n_self))
 
-    def bound(self, n_pre: int, n_post: int, n_self: int, n_asked: int | None = None) -> int:
-        return _pairs(self, n_pre, n_post, n_self) if n_asked is None else n_pre * n_asked
+    def bound(self, n_pre: int, n_post: int, n_self: int, part: Part | None = None) -> int:
+        return part[0] * part[1] if part else _pairs(self, n_pre, n_post, n_self)
 
     def in_degree(self, n_pre: int, n_post: int, n_self: int) -> tuple[float, float]:
         return float(_most_sources(self, n_pre, n_post, n_self)), 0.0
@@ -59,8 +59,8 @@ class FixedProb(AbstractCellRule):
     def expected(self, n_pre: int, n_post: int, n_self: int) -> float:
         return self.p * _pairs(self, n_pre, n_post, n_self)
 
-    def bound(self, n_pre: int, n_post: int, n_self: int, n_asked: int | None = None) -> int:
-        n = _pairs(self, n_pre, n_post, n_self) if n_asked is None else n_pre * n_asked
+    def bound(self, n_pre: int, n_post: int, n_self: int, part: Part | None = None) -> int:
+        n = part[0] * part[1] if part else _pairs(self, n_pre, n_post, n_self)
         return _upper(n, self.p, n)
 
     def in_degree(self, n_pre: int, n_post: int, n_self: int) -> tuple[float, float]:
@@ -95,13 +95,9 @@ class FixedOutdegree(AbstractCellRule):
     def expected(self, n_pre: int, n_post: int, n_self: int) -> float:
         return float(n_pre * self.n)
 
-    def bound(self, n_pre: int, n_post: int, n_self: int, n_asked: int | None = None) -> int:
-        total = n_pre * self.n
-        if n_asked is None or not total:
-            return total
-        n_open = n_post - int(bool(_selves(self, n_self)))
-        most = total if self.multapses else min(total, n_pre * n_asked)
-        return _upper(total, min(1.0, n_asked / n_open), most)
+    def bound(self, n_pre: int, n_post: int, n_self: int, part: Part | None = None) -> int:
+        rows, targets = part or (n_pre, n_post)
+        return _degree_bound(self, rows, targets, n_post, n_self)
 
     def in_degree(self, n_pre: int, n_post: int, n_self: int) -> tuple[float, float]:
         if not self.n or not n_pre or not n_post:
@@ -147,11 +143,12 @@ class FixedTotal(AbstractCellRule):
     def expected(self, n_pre: int, n_post: int, n_self: int) -> float:
         return float(self.n)
 
-    def bound(self, n_pre: int, n_post: int, n_self: int, n_asked: int | None = None) -> int:
-        if n_asked is None or not self.n:
+    def bound(self, n_pre: int, n_post: int, n_self: int, part: Part | None = None) -> int:
+        if part is None or not self.n:
             return self.n
-        share = min(1.0, n_pre * n_asked / _pairs(self, n_pre, n_post, n_self))
-        return _upper(self.n, share, self.n if self.multapses else min(self.n, n_pre * n_asked))
+        n = part[0] * part[1]
+        share = min(1.0, n / _pairs(self, n_pre, n_post, n_self))
+        return _upper(self.n, share, self.n if self.multapses else min(self.n, n))
 
     def in_degree(self, n_pre: int, n_post: int, n_self: int) -> tuple[float, float]:
         n_open = _pairs(self, n_pre, n_post, n_self)
@@ -181,6 +178,7 @@ class FixedIndegree(AbstractPairRule):
     n: int
     autapses: bool = field(default=True, kw_only=True)
     multapses: bool = field(default=True, kw_only=True)
+    is_drawn: ClassVar[bool] = True
 
     def __post_init__(self):
         vars(self).update(n=_count(self.n, "FixedIndegree: n"))
@@ -193,8 +191,9 @@ class FixedIndegree(AbstractPairRule):
     def expected(self, n_pre: int, n_post: int, n_self: int) -> float:
         return float(n_post * self.n)
 
-    def bound(self, n_pre: int, n_post: int, n_self: int, n_asked: int | None = None) -> int:
-        return self.n * (n_post if n_asked is None else n_asked)
+    def bound(self, n_pre: int, n_post: int, n_self: int, part: Part | None = None) -> int:
+        sources, rows = part or (n_pre, n_post)
+        return _degree_bound(self, rows, sources, n_pre, n_self)
 
     def in_degree(self, n_pre: int, n_post: int, n_self: int) -> tuple[float, float]:
         return float(self.n), 0.0
@@ -225,6 +224,7 @@ class OneToOne(AbstractPairRule):
     """Neuron i of the pre end connects to neuron i of the post end, which is as long."""
 
     autapses: ClassVar[bool] = True
+    is_drawn: ClassVar[bool] = False
     per_item: ClassVar[int] = 1
 
     def check(self, n_pre: int, n_post: int, n_self: int, where: str) -> None:
@@ -237,8 +237,8 @@ class OneToOne(AbstractPairRule):
     def expected(self, n_pre: int, n_post: int, n_self: int) -> float:
         return float(n_pre)
 
-    def bound(self, n_pre: int, n_post: int, n_self: int, n_asked: int | None = None) -> int:
-        return n_post if n_asked is None else n_asked
+    def bound(self, n_pre: int, n_post: int, n_self: int, part: Part | None = None) -> int:
+        return min(part) if part else n_post
 
     def in_degree(self, n_pre: int, n_post: int, n_self: int) -> tuple[float, float]:
         return float(n_post > 0), 0.0
@@ -260,6 +260,7 @@ class Edges(AbstractPairRule):
     pre: np.ndarray
     post: np.ndarray
     autapses: ClassVar[bool] = True
+    is_drawn: ClassVar[bool] = False
     per_item: ClassVar[int] = 1
 
     def __post_init__(self):
@@ -285,7 +286,7 @@ class Edges(AbstractPairRule):
     def expected(self, n_pre: int, n_post: int, n_self: int) -> float:
         return float(len(self.pre))
 
-    def bound(self, n_pre: int, n_post: int, n_self: int, n_asked: int | None = None) -> int:
+    def bound(self, n_pre: int, n_post: int, n_self: int, part: Part | None = None) -> int:
         return len(self.pre)
 
     def in_degree(self, n_pre: int, n_post: int, n_self: int) -> tuple[float, float]:
@@ -326,6 +327,17 @@ def _pairs(rule: Any, n_pre: int, n_post: int, n_self: int) -> int:
 def _most_sources(rule: Any, n_pre: int, n_post: int, n_self: int) -> int:
     """How many sources a post neuron may have: all but itself where every post neuron is one."""
     return n_pre - int(0 < _selves(rule, n_self) == n_post) if n_post else 0
+
+
+def _degree_bound(rule: Any, rows: int, asked: int, n_other: int, n_self: int) -> int:
+    """Room for n synapses per row, if `asked` of the n_other neurons of the other end are."""
+    total = rows * rule.n
+    if asked == n_other or not total:
+        return total
+    n_open = n_other - int(bool(_selves(rule, n_self)))
+    return _upper(
+        total, min(1.0, asked / n_open), total if rule.multapses else min(total, rows * asked)
+    )
 
 
 def _upper(n: int, p: float, most: int) -> int:

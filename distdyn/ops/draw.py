@@ -609,7 +609,7 @@ def scatter_pairs(
         knots: how weights are drawn, or empty.
         given_weight: int32, the weight of each item, or empty.
         n_target: the length of a slot of the ring.
-        cursor: where the next synapse of each source is written; advanced.
+        cursor: where the next synapse of each source is written, -1 for nowhere; advanced.
         offset: as in `Rows`; written.
         weight: as in `Rows`; written when weights are drawn or given.
     """
@@ -625,6 +625,8 @@ def scatter_pairs(
                 delay = delays.first + delay_index(d, delays)
             source = pre[i * per_item + k]
             to = cursor[source]
+            if to < 0:
+                continue
             cursor[source] = to + 1
             offset[to] = delay * n_target + target[i]
             if is_drawn:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from jax.extend.core import Literal
+from distdyn._jax import Literal
 from llvmlite import ir
 
 FLOAT32, FLOAT64 = ir.FloatType(), ir.DoubleType()

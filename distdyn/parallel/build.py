@@ -72,7 +72,8 @@ def build_table(
     threads = threads or _cores()
     pre_local = [places(part.pre_local) for part in parts]
     for part, local in zip(parts, pre_local, strict=True):
-        check_places(local, part.ends.n_pre, n_source, part.path)
+        what = f'projection "{part.path}": pre_local'
+        check_places(local, part.ends.n_pre, n_source, what, least=-1)
     segments, owned = _segments(pre_local, n_source)
     drawings = [
         drawing_of(
@@ -95,15 +96,16 @@ def build_table(
 
 
 def _segments(pre_local: list[np.ndarray], n_source: int) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Where the segments of each source start, and the segment of each part's pre neurons.
+    """Where the segments of each source start, and the segment of each part's pre neurons or -1.
 
     A source has one segment for every time a part names it, in the order of the parts.
     """
     everyone = np.concatenate([np.zeros(0, np.int64), *pre_local])
+    here = np.flatnonzero(everyone >= 0)
     segments = np.zeros(n_source + 1, np.int64)
-    np.cumsum(np.bincount(everyone, minlength=n_source), out=segments[1:])
-    segment = np.empty(len(everyone), np.int64)
-    segment[np.argsort(everyone, kind="stable")] = np.arange(len(everyone))
+    np.cumsum(np.bincount(everyone[here], minlength=n_source), out=segments[1:])
+    segment = np.full(len(everyone), -1, np.int64)
+    segment[here[np.argsort(everyone[here], kind="stable")]] = np.arange(len(here))
     ends = np.cumsum([len(local) for local in pre_local], dtype=np.int64)
     return segments, [segment[end - len(x) : end] for x, end in zip(pre_local, ends, strict=True)]
 
@@ -125,7 +127,7 @@ def _allocate(
         )
     unit = np.zeros(len(n_synapses), accumulator)
     for drawing in drawings:
-        unit[drawing.segments] = drawing.values.unit
+        unit[drawing.segments[drawing.segments >= 0]] = drawing.values.unit
     kinds = {storage_of(part.weight) for part in parts}
     if len(kinds) > 1:
         raise NetworkError(f"a table keeps weights of one kind, found {sorted(kinds)}. Split it.")

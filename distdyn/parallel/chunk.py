@@ -88,7 +88,7 @@ class Static:
 
 
 class GroupData(NamedTuple):
-    """What a group reads: operands (arrays or `Values`), segment bounds, and a schedule's spikes."""
+    """What a group reads: operands (arrays or `Values`), bounds, and a schedule's spikes."""
 
     operands: tuple[Any, ...]
     bounds: Any
@@ -129,7 +129,6 @@ MOST_STEPS = 20_000  # of a chunk
 @functools.partial(jax.jit, static_argnames=("plan",), donate_argnames=("carry",))
 def run_chunk(plan: Plan, data: Data, carry: Carry, most: Any) -> tuple[Carry, Progress]:
     """Run up to `most` steps."""
-
     operands = tuple(group.operands for group in data.groups)
     whole = eqx.combine(operands, plan.functions.tree())
     data = data._replace(
@@ -196,9 +195,7 @@ def _step(plan: Plan, data: Data, carry: Carry, progress: Progress) -> tuple[Car
     )
     cursors = tuple(
         cursor + count if group.keeps_spikes else cursor
-        for group, cursor, (_, _, count) in zip(
-            plan.groups, progress.cursors, spikes, strict=True
-        )
+        for group, cursor, (_, _, count) in zip(plan.groups, progress.cursors, spikes, strict=True)
     )
     carry = Carry(stamp, tuple(states), tuple(rings), tuple(events), traces)
     return carry, Progress(progress.done + 1, cursors, counts, sampled, ())

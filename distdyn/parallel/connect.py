@@ -13,10 +13,9 @@ from distdyn.network.network import Graph
 from distdyn.network.population import View
 from distdyn.network.projection import Projection, delay_steps
 from distdyn.ops.rows import Rows
-from distdyn.parallel import scale as scales
-from distdyn.parallel.assemble import Setting
 from distdyn.parallel.build import ProjectionRows, build_table, longest_delay, storage_of
 from distdyn.parallel.groups import Group, receptor_index, receptor_of
+from distdyn.parallel.parameters import Setting
 from distdyn.units import to_steps
 
 
@@ -63,9 +62,7 @@ def connections(graph: Graph, groups: Sequence[Group], s: Setting) -> list[Conne
     return found
 
 
-def ring_slots(
-    connections: Sequence[Connection], group: int, receptor: int, dt: float
-) -> int:
+def ring_slots(connections: Sequence[Connection], group: int, receptor: int, dt: float) -> int:
     """The slots of a receptor's ring: the longest delay and one; 0 where nothing arrives."""
     delays = [
         longest_delay(c.delay, dt, f'projection "{c.path}": delay')
@@ -162,8 +159,8 @@ def schedule(group: Group, s: Setting) -> tuple[np.ndarray, np.ndarray]:
     twice = np.flatnonzero((np.diff(step) == 0) & (np.diff(id) == 0))
     if twice.size:
         raise ParameterError(
-            f"{what}: neuron {id[twice[0]]} spikes twice at {step[twice[0]] * s.dt:g} ms. Give each "
-            "spike once."
+            f"{what}: neuron {id[twice[0]]} spikes twice at {step[twice[0]] * s.dt:g} ms. Give "
+            "each spike once."
         )
     later = step > s.origin
     return step[later], id[later]

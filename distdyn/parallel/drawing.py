@@ -50,10 +50,13 @@ class ProjectionRows(NamedTuple):
         path: the projection's path, which keys its draws.
         rule: who connects to whom.
         ends: the two ends.
-        weight: a number or a distribution in physical units, or integers over the edges.
+        weight: a number, a distribution or floats over the edges, in physical units; or integers
+            over the edges, in the accumulator's units.
         delay: steps, a distribution in ms, or steps over the edges.
-        pre_local: int[n_pre]; the source in the table of each neuron of the pre end.
-        post_local: int[n_post]; the place in the ring of each neuron of the post end.
+        pre_local: int[n_pre]; the source in the table of each neuron of the pre end; -1 for those
+            that the table is not asked for.
+        post_local: int[n_post]; the place in the ring of each neuron of the post end; anything in
+            blocks that are not asked for.
         blocks: the blocks of the post end that are asked for; None: all.
     """
 
@@ -89,17 +92,18 @@ class CellDrawing(NamedTuple):
     cells: Cells
     blocks: np.ndarray
     values: Values
-    segments: np.ndarray  # of each neuron of the pre end
+    segments: np.ndarray  # of each neuron of the pre end, or -1
     post_local: np.ndarray
     n_target: int
     capacity: int
 
     def tasks(self) -> Iterator[tuple[int, int]]:
         """The first row of each task, and the row after its last."""
-        n_rows, n_blocks = len(self.cells.own), max(1, len(self.blocks))
-        step = max(1, min(TASK_ROWS, TASK_COUNTS // n_blocks))
-        for first in range(0, n_rows, step):
-            yield first, min(first + step, n_rows)
+        step = max(1, min(TASK_ROWS, TASK_COUNTS // max(1, len(self.blocks))))
+        rows = np.flatnonzero(self.segments >= 0)
+        for run in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1):
+            for i in range(0, len(run), step):
+                yield int(run[i]), int(run[min(i + step, len(run)) - 1]) + 1
 
     def count(self, n_synapses: np.ndarray) -> Iterator[Task]:
         """Tasks that count the synapses of each segment."""
@@ -144,11 +148,8 @@ class PairDrawing(NamedTuple):
     segments: np.ndarray
     post_local: np.ndarray
     n_target: int
+    capacity: int
     cursors: np.ndarray  # int64[group, n_pre]: synapses per source, then where the next one goes
-
-    @property
-    def capacity(self) -> int:
-        return len(self.items) * self.rule.per_item
 
     def pairs(self, group: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Items (indices into `items`) and their sources, some at a time."""
@@ -166,8 +167,9 @@ class PairDrawing(NamedTuple):
         def task(group: int) -> None:
             for _, sources in self.pairs(group):
                 draw.count_sources(sources, self.cursors[group])
+            here = np.flatnonzero(self.segments >= 0)
             with lock:
-                n_synapses[self.segments] += self.cursors[group]
+                n_synapses[self.segments[here]] += self.cursors[group, here]
 
         lock = Lock()
         return (partial(task, group) for group in range(len(self.cursors)))
@@ -189,15 +191,14 @@ class PairDrawing(NamedTuple):
 
         before = np.cumsum(self.cursors, axis=0) - self.cursors
         np.add(before, table.start[self.segments], out=self.cursors)
+        self.cursors[:, self.segments < 0] = -1
         return (partial(task, group) for group in range(len(self.cursors)))
 
     def sort(self, table: Rows) -> Iterator[Task]:
         """Tasks that sort by delay what `fill` has left in another order."""
         from distdyn.ops import draw
 
-        n, n_groups = len(self.segments), len(self.cursors)
-        for group in range(n_groups):
-            mine = self.segments[n * group // n_groups : n * (group + 1) // n_groups]
+        for mine in np.array_split(self.segments[self.segments >= 0], len(self.cursors)):
             yield partial(
                 draw.sort_segments, mine, table.start, self.n_target, table.offset, table.weight
             )
@@ -221,26 +222,22 @@ def drawing_of(
     rule.check(ends.n_pre, ends.n_post, ends.n_self, part.path)
     low, high = stream_key(seed, "connectivity", part.path)
     key = np.uint64(low), np.uint64(high)
-    post_local = places(part.post_local)
-    check_places(post_local, ends.n_post, n_target, part.path)
-    n_blocks = len(ends.block_start()) - 1
-    blocks = None if part.blocks is None else asked(part.blocks, n_blocks, "blocks")
-    if isinstance(rule, AbstractPairRule):
-        items = rule.items(ends, blocks)
-        cursors = np.zeros(
-            (max(1, min(groups, CURSORS // max(1, ends.n_pre))), ends.n_pre), np.int64
-        )
-        listing = rule.listing(ends, key)
-        return PairDrawing(rule, listing, items, values, segments, post_local, n_target, cursors)
-    assert isinstance(rule, AbstractCellRule)  # there is no third kind
-    cells = rule.cells(ends, key)
-    n_asked = None
-    if blocks is None:
-        blocks = np.arange(n_blocks)
-    else:
-        n_asked = int(np.diff(cells.block_start)[blocks].sum())
-    capacity = rule.bound(ends.n_pre, ends.n_post, ends.n_self, n_asked)
-    return CellDrawing(rule, cells, blocks, values, segments, post_local, n_target, capacity)
+    block_start = ends.block_start()
+    blocks = asked(part.blocks, len(block_start) - 1, "blocks")
+    n_here = int((segments >= 0).sum()), int(np.diff(block_start)[blocks].sum())
+    n_all = ends.n_pre, ends.n_post
+    capacity = rule.bound(*n_all, ends.n_self, None if n_here == n_all else n_here)
+    ring = _ring_places(part, block_start, blocks, n_target), n_target
+    if isinstance(rule, AbstractCellRule):
+        return CellDrawing(rule, rule.cells(ends, key), blocks, values, segments, *ring, capacity)
+    assert isinstance(rule, AbstractPairRule)  # there is no third kind
+    listing = rule.listing(ends, key)
+    items = rule.items(ends, None if part.blocks is None else blocks)
+    if not rule.is_drawn:  # then it can be said what is here
+        items = items[segments[rule.sources(listing, items)] >= 0]
+        capacity = len(items)
+    cursors = np.zeros((max(1, min(groups, CURSORS // max(1, ends.n_pre))), ends.n_pre), np.int64)
+    return PairDrawing(rule, listing, items, values, segments, *ring, capacity, cursors)
 
 
 def values_of(
@@ -257,7 +254,7 @@ def values_of(
     if isinstance(part.delay, Distribution):
         delays = drawn_delays(part.delay, dt, f"{where}: delay")
     elif isinstance(part.delay, np.ndarray):
-        given_delay = np.array(_over_edges(part, part.delay, "delay"), np.int64)
+        given_delay = np.array(_over_edges(part, part.delay, "delay", "iu"), np.int64)
     else:
         delays = constant_delay(part.delay)
     if min(delays.first, given_delay.min(initial=1)) < 1:
@@ -266,7 +263,8 @@ def values_of(
     if isinstance(part.weight, Distribution):
         knots, unit = drawn_weights(part.weight, unit_scale, f"{where}: weight")
     elif isinstance(part.weight, np.ndarray):
-        given_weight = _given_weights(_over_edges(part, part.weight, "weight"), where)
+        weight = _over_edges(part, part.weight, "weight", "iuf")
+        given_weight, unit = _given_weights(weight, unit_scale, where)
     else:
         unit = round(part.weight * unit_scale)
         check_significance(abs(part.weight) * unit_scale, f"{where}: weight = {part.weight:g}")
@@ -278,33 +276,46 @@ def values_of(
     return Values(delays, given_delay, knots, given_weight, unit)
 
 
-def _given_weights(weight: np.ndarray, where: str) -> np.ndarray:
-    largest = int(np.abs(weight.astype(np.int64)).max(initial=0))
-    if largest > np.iinfo(np.int32).max:
-        raise WeightError(
-            f"{where}: the largest given weight is {largest} units of the receptor's accumulator, "
-            "more than an int32 holds. Give the weights a narrower range."
-        )
+def _given_weights(weight: np.ndarray, unit_scale: float, where: str) -> tuple[np.ndarray, int]:
+    """Weights over the edges as int32, and their unit: the smallest power of two that fits."""
+    exact = weight * unit_scale if weight.dtype.kind == "f" else weight.astype(np.float64)
+    largest, unit = float(np.abs(exact).max(initial=0.0)), 1
     check_significance(largest, f"{where}: weight")
-    return np.array(weight, np.int32)
+    while largest / unit > np.iinfo(np.int32).max:
+        unit *= 2
+    return np.rint(exact / unit).astype(np.int32), unit
 
 
-def _over_edges(part: ProjectionRows, array: np.ndarray, name: str) -> np.ndarray:
+def _over_edges(part: ProjectionRows, array: np.ndarray, name: str, kinds: str) -> np.ndarray:
     n = len(part.rule.pre) if isinstance(part.rule, Edges) else None
-    if array.shape != (n,) or array.dtype.kind not in "iu":
+    if array.shape != (n,) or array.dtype.kind not in kinds:
         raise RuleError(
             f'projection "{part.path}": {name} is an array of shape {array.shape} and type '
-            f"{array.dtype}. Arrays are over the edges of Edges, in integers here."
+            f"{array.dtype}. Give numbers over the edges of Edges (delays in whole steps)."
         )
     return array
 
 
-def check_places(local: np.ndarray, n: int, limit: int, path: str) -> None:
-    """Refuse places that a kernel would write beyond the table with: it does not look."""
-    if len(local) != n or local.min(initial=0) < 0 or local.max(initial=-1) >= limit:
+def _ring_places(
+    part: ProjectionRows, block_start: np.ndarray, blocks: np.ndarray, n_target: int
+) -> np.ndarray:
+    """The places in the ring, 0 in blocks that are not asked for."""
+    local = places(part.post_local)
+    is_asked = np.zeros(len(block_start) - 1, bool)
+    is_asked[blocks] = True
+    if len(local) == part.ends.n_post:
+        local = np.where(np.repeat(is_asked, np.diff(block_start)), local, 0)
+    what = f'projection "{part.path}": post_local'
+    check_places(local, part.ends.n_post, n_target, what, least=0)
+    return local
+
+
+def check_places(local: np.ndarray, n: int, limit: int, what: str, *, least: int) -> None:
+    """Refuse places beyond the table: a kernel that writes there does not look."""
+    if len(local) != n or local.min(initial=0) < least or local.max(initial=-1) >= limit:
         raise NetworkError(
-            f'projection "{path}": {len(local)} places from {local.min(initial=0)} to '
-            f"{local.max(initial=-1)} for {n} neurons. Give one each, 0 <= place < {limit}."
+            f"{what}: {len(local)} places from {local.min(initial=0)} to {local.max(initial=-1)} "
+            f"for {n} neurons. Give one each, {least} <= place < {limit}."
         )
 
 

@@ -67,7 +67,9 @@ def group_populations(graph: Graph) -> list[Group]:
     for path, population in graph.populations.items():
         systems[path] = _system(path, population, receptors[path])
         kind = _kind(systems[path])
-        members.setdefault((path,) if isinstance(systems[path], Schedule) else kind, []).append(path)
+        members.setdefault((path,) if isinstance(systems[path], Schedule) else kind, []).append(
+            path
+        )
     groups = []
     for paths in members.values():
         populations = tuple(graph.populations[path] for path in paths)

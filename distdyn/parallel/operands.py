@@ -91,7 +91,7 @@ _ZERO = Tick(np.int64(0), 0.1, 0.0)
 
 
 def parameter(group: Group, values: Sequence[Any], name: str, seed: int) -> np.ndarray:
-    """A parameter over a group in float64: [segment] if each population has one number, else [cell].
+    """A parameter in float64: [segment] if each population has one number, else [cell].
 
     Args:
         group: the group.

@@ -10,7 +10,6 @@ It depends on the description alone, never on what was drawn or on who holds whi
 """
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,6 @@ import numpy as np
 from distdyn.core.signal import Signal
 from distdyn.errors import ParameterError, WeightError
 from distdyn.network.distributions import Distribution
-from distdyn.network.ends import Ends
 from distdyn.network.projection import PoissonInput, Projection
 from distdyn.network.rules import Edges
 from distdyn.ops.poisson import MOST_EXPECTED
@@ -37,15 +35,10 @@ def projection_bound(projection: Projection) -> float:
     weight, rule = projection.weight, projection.rule
     if isinstance(rule, Edges):
         sizes = np.abs(np.broadcast_to(np.asarray(largest(weight, each=True)), rule.post.shape))
-        sums = np.bincount(rule.post, weights=sizes) if rule.post.size else np.zeros(1)
-        return float(sums.max())
-    mean, sd = rule.in_degree(*_counts(projection))
-    return (mean + 8 * sd) * float(largest(weight))
-
-
-def _counts(projection: Projection) -> tuple[int, int, int]:
-    ends = Ends(projection.pre, projection.post)
-    return ends.n_pre, ends.n_post, ends.n_self
+        return float(np.bincount(rule.post, weights=sizes).max(initial=0.0))
+    ends = projection.ends
+    mean, sd = rule.in_degree(ends.n_pre, ends.n_post, ends.n_self)
+    return max(1.0, mean + 8 * sd) * float(largest(weight))
 
 
 def largest(weight: Any, each: bool = False) -> Any:
@@ -83,8 +76,8 @@ def most_expected(source: PoissonInput, dt: float, path: str) -> float:
     expected = most * dt * 1e-3
     if expected > MOST_EXPECTED:
         raise ParameterError(
-            f'input "{path}": rate {most:g} Hz means {expected:g} spikes per step of {dt:g} ms, more '
-            f"than {MOST_EXPECTED:g}. Use a smaller dt, or a current."
+            f'input "{path}": rate {most:g} Hz means {expected:g} spikes per step of {dt:g} ms, '
+            f"more than {MOST_EXPECTED:g}. Use a smaller dt, or a current."
         )
     return expected
 
@@ -103,14 +96,14 @@ def to_units(weight: Any, scale: float, accumulator: str, what: str) -> np.ndarr
         raise WeightError(
             f"{what}: weight {worst:g} is only {abs(worst) * scale:.3g} units of the accumulator "
             f"({accumulator}, {scale:g} units per unit of weight), fewer than {LEAST_BITS} "
-            'significant bits: other synapses of this receptor are much stronger. Use precision="float64".'
+            "significant bits: other synapses of this receptor are much stronger. Use "
+            'precision="float64".'
         )
     return units.astype(accumulator)
 
 
-def check_all(bounds: Iterable[float], what: str) -> float:
-    """The sum of bounds, finite."""
-    total = float(sum(bounds))
-    if not math.isfinite(total):
+def check_finite(bound: float, what: str) -> float:
+    """The bound, if it is finite."""
+    if not math.isfinite(bound):
         raise WeightError(f"{what}: the largest possible input is not finite. Use smaller weights.")
-    return total
+    return bound

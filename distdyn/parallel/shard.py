@@ -21,15 +21,9 @@ from distdyn.network.projection import Projection
 from distdyn.ops.deliver import kernels_work
 from distdyn.ops.update import Operand, Signature
 from distdyn.parallel import chunk, connect
-from distdyn.parallel.assemble import (
-    Assembly,
-    GroupParameters,
-    Setting,
-    assemble,
-    group_parameters,
-    initial_state,
-)
+from distdyn.parallel.assemble import Assembly, assemble
 from distdyn.parallel.groups import Group, group_populations
+from distdyn.parallel.parameters import GroupParameters, Setting, group_parameters, initial_state
 
 EVENT_ROOM = 1 << 20  # events that a list has room for, at least
 TRACE_BYTES = 1 << 26  # of samples kept in a chunk, about
@@ -77,7 +71,9 @@ class Shard:
         ]
         self.unfused: dict[str, str] = {}  # path: why its cells are not compiled in one pass
         self.assemblies = [self._assemble(group) for group in self.groups]
-        self.tables = connect.build_tables(graph, self.groups, self.connections, self._scale, setting)
+        self.tables = connect.build_tables(
+            graph, self.groups, self.connections, self._scale, setting
+        )
         self.step = setting.origin
         self.start()
 
@@ -99,8 +95,8 @@ class Shard:
         self.step = self.setting.origin
         self.states, self.names = [], []
         for group, parameters in zip(self.groups, self.parameters, strict=True):
-            state, names = ([], []) if group.is_schedule else initial_state(
-                group, parameters, self.setting
+            state, names = (
+                ([], []) if group.is_schedule else initial_state(group, parameters, self.setting)
             )
             self.states.append(state)
             self.names.append(names)
@@ -254,9 +250,7 @@ class Shard:
         self, start: int, done: int, carry: chunk.Carry, progress: chunk.Progress
     ) -> list[tuple[np.ndarray, np.ndarray]]:
         result = []
-        for sample, buffer, used in zip(
-            self.samples, carry.traces, progress.sampled, strict=True
-        ):
+        for sample, buffer, used in zip(self.samples, carry.traces, progress.sampled, strict=True):
             first = (start // sample.every + 1) * sample.every
             step = np.arange(first, start + done + 1, sample.every, dtype=np.int64)
             result.append((step, np.array(buffer[: int(used)])))
@@ -266,9 +260,7 @@ class Shard:
         for group, is_finite in zip(self.groups, finite, strict=True):
             if bool(is_finite):
                 continue
-            for name, leaf in zip(
-                self.names[group.index], self.states[group.index], strict=True
-            ):
+            for name, leaf in zip(self.names[group.index], self.states[group.index], strict=True):
                 bad = np.flatnonzero(~np.isfinite(np.asarray(leaf)))
                 if bad.size:
                     segment = int(np.searchsorted(group.bounds, bad[0], side="right") - 1)
@@ -322,7 +314,7 @@ class Shard:
         return value[group.bounds[index] : group.bounds[index + 1]].copy()
 
     def write_parameter(self, path: str, name: str, value: float | np.ndarray) -> None:
-        """Set a parameter of a population; the code is compiled again only if a number becomes an array."""
+        """Set a parameter; code is compiled again only where a number becomes an array."""
         group = self.group_of(path)
         parameters = self.parameters[group.index]
         leaf, index = parameters.names.index(name), group.paths.index(path)

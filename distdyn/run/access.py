@@ -1,4 +1,4 @@
-"""`runner["E"].V`, `runner["E"].I_e = 300.`, `runner["exc"].edges()`: reading and setting by path."""
+"""Reading and setting by path: `runner["E"].V`, `runner["E"].I_e = 300.`, `runner["exc"]`."""
 
 from typing import Any, NamedTuple
 
@@ -112,7 +112,7 @@ class ProjectionAccess:
         return self._shard.graph.projections[self._path].delay
 
     def edges(self, pre: Any = None, post: Any = None) -> Synapses:
-        """The synapses, of all or of these indices of the pre end, onto all or these of the post end."""
+        """The synapses from and onto these indices of the two ends; None means all."""
         found = [np.zeros(0)] * 4
         parts = self._shard.synapses(self._path)
         if parts:

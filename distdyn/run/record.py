@@ -129,7 +129,7 @@ def _ids(asked: Any, size: int, name: str) -> np.ndarray:
     bad = ids[(ids < 0) | (ids >= size)]
     if bad.size:
         raise RecordError(
-            f'record: id {bad[0]} of "{name}" is not one of the {size} neurons. Use 0 <= id < {size}.'
+            f'record: id {bad[0]} of "{name}" is not one of {size} neurons. Use 0 <= id < {size}.'
         )
     return ids.astype(np.int64)
 

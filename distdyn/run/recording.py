@@ -6,7 +6,7 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Float64, Int64, Shaped
+from jaxtyping import Float64, Int64, Real, Shaped
 
 from distdyn.errors import NameLookupError, RecordError, suggestion
 from distdyn.run.rows import ByPath, HeldRows, Rows, SomeRows, merge, rows_until
@@ -98,7 +98,7 @@ class Header:
         missing = set(self.spiking or ()) - set(self.spikes)
         return bool(self.spikes) and not missing
 
-    def time(self, step: Int64[np.ndarray, "t"]) -> Float64[np.ndarray, "t"]:
+    def time(self, step: Real[np.ndarray, "t"]) -> Float64[np.ndarray, "t"]:
         """The time of each step, in ms."""
         return self.t0 + step.astype(np.float64) * self.dt
 

@@ -23,7 +23,7 @@ from distdyn.errors import (
 )
 from distdyn.network.network import Graph, Network, graph
 from distdyn.network.population import Population
-from distdyn.parallel.assemble import Setting
+from distdyn.parallel.parameters import Setting
 from distdyn.parallel.shard import ChunkResult, Shard
 from distdyn.run.access import PopulationAccess, ProjectionAccess
 from distdyn.run.progress import Progress, check_mode

@@ -249,7 +249,7 @@ def test_the_expected_number_and_the_bound(name):
         assert (n == rule.bound(*sizes)).all()
     n_asked = int(np.diff(everyone.block_start())[:3].sum())
     part = [len(rows(rule, everyone, seed, blocks=[0, 1, 2])[0]) for seed in range(20)]
-    assert max(part) <= rule.bound(*sizes, n_asked) <= rule.bound(*sizes)
+    assert max(part) <= rule.bound(*sizes, (everyone.n_pre, n_asked)) <= rule.bound(*sizes)
 
 
 @pytest.mark.parametrize("n_pre, n_post", [(50, 50), (50, 20), (20, 50)])
@@ -279,7 +279,7 @@ def test_ends_without_neurons(name, n_pre, n_post):
     except RuleError:
         assert rule.expected(n_pre, n_post, 0) > 0
     else:
-        assert rule.expected(n_pre, n_post, 0) == 0 == rule.bound(n_pre, n_post, 0, n_post)
+        assert rule.expected(n_pre, n_post, 0) == 0 == rule.bound(n_pre, n_post, 0, (n_pre, n_post))
         assert rule.in_degree(n_pre, n_post, 0)[0] in (0, rule.n if "in" in name else 0)
         assert [len(x) for x in rows(rule, nobody)] == [0, 0]
 

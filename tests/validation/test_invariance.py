@@ -82,9 +82,9 @@ class Stimulated(dd.Network):
 
     def __init__(self, shift=0.0):
         rng = np.random.default_rng(3)
-        id, time = rng.integers(50, size=400), 0.1 * rng.integers(1, 2000, 400) + shift
-        order = np.argsort(time, kind="stable")
-        self.source = dd.Population(50, dd.SpikeTimes(id=id[order], time=time[order]))
+        place = rng.choice(50 * 2000, 400, replace=False)  # a neuron spikes once in a step
+        time = 0.1 * (1 + place // 50) + shift
+        self.source = dd.Population(50, dd.SpikeTimes(id=place % 50, time=time))
         self.N = dd.Population(100, cell(), V=-65.0)
         rule = dd.FixedIndegree(10)
         self.exc = dd.Projection(
@@ -127,9 +127,8 @@ class Counting(dd.Network):
 
     def __init__(self, rule):
         rng = np.random.default_rng(5)
-        id, time = rng.integers(40, size=3000), 0.1 * np.sort(rng.integers(1, 500, 3000))
-        spikes = np.unique(np.stack([time, id]), axis=1)
-        source = dd.SpikeTimes(id=spikes[1].astype(int), time=spikes[0])
+        place = rng.choice(40 * 500, 3000, replace=False)
+        source = dd.SpikeTimes(id=place % 40, time=0.1 * (1 + place // 40))
         counter = dd.LIF(C_m=1.0, tau_m=1e18, E_L=0.0, V_th=np.inf, V_reset=0.0, t_ref=0.0)
         self.source = dd.Population(40, source)
         self.N = dd.Population(70, counter, V=0.0)

@@ -25,10 +25,18 @@ def mean_cv(spikes, fewest=3):
 
 
 def test_coba():
-    """Bernoulli connections: 22 Hz; BrainPy's script, which adds input first, 20 to 21."""
-    rates = simulate(by_name("coba")(), 2000.0, skip=200.0).rates()
-    assert 20 < rates["E"] < 22.5
-    assert 20 < rates["I"] < 22.5
+    """20 to 22.5 Hz, the mean of twenty networks.
+
+    At this size one differs from the next by 1.2 Hz. An independent program that draws its own
+    connections gave 20.7 +- 0.3 Hz (mean and standard error of twenty) for E and for I.
+    """
+    runner = dd.DSRunner(by_name("coba")(), dt=0.1, record="spikes")
+    rates = []
+    for seed in range(20):
+        runner.reset(seed=seed)
+        rates.append(runner.run(1000.0).gather().rates())
+    for path in ("E", "I"):
+        assert 20 < np.mean([rate[path] for rate in rates]) < 22.5
 
 
 def test_cuba():
@@ -53,14 +61,18 @@ class SelfSustained(dd.Network):
 
 
 def test_self_sustained_coba():
-    """17.7 to 20.7 Hz over seeds; the activity survives ten seconds."""
+    """17.7 to 20.7 Hz over seeds; the activity survives ten seconds.
+
+    Brian2's script draws the conductances at the start (nS) from normal distributions without a
+    limit. The few below zero matter: without them the activity dies with some seeds.
+    """
     network = SelfSustained()
     runner = dd.DSRunner(network, dt=0.1, seed=1, record="spikes")
     rng = np.random.default_rng(1)
     for path in ("E", "I"):
         size = getattr(network, path).size
-        setattr(runner[path], "exc.g", 10 * np.maximum(0, 4 + 1.5 * rng.standard_normal(size)))
-        setattr(runner[path], "inh.g", 10 * np.maximum(0, 20 + 12 * rng.standard_normal(size)))
+        setattr(runner[path], "exc.g", 10 * rng.normal(4.0, 1.5, size))
+        setattr(runner[path], "inh.g", 10 * rng.normal(20.0, 12.0, size))
     everything = runner.run(10_000.0).gather()
     for rate in everything.rates().values():
         assert 16 < rate < 23
@@ -103,7 +115,7 @@ class Bombarded(dd.Network):
         self.N = dd.Population(n, cell, V=dd.Uniform(0.0, 15.0))
         both, net = sigma**2 / (J**2 * tau), mu / (J * tau)  # events per ms: sum and difference
         self.exc = dd.PoissonInput(self.N, 500 * (both + net), dd.Delta(), weight=J)
-        self.inh = dd.PoissonInput(self.N, 500 * (both - net), dd.Delta(), weight=-J)
+        self.inh = dd.PoissonInput(self.N, 500 * max(0.0, both - net), dd.Delta(), weight=-J)
 
 
 @pytest.mark.parametrize(

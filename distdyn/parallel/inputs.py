@@ -1,0 +1,136 @@
+"""Inputs of a group from outside: currents, and Poisson spikes in layers.
+
+A layer holds at most one Poisson input per population, so that the inputs of eight populations cost
+as much as that of one.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from distdyn.core.signal import Signal
+from distdyn.network.network import Graph
+from distdyn.network.projection import CurrentInput, PoissonInput, delay_steps
+from distdyn.ops.poisson import terms_needed
+from distdyn.parallel import scale as scales
+from distdyn.parallel.groups import Group, receptor_index, receptor_of
+from distdyn.parallel.operands import Entry, Values, collect
+from distdyn.parallel.parameters import Setting
+from distdyn.random import stream_key
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One Poisson input per population at most, to one receptor of a group."""
+
+    terms: int
+    delay: int
+    inputs: tuple[tuple[str, PoissonInput], ...]
+
+
+def current_of(graph: Graph, group: Group) -> Values | None:
+    """The sum of all current inputs, or None if there is none."""
+    pieces = []
+    for source in graph.inputs.values():
+        if isinstance(source, CurrentInput):
+            pieces += _pieces(graph, group, source.post, source.current)
+    return collect(group, pieces) if pieces else None
+
+
+def _pieces(graph: Graph, group: Group, post: Any, value: Any) -> list[tuple[str, range, Any]]:
+    """The part of a value over the post end that falls on each population of the group."""
+    pieces, start = [], 0
+    for view in post:
+        path = graph.path(view.population)
+        if path in group.paths:
+            piece = value
+            if isinstance(value, np.ndarray) and value.ndim:
+                piece = value[start : start + view.size]
+            pieces.append((path, view.ids, piece))
+        start += view.size
+    return pieces
+
+
+def poisson_layers(graph: Graph, group: Group, receptor: int, dt: float) -> list[Layer]:
+    """Poisson inputs to one receptor, so that no layer has two for one population."""
+    layers: list[list[tuple[str, PoissonInput]]] = []
+    for path, source in graph.inputs.items():
+        if not isinstance(source, PoissonInput):
+            continue
+        posts = reached(graph, group, source, receptor)
+        if not posts:
+            continue
+        for layer in layers:
+            taken = {p for _, other in layer for p in reached(graph, group, other, receptor)}
+            if not taken & posts and _steps(layer[0], dt) == _steps((path, source), dt):
+                layer.append((path, source))
+                break
+        else:
+            layers.append([(path, source)])
+    return [
+        Layer(
+            max(terms_needed(scales.most_expected(source, dt, path)) for path, source in layer),
+            _steps(layer[0], dt),
+            tuple(layer),
+        )
+        for layer in layers
+    ]
+
+
+def _steps(named: tuple[str, PoissonInput], dt: float) -> int:
+    path, source = named
+    return int(delay_steps(source, dt, path))  # pyright: ignore[reportArgumentType]
+
+
+def reached(graph: Graph, group: Group, source: PoissonInput, receptor: int) -> set[str]:
+    """The populations of the group that an input reaches through this receptor."""
+    paths = {graph.path(view.population) for view in source.post} & set(group.paths)
+    kind = receptor_of(source)
+    return {path for path in paths if receptor_index(group, path, kind) == receptor}
+
+
+def layer_operands(group: Group, layer: Layer, scale: float, s: Setting) -> list[tuple[Any, str]]:
+    """Two key words, expected count and weight of a layer of Poisson input."""
+    words = np.zeros((2, len(group.paths)), np.uint32)
+    rates, weights = [], []
+    for path, source in layer.inputs:
+        units = scales.to_units(source.weight, scale, s.accumulator, f'input "{path}"')
+        start = 0
+        for view in source.post:
+            for index, population in enumerate(group.populations):
+                if view.population is population:
+                    words[:, index] = stream_key(s.seed, "poisson", path)
+                    here = slice(start, start + view.size)
+                    weight = units[here] if units.ndim else units
+                    rate = source.rate[here] if isinstance(source.rate, np.ndarray) else source.rate
+                    weights.append((group.paths[index], view.ids, weight))
+                    rates.append((group.paths[index], view.ids, rate))
+            start += view.size
+    expected = collect(group, rates)
+    scaled = tuple(Entry(e.where, _times(e.value, s.dt * 1e-3)) for e in expected.entries)
+    expected = Values(scaled, expected.per, expected.size, "float64")
+    return [
+        (words[0], "uint32"),
+        (words[1], "uint32"),
+        (expected, "float64"),
+        (collect(group, weights), s.accumulator),
+    ]
+
+
+def _times(value: Any, factor: float) -> Any:
+    return _Scaled(value, factor) if isinstance(value, Signal) else np.asarray(value) * factor
+
+
+class _Scaled(Signal):
+    """A signal times a number."""
+
+    signal: Signal
+    factor: float
+
+    def at(self, tick: Any) -> Any:
+        return self.signal.at(tick) * self.factor
+
+    def extremes(self) -> tuple[float, float]:
+        low, high = self.signal.extremes()
+        return low * self.factor, high * self.factor
