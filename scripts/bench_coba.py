@@ -2,10 +2,10 @@
 
 The network is `coba` of the zoo: Vogels & Abbott with constant drive, connections drawn pair by
 pair with p = 80 / n, a delay of one step of 0.1 ms. Brian2 runs as C++ standalone with 1 and 2
-OpenMP threads, in single and in double precision. Both count spikes and record nothing; building
-and compiling are not timed. The programs take turns, so that a machine that slows down slows both;
-each turn gives one ratio of real-time factors, the fastest Brian2 over distdyn, and the median is
-what counts (above 1: distdyn is faster). The rates show that both did the same work.
+OpenMP threads, in single and in double precision. Brian2 counts spikes, distdyn records them;
+building and compiling are not timed. The programs take turns, so that a machine that slows down
+slows both; each turn gives one ratio of real-time factors, the fastest Brian2 over distdyn, and the
+median is what counts (above 1: distdyn is faster). The rates show that both did the same work.
 
     python scripts/bench_coba.py
     python scripts/bench_coba.py --sizes 4000 --turns 9 --devices 2 --brian2-python PATH
@@ -93,7 +93,7 @@ def compare(n: int, python: str, arguments: argparse.Namespace) -> dict:
 
 def run_distdyn(n: int, seed: int, arguments: argparse.Namespace) -> dict:
     command = [sys.executable, "-m", "distdyn", "run", "coba", "--set", f"n={n}", "--json"]
-    command += ["--duration", str(arguments.duration), "--seed", str(seed), "--record", "none"]
+    command += ["--duration", str(arguments.duration), "--seed", str(seed)]
     command += ["--precision", arguments.precision, "--progress", "off"]
     if arguments.devices:
         command += ["--devices", arguments.devices]

@@ -55,6 +55,9 @@ class DynamicalSystem(eqx.Module):
     def init(self, id: Any, key: Any) -> Any:
         """The state of one cell at the beginning, from its id and a random key of its own."""
 
+    def check(self, dt: float) -> None:  # noqa: B027
+        """Raise a ParameterError if the parameters do not fit a time step of dt ms."""
+
     @abc.abstractmethod
     def step(self, state: Any, drive: Drive, tick: Tick) -> tuple[Any, Any]:
         """Advance by one step; returns the new state and the output."""

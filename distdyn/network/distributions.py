@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
 from distdyn.errors import ParameterError
 from distdyn.random import uniform
@@ -211,12 +210,16 @@ def _standard_quantile(u: np.ndarray, a: float, b: float) -> np.ndarray:
         return -_standard_quantile(1 - u, -b, -a)
     if _mass(a, b) == 0:
         return np.full(np.shape(u), np.nan)
+    from scipy.special import ndtr, ndtri  # here: it would double the time of `import distdyn`
+
     left = ndtr(a)
     return ndtri(np.clip(left + u * (ndtr(b) - left), _TINY, _MOST))
 
 
 def _mass(a: float, b: float) -> float:
     """The probability that a standard normal number lies between a and b."""
+    from scipy.special import ndtr
+
     return float(ndtr(-a) - ndtr(-b) if a > 0 else ndtr(b) - ndtr(a))
 
 

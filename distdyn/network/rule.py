@@ -75,6 +75,11 @@ class AbstractCellRule(Rule):
     autapses: bool
     multapses: bool
 
+    @property
+    @abstractmethod
+    def row_total(self) -> int | None:
+        """How many synapses every row has onto all blocks, None if that is drawn."""
+
     @abstractmethod
     def counts(self, cells: Cells, first: int, last: int, blocks: np.ndarray) -> np.ndarray:
         """int64[b, r]: how many synapses the rows first ... last - 1 have in each of the blocks."""

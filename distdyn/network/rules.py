@@ -11,6 +11,7 @@ from distdyn.errors import RuleError
 from distdyn.network.ends import Ends
 from distdyn.network.rule import AbstractCellRule, AbstractPairRule, Cells, Listing, Part
 from distdyn.network.rule import Rule as Rule  # the base is public with its rules
+from distdyn.ops.values import binomials
 from distdyn.units import shown
 
 
@@ -20,6 +21,7 @@ class AllToAll(AbstractCellRule):
 
     autapses: bool = field(default=True, kw_only=True)
     multapses: ClassVar[bool] = False
+    row_total: ClassVar[None] = None
 
     def check(self, n_pre: int, n_post: int, n_self: int, where: str) -> None:
         """Always possible."""
@@ -46,6 +48,7 @@ class FixedProb(AbstractCellRule):
     p: float
     autapses: bool = field(default=True, kw_only=True)
     multapses: ClassVar[bool] = False
+    row_total: ClassVar[None] = None
 
     def __post_init__(self):
         p = self.p
@@ -71,8 +74,12 @@ class FixedProb(AbstractCellRule):
         from distdyn.ops import draw
 
         counts = np.empty((len(blocks), last - first), np.int64)
-        p, own = round(self.p * 2**62), cells.own[first:last]
-        draw.bernoulli_counts(cells.key, p, first, own, blocks, cells.block_start, counts)
+        sizes = np.unique(np.diff(cells.block_start)[blocks])
+        table = binomials(np.union1d(sizes, sizes - 1), self.p)  # - 1: without itself
+        draw.bernoulli_counts(
+            cells.key, round(self.p * 2**62), table, first, cells.own[first:last], blocks,
+            cells.block_start, counts,
+        )  # fmt: skip
         return counts
 
 
@@ -109,6 +116,10 @@ class FixedOutdegree(AbstractCellRule):
         draws = [(m * self.n, q) if self.multapses else (m, q * self.n) for m, q in parts]
         return sum(m * q for m, q in draws), sqrt(sum(m * q * (1 - q) for m, q in draws))
 
+    @property
+    def row_total(self) -> int:
+        return self.n
+
     def counts(self, cells: Cells, first: int, last: int, blocks: np.ndarray) -> np.ndarray:
         from distdyn.ops import draw
 
@@ -127,6 +138,7 @@ class FixedTotal(AbstractCellRule):
     n: int
     autapses: bool = field(default=True, kw_only=True)
     multapses: bool = field(default=True, kw_only=True)
+    row_total: ClassVar[None] = None
 
     def __post_init__(self):
         vars(self).update(n=_count(self.n, "FixedTotal: n"))

@@ -32,6 +32,8 @@ SYNAPSE, TARGETS, COUNT, SPLIT_BLOCKS, SPLIT_ROWS, PAIR, SOURCES = np.arange(7)
 KEY0, KEY1, WORD0, WORD1, PURPOSE, NEXT, SPARE, HAS_SPARE, COINS, N_COINS = range(10)
 
 MOST_COINS = 4096  # above, tossing every coin costs more than rejection
+FEW = 8  # up to so many are placed one by one instead of split further
+MOST_PLACES = 1 << 48  # ... among so many: 64 random bits choose one uniformly to 2^-16
 NARROW = 1 << 16  # below, 32 random bits make a target uniform to 2^-16 of its probability
 
 _U = np.uint64
@@ -315,8 +317,10 @@ def split(stream, total, leaves, n_leaves, cum, uniform, excluded, multapses, ot
     Leaf i has cum[i + 1] - cum[i] places (`uniform` ones where `cum` is empty). With multapses a
     place is taken any number of times (binomial), without at most once (hypergeometric). A node
     spans an aligned power of two of leaves and draws from its own stream (node, other, purpose),
-    so only the ancestors of the `leaves` asked for (sorted) are visited.
+    so only the ancestors of the `leaves` asked for (sorted) are visited. A node with few draws
+    places them itself.
     """
+    taken = np.empty(FEW, np.int64)
     width = 1
     while width < n_leaves:
         width *= 2
@@ -334,23 +338,70 @@ def split(stream, total, leaves, n_leaves, cum, uniform, excluded, multapses, ot
             node, left, width = stack[depth, 0], stack[depth, 1], stack[depth, 2]
             count, first, last = stack[depth, 3], stack[depth, 4], stack[depth, 5]
             continue
+        stop = min(left + width, n_leaves)
+        places = _places_before(stop, cum, uniform, excluded)
+        places -= _places_before(left, cum, uniform, excluded)
+        start_stream(stream, node, other, purpose)
+        if count <= FEW and width > 2 and places < MOST_PLACES:
+            for i in range(first, last):
+                out[i] = 0
+            _choose(stream, count, places, multapses, taken)
+            for i in range(count):
+                leaf = _leaf_of(taken[i], left, stop, cum, uniform, excluded)
+                at = _first_from(leaves, leaf, first, last)
+                if at < last and leaves[at] == leaf:
+                    out[at] += 1
+            first = last  # done with this node
+            continue
         width >>= 1
         middle = left + width
         share = count
-        if middle < n_leaves:
-            start = _places_before(left, cum, uniform, excluded)
-            mark = _places_before(middle, cum, uniform, excluded) - start
-            stop = _places_before(min(middle + width, n_leaves), cum, uniform, excluded) - start
-            start_stream(stream, node, other, purpose)
+        if middle < stop:
+            mark = _places_before(middle, cum, uniform, excluded)
+            mark -= _places_before(left, cum, uniform, excluded)
             if multapses:
-                share = binomial(stream, count, mark, stop)
+                share = binomial(stream, count, mark, places)
             else:
-                share = hypergeometric(stream, count, mark, stop)
+                share = hypergeometric(stream, count, mark, places)
         cut = _first_from(leaves, middle, first, last)
         stack[depth, 0], stack[depth, 1], stack[depth, 2] = 2 * node + 1, middle, width
         stack[depth, 3], stack[depth, 4], stack[depth, 5] = count - share, cut, last
         depth += 1
         node, count, last = 2 * node, share, cut
+
+
+@kernel
+def _choose(stream, count, n, multapses, taken):
+    """Choose some of n places."""
+    i = 0
+    while i < count:
+        taken[i] = _high_product(next_word(stream), _U(n))
+        is_new = True
+        if not multapses:
+            for j in range(i):
+                is_new &= taken[j] != taken[i]
+        i += 1 if is_new else 0
+
+
+@inlined
+def _high_product(a, b):
+    """The high 64 bits of the product of two 64-bit numbers."""
+    a1, a0, b1, b0 = a >> _HALF, a & _LOW, b >> _HALF, b & _LOW
+    middle = a1 * b0 + ((a0 * b0) >> _HALF)
+    return np.int64(a1 * b1 + (middle >> _HALF) + ((a0 * b1 + (middle & _LOW)) >> _HALF))
+
+
+@inlined
+def _leaf_of(place, low, high, cum, uniform, excluded):
+    """The leaf in low ... high - 1 that has this place, counted from the first of `low`."""
+    place += _places_before(low, cum, uniform, excluded)
+    while high - low > 1:
+        center = (low + high) >> 1
+        if _places_before(center, cum, uniform, excluded) <= place:
+            low = center
+        else:
+            high = center
+    return low
 
 
 @inlined
@@ -375,16 +426,40 @@ def _first_from(leaves, middle, first, last):
 
 
 @kernel
-def bernoulli_counts(key, p, first_row, own, blocks, block_start, counts):
-    """Every pair is connected with probability p / 2^62."""
+def bernoulli_counts(key, p, table, first_row, own, blocks, block_start, counts):
+    """Every pair is connected with probability p / 2^62; `table` is `values.Binomials`."""
     stream = new_stream(key)
+    k0, k1 = key
+    words = np.empty(own.size, np.uint64)
     for b in range(blocks.size):
         block = blocks[b]
         start, stop = block_start[block], block_start[block + 1]
         for r in range(own.size):
+            high, low, _, _ = philox(_U(first_row + r), _U(block), _ZERO, _U(COUNT), k0, k1)
+            words[r] = (high << _HALF) | low
+        for r in range(own.size):
             n = stop - start - (1 if start <= own[r] < stop else 0)
-            start_stream(stream, first_row + r, block, COUNT)
-            counts[b, r] = binomial(stream, n, p, np.int64(1 << 62))
+            row = table.row[n]
+            if row >= 0:
+                counts[b, r] = _tabulated(words[r], table.threshold, row, table.length[row])
+            else:
+                start_stream(stream, first_row + r, block, COUNT)
+                counts[b, r] = binomial(stream, n, p, np.int64(1 << 62))
+
+
+@inlined
+def _tabulated(word, threshold, row, length):
+    """How many thresholds of a row are not above the word."""
+    if word < threshold[row, 0]:  # most cells of a sparse projection
+        return np.int64(0)
+    low, high = np.int64(1), length
+    while low < high:
+        middle = (low + high) >> 1
+        if threshold[row, middle] <= word:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @kernel

@@ -83,9 +83,7 @@ def parse_layout(text: str) -> FrameLayout:
         return known[name]
 
     try:
-        frame, args, rets = (
-            layout(f"XLA_FFI_{name}")[0] for name in ("CallFrame", "Args", "Rets")
-        )
+        frame, args, rets = (layout(f"XLA_FFI_{name}")[0] for name in ("CallFrame", "Args", "Rets"))
         extension = layout("XLA_FFI_Metadata_Extension")[0]
         base = layout("XLA_FFI_Extension_Base")[0]
         metadata, api = layout("XLA_FFI_Metadata")[0], layout("XLA_FFI_Api_Version")[0]

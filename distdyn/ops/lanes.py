@@ -73,9 +73,7 @@ def flatten(closed: Any) -> Program:
             inner = _inner(name, params)
             if inner is not None:
                 consts = [Constant(np.asarray(c)) for c in inner.consts]
-                known |= dict(
-                    zip(equation.outvars, walk(inner.jaxpr, consts, inputs), strict=True)
-                )
+                known |= dict(zip(equation.outvars, walk(inner.jaxpr, consts, inputs), strict=True))
                 continue
             for atom in (*equation.invars, *equation.outvars):
                 if atom.aval.shape != ():
@@ -248,7 +246,9 @@ class Emission(NamedTuple):
 def _mangled(type: ir.Type) -> str:
     if isinstance(type, ir.VectorType):
         return f"v{type.count}{_mangled(type.element)}"
-    return f"i{type.width}" if isinstance(type, ir.IntType) else {FLOAT32: "f32", FLOAT64: "f64"}[type]
+    return (
+        f"i{type.width}" if isinstance(type, ir.IntType) else {FLOAT32: "f32", FLOAT64: "f64"}[type]
+    )
 
 
 # --- arithmetic ----------------------------------------------------------------------------------
@@ -384,7 +384,11 @@ def _convert(e: Emission, x: ir.Value) -> ir.Value:
     width = np.dtype(target).itemsize - (0 if source == "bool" else np.dtype(source).itemsize)
     if width == 0:
         return x
-    return builder.trunc(x, type) if width < 0 else (builder.sext if is_signed else builder.zext)(x, type)
+    return (
+        builder.trunc(x, type)
+        if width < 0
+        else (builder.sext if is_signed else builder.zext)(x, type)
+    )
 
 
 def _bitcast(e: Emission, x: ir.Value) -> ir.Value:

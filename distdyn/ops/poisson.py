@@ -11,7 +11,6 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from scipy.special import pdtrc
 
 from distdyn.random import philox
 
@@ -20,6 +19,8 @@ MOST_EXPECTED = 500.0  # per step; beyond, dt is far too long for the rate
 
 def terms_needed(expected: float) -> int:
     """How many probabilities to compare for at most this expected count."""
+    from scipy.special import pdtrc
+
     k = max(1, math.ceil(expected))
     while pdtrc(k - 1, expected) > 2.0**-33:
         k += 1

@@ -1,6 +1,6 @@
-"""From a random 32-bit word to the delay or the weight of a synapse, in integers only.
+"""From a random word to a delay, a weight, or the number of synapses in a cell, in integers only.
 
-Both are inverse distribution functions tabulated once on the host: the same tables, and the same
+All are inverse distribution functions tabulated once on the host: the same tables, and the same
 integer arithmetic, give the same synapses on every processor.
 """
 
@@ -15,6 +15,8 @@ GUIDE_BITS = 12  # the delay's guide has 2^12 entries
 KNOT_BITS = 10  # a weight table has 2^10 cells
 UNIT_BITS = 12  # knots count in 2^-12 units of the int16 weight
 INT16_MAX = 32767
+MOST_TABULATED = 64  # mean of the binomial numbers that are tabulated
+FIXED_BITS = 256
 LEAST_WEIGHT = 128  # a largest weight below has fewer than 8 significant bits
 
 
@@ -24,6 +26,56 @@ class HasQuantile(Protocol):
     def quantile(self, u: np.ndarray) -> np.ndarray:
         """The values below which the parts u of all draws lie, 0 < u < 1."""
         ...
+
+
+class Binomials(NamedTuple):
+    """Binomial(n, p) for some n as a function of a 64-bit word: how many thresholds are <= word.
+
+    Attributes:
+        row: int64[largest n + 1]; the row of the thresholds for n, -1 where there are none.
+        length: int64[rows]; how many thresholds a row has.
+        threshold: uint64[rows, longest]; of all 2^64 words, how many give at most k.
+    """
+
+    row: np.ndarray
+    length: np.ndarray
+    threshold: np.ndarray
+
+
+def binomials(sizes: np.ndarray, p: float) -> Binomials:
+    """The tables of those n among `sizes` for which one is short: n p <= 64, p <= 1/2."""
+    short = [int(n) for n in sizes if n > 0 and n * p <= MOST_TABULATED and p <= 0.5]
+    tables = [_binomial_thresholds(n, p) for n in short]
+    threshold = np.zeros((len(tables), max(map(len, tables), default=0)), np.uint64)
+    row = np.full(int(np.max(sizes, initial=0)) + 1, -1, np.int64)
+    row[short] = np.arange(len(short))
+    for i, table in enumerate(tables):
+        threshold[i, : len(table)] = table
+    return Binomials(row, np.array([len(table) for table in tables], np.int64), threshold)
+
+
+def _binomial_thresholds(n: int, p: float) -> list[int]:
+    """2^64 P(at most k), rounded down, from k = 0 up to where no word is left.
+
+    In fixed-point numbers of 256 bits, for the least mass is (1 - p)^n >= 2^-128.
+    """
+    numerator, denominator = p.as_integer_ratio()
+    success = (numerator << FIXED_BITS) // denominator
+    failure = (1 << FIXED_BITS) - success
+    mass, power, left = 1 << FIXED_BITS, failure, n
+    while left:  # mass = failure^n by squaring
+        if left & 1:
+            mass = mass * power >> FIXED_BITS
+        power = power * power >> FIXED_BITS
+        left >>= 1
+    total, thresholds = 0, []
+    for k in range(n):
+        total += mass
+        thresholds.append(min(total >> (FIXED_BITS - 64), 2**64 - 1))
+        mass = mass * (n - k) * success // ((k + 1) * failure)
+        if k > n * p and not mass >> (FIXED_BITS - 66):
+            break
+    return thresholds
 
 
 class Delays(NamedTuple):

@@ -86,12 +86,7 @@ def _put(assembly: Assembly, group: Group, value: Any, dtype: str) -> None:
     """Append an operand, in its dtype."""
     if isinstance(value, Values):
         if not value.is_fixed:
-            entries = tuple(
-                Entry(
-                    jnp.asarray(e.where), jnp.asarray(e.value) if _is_number(e.value) else e.value
-                )
-                for e in value.entries
-            )
+            entries = tuple(Entry(jnp.asarray(e.where), _on_device(e.value)) for e in value.entries)
             assembly.operands.append(Values(entries, value.per, value.size, dtype))
             assembly.per.append(value.per)
             return
@@ -139,6 +134,5 @@ def _receptor_scale(graph: Graph, group: Group, receptor: int, s: Setting) -> fl
         if isinstance(source, PoissonInput):
             for post in reached(graph, group, source, receptor):
                 sums[post] += scales.poisson_bound(source, s.dt, path)
-    return scales.power_of_two(
-        scales.check_all([max(sums.values())], str(group.paths)), s.accumulator
-    )
+    largest = scales.check_finite(max(sums.values()), ", ".join(group.paths))
+    return scales.power_of_two(largest, s.accumulator)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
+import jax
 import numpy as np
 
 from distdyn.core.schedule import Schedule
@@ -98,7 +98,8 @@ def build_tables(
             accumulator=np.dtype(s.accumulator).type,
         )
         paths = tuple(c.path for c in members)
-        tables.append(Table(source, group, receptor, paths, Rows(*map(jnp.asarray, rows))))
+        held = Rows(*(jax.device_put(array, may_alias=True) for array in rows))  # no copy on CPU
+        tables.append(Table(source, group, receptor, paths, held))
     return tables
 
 

@@ -107,6 +107,10 @@ class CellDrawing(NamedTuple):
 
     def count(self, n_synapses: np.ndarray) -> Iterator[Task]:
         """Tasks that count the synapses of each segment."""
+        is_whole = len(self.blocks) == len(self.cells.block_start) - 1
+        if is_whole and self.rule.row_total is not None:
+            n_synapses[self.segments[self.segments >= 0]] = self.rule.row_total
+            return iter(())
 
         def task(first: int, last: int) -> None:
             counts = self.rule.counts(self.cells, first, last, self.blocks)

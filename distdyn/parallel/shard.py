@@ -59,6 +59,8 @@ class Shard:
     def __init__(self, graph: Graph, setting: Setting, *, kernels: bool | None = None) -> None:
         self.graph, self.setting = graph, setting
         self.kernels = kernels_work() if kernels is None else kernels
+        for population in graph.populations.values():
+            population.model.check(setting.dt)
         self.groups = group_populations(graph)
         self.parameters = [group_parameters(group, setting.seed) for group in self.groups]
         self.connections = connect.connections(graph, self.groups, setting)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from distdyn.errors import DelayError, WeightError
 from distdyn.network.distributions import Exponential, LogNormal, Normal, Uniform
@@ -60,6 +61,21 @@ def test_the_guide_leads_to_the_delay_of_every_word():
 def test_delays_without_a_limit_are_refused():
     with pytest.raises(DelayError, match=r"2\^20"):
         values.drawn_delays(LogNormal(0.0, 8.0), 0.1, 'projection "p": delay')
+
+
+@pytest.mark.parametrize("n, p", [(1, 0.3), (512, 0.1), (1024, 1e-4), (128, 0.5), (100, 0.0)])
+def test_binomial_thresholds(n, p):
+    table = values.binomials(np.array([0, n, n + 1]), p)
+    row = table.row[n]
+    ours = table.threshold[row, : table.length[row]].astype(float) / 2.0**64
+    assert ours == pytest.approx(stats.binom(n, p).cdf(np.arange(len(ours))), abs=1e-12)
+    assert len(ours) == n or ours[-1] == 1
+    assert table.row[0] == -1 and len(table.row) == n + 2
+
+
+def test_binomial_numbers_are_tabulated_where_that_is_short():
+    assert (values.binomials(np.array([600, 700]), 0.1).row[[600, 700]] == [0, -1]).all()
+    assert (values.binomials(np.array([10]), 0.6).row == -1).all()
 
 
 @pytest.mark.parametrize(
