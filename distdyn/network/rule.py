@@ -119,7 +119,7 @@ class AbstractCellRule(Rule):
         draw.fill_cells(
             cells.key, self.multapses, first, cells.own[first:last], blocks, cells.block_start,
             counts, constant_delay(0), NO_KNOTS, np.arange(n_post), n_post,
-            np.cumsum(n) - n, targets, np.empty(0, np.int16),
+            np.cumsum(n) - n, np.cumsum(n), targets, np.empty(0, np.int16),
         )  # fmt: skip
         return n, targets.astype(np.int64)
 

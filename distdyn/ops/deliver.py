@@ -26,8 +26,7 @@ def deliver(
     cursor: Int64[Array, ""],
     count: Int32[Array, ""],
     stamp: Int64[Array, ""],
-    *,
-    kernel: bool,
+    team: Int64[Array, "2"] | None,
 ) -> Int[Array, "slot post"]:
     """Add the weights of the spikes' synapses to the ring rows in which they are due.
 
@@ -38,21 +37,22 @@ def deliver(
         cursor: where this step's spikes begin.
         count: how many there are.
         stamp: the step with which the spikes are stamped.
-        kernel: True for the CPU kernel, False for the reference, which any platform can run.
+        team: the operand of the team that shares the synapses with the CPU kernel; `rows` are cut
+            for it (`cut_rows`). None for the reference, which any platform can run.
 
     Returns:
         The ring with the arrivals added.
     """
     slots, n_post = ring.shape
     base = (stamp % slots) * n_post
-    if not kernel:
+    if team is None:
         return _reference(ring, rows, events, cursor, count, base)
     call = jax.ffi.ffi_call(
         _target(str(ring.dtype), str(rows.offset.dtype), str(rows.weight.dtype)),
         jax.ShapeDtypeStruct(ring.shape, ring.dtype),
-        input_output_aliases={9: 0},
+        input_output_aliases={10: 0},
     )
-    return call(events, cursor, count, base, *rows, ring)
+    return call(team, events, cursor, count, base, *rows, ring)
 
 
 @functools.cache
@@ -60,7 +60,7 @@ def _target(accumulator: str, offset: str, weight: str) -> str:
     from distdyn.ops import ffi, kernels
 
     kernel = kernels.deliver_kernel(accumulator, offset, weight)
-    return ffi.register(f"distdyn_deliver_{accumulator}_{offset}_{weight}", kernel.address, 10, 1)
+    return ffi.register(f"distdyn_deliver_{accumulator}_{offset}_{weight}", kernel.address, 11, 1)
 
 
 def _reference(ring, rows: Rows, events, cursor, count, base):

@@ -563,20 +563,12 @@ def weight_of(word, knots):
     return (value + (np.int64(1) << (shift - 1)) + (value >> 63)) >> shift
 
 
-@inlined
-def _row_sum(counts, r):
-    n = 0
-    for b in range(counts.shape[0]):
-        n += counts[b, r]
-    return n
-
-
 @kernel
 def fill_cells(
     key, multapses, first_row, own, blocks, block_start, counts,
-    delays, knots, post_local, n_target, position, offset, weight,
+    delays, knots, post_local, n_target, start, stop, offset, weight,
 ):  # fmt: skip
-    """Draw all synapses of some rows and write those of row r from position[r] on, by delay.
+    """Draw all synapses of some rows and write those of row r to start[r]:stop[r], by delay.
 
     Args:
         key: the stream of the projection.
@@ -590,7 +582,8 @@ def fill_cells(
         knots: how weights are drawn; empty when they are not.
         post_local: the place in the ring of each neuron of the post end.
         n_target: the length of a slot of the ring.
-        position: where each row starts in the table.
+        start: where each row starts in the table.
+        stop: where each row ends.
         offset: as in `Rows`; written.
         weight: as in `Rows`; written when `knots` are given.
     """
@@ -598,9 +591,10 @@ def fill_cells(
     k0, k1 = key
     most, widest = 0, 0
     for r in range(own.size):
-        most = max(most, _row_sum(counts, r))
+        most = max(most, stop[r] - start[r])
     for block in blocks:
         widest = max(widest, block_start[block + 1] - block_start[block])
+    cells = np.empty(blocks.size, np.int64)  # those of a row that have synapses
     block_of, k_of = np.empty(most, np.uint32), np.empty(most, np.uint32)
     words = np.empty((4, most), np.uint32)
     target, delay = np.empty(most, np.int64), np.empty(most, np.int64)
@@ -609,34 +603,34 @@ def fill_cells(
     bitmap = np.empty((widest + 63) >> 6, np.uint64)
     is_drawn = multapses or n_delays > 1 or knots.shape[0] > 0
     for r in range(own.size):
-        row, n = _U(first_row + r), _row_sum(counts, r)
-        if is_drawn:
-            at = 0
-            for b in range(blocks.size):
-                for k in range(counts[b, r]):
-                    block_of[at + k] = blocks[b]
-                    k_of[at + k] = k
-                at += counts[b, r]
-            for i in range(n):
-                w, d, t, f = philox(row, _U(block_of[i]), _U(k_of[i]), _U(SYNAPSE), k0, k1)
-                words[0, i], words[1, i], words[2, i], words[3, i] = w, d, t, f
-        at = 0
+        row, n = _U(first_row + r), stop[r] - start[r]
+        at, n_cells = 0, 0
         for b in range(blocks.size):
             count = counts[b, r]
-            if count == 0:
-                continue
-            start, stop = block_start[blocks[b]], block_start[blocks[b] + 1]
-            hole, n_open = stop, stop - start
-            if start <= own[r] < stop:
+            if count > 0:
+                cells[n_cells] = b
+                n_cells += 1
+            for k in range(count):
+                block_of[at + k] = blocks[b]
+                k_of[at + k] = k
+            at += count
+        for i in range(n if is_drawn else 0):
+            w, d, t, f = philox(row, _U(block_of[i]), _U(k_of[i]), _U(SYNAPSE), k0, k1)
+            words[0, i], words[1, i], words[2, i], words[3, i] = w, d, t, f
+        at = 0
+        for b in cells[:n_cells]:
+            count, block = counts[b, r], blocks[b]
+            hole, n_open = block_start[block + 1], block_start[block + 1] - block_start[block]
+            if block_start[block] <= own[r] < hole:
                 hole, n_open = own[r], n_open - 1
             if multapses:
                 for i in range(at, at + count):
                     target[i] = below((_U(words[2, i]) << _HALF) | _U(words[3, i]), n_open)
             else:
-                start_stream(stream, row, blocks[b], TARGETS)
+                start_stream(stream, row, block, TARGETS)
                 distinct(stream, count, n_open, bitmap, target, at)
             for i in range(at, at + count):
-                place = start + target[i]
+                place = block_start[block] + target[i]
                 place += 1 if place >= hole else 0
                 target[i] = post_local[place]
             at += count
@@ -645,7 +639,7 @@ def fill_cells(
         for i in range(n if n_delays > 1 else 0):
             delay[i] = delay_index(_U(words[1, i]), delays)
             cursor[delay[i]] += 1
-        to = position[r]
+        to = start[r]
         for i in range(n_delays):
             to, cursor[i] = to + cursor[i], to
         for i in range(n):

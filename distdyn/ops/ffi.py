@@ -1,10 +1,17 @@
 """From a machine-code kernel to a JAX operator: the one place that knows XLA's call frame.
 
-A kernel is a C function `void kernel(void* buffer_0, int64* shape_0, void* buffer_1, ...)` at some
-address, arguments first, then results. XLA calls a *handler* with one pointer, the call frame; a
-trampoline of a few instructions, generated here, takes the frame apart and calls the kernel. The
-offsets inside the frame are read from jaxlib's own header, so that a layout that changed is found
-before the first call and not by a crash.
+A kernel is a C function at some address that does one share of an operator's work:
+
+    void kernel(void* buffer_0, int64* shape_0, void* buffer_1, ..., int64 member, int64 members,
+                int64* tally)
+
+The buffers are arguments, then results; the first argument of every operator is its team
+(`ops.team`). XLA calls a *handler* with one pointer, the call frame; a trampoline of a few
+instructions, generated here, takes the frame apart and has the team do all shares. Then the
+operator's `join`, if it has one, is called once with the same buffers, `members` and the tally, of
+which each share may have written its own place. The offsets inside the frame are read from
+jaxlib's own header, so that a layout that changed is found before the first call and not by a
+crash.
 
 Source: jaxlib/include/xla/ffi/api/c_api.h
 """
@@ -18,6 +25,8 @@ from typing import NamedTuple
 import jax
 import llvmlite.binding as llvm
 from llvmlite import ir
+
+from distdyn.ops import team
 
 POINTER = ir.PointerType()
 INT64, INT32 = ir.IntType(64), ir.IntType(32)
@@ -85,7 +94,8 @@ def parse_layout(text: str) -> FrameLayout:
     try:
         frame, args, rets = (layout(f"XLA_FFI_{name}")[0] for name in ("CallFrame", "Args", "Rets"))
         extension = layout("XLA_FFI_Metadata_Extension")[0]
-        base = layout("XLA_FFI_Extension_Base")[0]
+        # the type of an extension's head was renamed in API 0.4
+        base = layout(structs["XLA_FFI_Metadata_Extension"].split()[0])[0]
         metadata, api = layout("XLA_FFI_Metadata")[0], layout("XLA_FFI_Api_Version")[0]
         buffer = layout("XLA_FFI_Buffer")[0]
         return FrameLayout(
@@ -156,27 +166,28 @@ def compile_module(assembly: str) -> Code:
 
 
 @functools.cache
-def register(name: str, kernel: int, n_args: int, n_rets: int) -> str:
+def register(name: str, kernel: int, n_args: int, n_rets: int, join: int = 0) -> str:
     """Make the kernel at this address callable as `jax.ffi.ffi_call(name, ...)` on CPU."""
-    code = compile_module(_trampoline(frame_layout(), kernel, n_args, n_rets))
+    code = compile_module(_trampoline(frame_layout(), kernel, n_args, n_rets, join))
     handler = jax.ffi.pycapsule(ctypes.c_void_p(code.address("handler")))
     jax.ffi.register_ffi_target(name, handler, platform="cpu")
     return name
 
 
-def _trampoline(layout: FrameLayout, kernel: int, n_args: int, n_rets: int) -> str:
+def _trampoline(layout: FrameLayout, kernel: int, n_args: int, n_rets: int, join: int) -> str:
     """The handler: answer a question for metadata, otherwise unpack the buffers and call."""
     module = ir.Module("handler")
     module.triple = llvm.get_process_triple()
     handler = ir.Function(module, ir.FunctionType(POINTER, [POINTER]), "handler")
     builder = ir.IRBuilder(handler.append_basic_block("entry"))
     frame = handler.args[0]
+    n_pointers = 2 * (n_args + n_rets)
 
     def at(base: ir.Value, offset: int) -> ir.Value:
         return builder.gep(base, [INT64(offset)], source_etype=ir.IntType(8))
 
-    def load(base: ir.Value, offset: int) -> ir.Value:
-        return builder.load(at(base, offset), typ=POINTER)
+    def load(base: ir.Value, offset: int, type: ir.Type = POINTER) -> ir.Value:
+        return builder.load(at(base, offset), typ=type)
 
     extension = load(frame, layout.extension)
     is_question = builder.icmp_unsigned("!=", builder.ptrtoint(extension, INT64), INT64(0))
@@ -185,15 +196,47 @@ def _trampoline(layout: FrameLayout, kernel: int, n_args: int, n_rets: int) -> s
         builder.store(INT32(layout.major), at(metadata, layout.metadata_major))
         builder.store(INT32(layout.minor), at(metadata, layout.metadata_minor))
         builder.ret(ir.Constant(POINTER, None))
-    buffers = []
+    pointers = []
     for offset, count in ((layout.args, n_args), (layout.rets, n_rets)):
         array = load(frame, offset)
         for index in range(count):
             buffer = load(array, 8 * index)
-            buffers += [load(buffer, layout.buffer_data), load(buffer, layout.buffer_dims)]
-    symbol = f"kernel_{kernel:x}"
-    llvm.add_symbol(symbol, kernel)
-    kind = ir.FunctionType(ir.VoidType(), [POINTER] * len(buffers))
-    builder.call(ir.Function(module, kind, symbol), buffers)
+            pointers += [load(buffer, layout.buffer_data), load(buffer, layout.buffer_dims)]
+    tally, shared = (
+        builder.inttoptr(builder.ptrtoint(builder.alloca(INT64, size), INT64), POINTER)
+        for size in (team.MOST_MEMBERS, n_pointers + 1)
+    )
+    for index, pointer in enumerate([*pointers, tally]):
+        builder.store(pointer, at(shared, 8 * index))
+    memory, members = load(pointers[0], 0), load(pointers[0], 8, INT64)
+    share = _share(module, kernel, n_pointers)
+    lead = _external(module, team.code().address("team_lead"), [POINTER, POINTER, POINTER, INT64])
+    builder.call(lead, [memory, share, shared, members])
+    if join:
+        kind = [POINTER] * n_pointers + [INT64, POINTER]
+        builder.call(_external(module, join, kind), [*pointers, members, tally])
     builder.ret(ir.Constant(POINTER, None))
     return str(module)
+
+
+def _share(module: ir.Module, kernel: int, n_pointers: int) -> ir.Function:
+    """`share(pointers, member, members)`: one share, from the pointers that the handler left."""
+    share = ir.Function(module, ir.FunctionType(ir.VoidType(), [POINTER, INT64, INT64]), "share")
+    share.linkage = "internal"
+    builder = ir.IRBuilder(share.append_basic_block("entry"))
+    shared, member, members = share.args
+    pointers = [
+        builder.load(builder.gep(shared, [INT64(index)], source_etype=POINTER), typ=POINTER)
+        for index in range(n_pointers + 1)
+    ]
+    function = _external(module, kernel, [POINTER] * n_pointers + [INT64, INT64, POINTER])
+    builder.call(function, [*pointers[:-1], member, members, pointers[-1]])
+    builder.ret_void()
+    return share
+
+
+def _external(module: ir.Module, address: int, arguments: list[ir.Type]) -> ir.Function:
+    """The function at an address, as a symbol of the module."""
+    symbol = f"at_{address:x}"
+    llvm.add_symbol(symbol, address)
+    return ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), symbol)

@@ -22,7 +22,7 @@ from distdyn.ops import ffi, lanes
 from distdyn.ops.update import CellFunction, Signature
 
 LANES = 16  # one AVX-512 register of float32, two AVX2 ones
-
+FIRST = 4  # buffers before the operands: team, bounds, slots, cursor
 
 LEVELS = {"call": 0, "segment": 1, "cell": 2}
 
@@ -44,10 +44,10 @@ def compile_cell(function: CellFunction, signature: Signature) -> str:
     closed = jax.make_jaxpr(lambda *a: _flat(function, signature, *a))(*scalars)
     assembly = _Loop(signature).emit(lanes.flatten(closed))
     name = "distdyn_cells_" + hashlib.sha256(assembly.encode()).hexdigest()[:24]
-    address = ffi.compile_module(assembly).address("kernel")
+    code = ffi.compile_module(assembly)
     n_state = len(signature.state) + len(signature.rings) + (1 if signature.spikes else 0)
-    n_args = 3 + len(signature.operands) + n_state
-    return ffi.register(name, address, n_args, n_state + 1)
+    n_args = 4 + len(signature.operands) + n_state
+    return ffi.register(name, code.address("kernel"), n_args, n_state + 1, code.address("join"))
 
 
 def _flat(function: CellFunction, signature: Signature, operands, state, arrivals) -> list[Any]:
@@ -59,9 +59,13 @@ def _flat(function: CellFunction, signature: Signature, operands, state, arrival
 class _Loop:
     """Emits the kernel: per call, per segment, then sixteen cells at a time and the remainder.
 
-    Buffers, each with its shape: segment bounds int64[p+1], ring slots int64[r], event cursor
-    int64[], operands, state, rings, events int32[capacity]; results alias state, rings and events,
-    and the last one is the number of events, int32[].
+    Buffers, each with its shape: the team int64[2], segment bounds int64[p+1], ring slots int64[r],
+    event cursor int64[], operands, state, rings, events int32[capacity]; results alias state, rings
+    and events, and the last one is the number of events, int32[].
+
+    The cells are shared out in consecutive ranges. Each share lists its events from cursor + its
+    first cell on, where there is room for all its cells, and tallies them; `join` then moves the
+    lists together, so that the events are in ascending order however many shares there are.
     """
 
     def __init__(self, signature: Signature) -> None:
@@ -72,24 +76,29 @@ class _Loop:
     def emit(self, program: lanes.Program) -> str:
         signature = self.signature
         n_inout = len(signature.state) + len(signature.rings) + (1 if signature.spikes else 0)
-        n_buffers = 3 + len(signature.operands) + 2 * n_inout + 1
-        kind = ir.FunctionType(ir.VoidType(), [ffi.POINTER] * (2 * n_buffers))
+        n_buffers = FIRST + len(signature.operands) + 2 * n_inout + 1
+        buffers = [ffi.POINTER] * (2 * n_buffers)
+        kind = ir.FunctionType(ir.VoidType(), [*buffers, ffi.INT64, ffi.INT64, ffi.POINTER])
         kernel = ir.Function(self.module, kind, "kernel")
         self.builder = builder = ir.IRBuilder(kernel.append_basic_block("entry"))
-        data, dims = kernel.args[0::2], kernel.args[1::2]
-        bounds, slots, cursor = data[:3]
-        operands = data[3 : 3 + len(signature.operands)]
+        *pointers, member, members, tally = kernel.args
+        data, dims = pointers[0::2], pointers[1::2]
+        _, bounds, slots, cursor = data[:FIRST]
+        operands = data[FIRST : FIRST + len(signature.operands)]
         # results alias arguments: read and write through the result's pointer only
         inout = data[n_buffers - 1 - n_inout : n_buffers - 1]
         state, rings = inout[: len(signature.state)], inout[len(signature.state) :]
-        self.events, count = inout[-1], data[-1]
-        n_segments = builder.sub(self.load(dims[0], ffi.INT64(0), "int64"), ffi.INT64(1))
+        self.events = inout[-1]
+        n_segments = builder.sub(self.load(dims[1], ffi.INT64(0), "int64"), ffi.INT64(1))
         n_cells = self.load(bounds, n_segments, "int64")
+        low = self.boundary(n_cells, member, members)
+        high = self.boundary(n_cells, builder.add(member, ffi.INT64(1)), members)
         rows = []
         for index, dtype in enumerate(signature.rings):
             slot = self.load(slots, ffi.INT64(index), "int64")
             rows.append(self.address(rings[index], builder.mul(slot, n_cells), dtype))
         first = self.load(cursor, ffi.INT64(0), "int64") if signature.spikes else ffi.INT64(0)
+        first = builder.add(first, low)
         self.position = builder.alloca(ffi.INT64)
         builder.store(first, self.position)
         self.remaining = builder.alloca(ffi.INT32)
@@ -104,24 +113,64 @@ class _Loop:
             environment.run(instruction)
 
         with self.loop(ffi.INT64(0), n_segments, 1) as segment:
-            inner = environment.child(width=1)
-            for number, operand, pointer in described:
-                if operand.per == "segment":
-                    inner.define(number, self.load(pointer, segment, operand.dtype))
-            for instruction in per_segment:
-                inner.run(instruction)
             start = self.load(bounds, segment, "int64")
             stop = self.load(bounds, builder.add(segment, ffi.INT64(1)), "int64")
-            length = builder.sub(stop, start)
-            whole = builder.add(start, builder.and_(length, ffi.INT64(-LANES)))
-            for width, begin, end in ((LANES, start, whole), (1, whole, stop)):
-                with self.loop(begin, end, width) as cell:
-                    lane = inner.child(width)
-                    self.body(lane, program, per_cell, operands, state, rows, cell)
+            start, stop = self.extreme(">", start, low), self.extreme("<", stop, high)
+            with builder.if_then(builder.icmp_signed("<", start, stop)):
+                inner = environment.child(width=1)
+                for number, operand, pointer in described:
+                    if operand.per == "segment":
+                        inner.define(number, self.load(pointer, segment, operand.dtype))
+                for instruction in per_segment:
+                    inner.run(instruction)
+                length = builder.sub(stop, start)
+                whole = builder.add(start, builder.and_(length, ffi.INT64(-LANES)))
+                for width, begin, end in ((LANES, start, whole), (1, whole, stop)):
+                    with self.loop(begin, end, width) as cell:
+                        lane = inner.child(width)
+                        self.body(lane, program, per_cell, operands, state, rows, cell)
         total = builder.sub(builder.load(self.position), first)
-        builder.store(builder.trunc(total, ffi.INT32), count)
+        builder.store(total, self.address(tally, member, "int64"))
         builder.ret_void()
+        self.emit_join(buffers)
         return str(self.module)
+
+    def emit_join(self, buffers: list[ir.Type]) -> None:
+        """The function that moves the shares' lists of events together and writes their number."""
+        kind = ir.FunctionType(ir.VoidType(), [*buffers, ffi.INT64, ffi.POINTER])
+        join = ir.Function(self.module, kind, "join")
+        self.builder = builder = ir.IRBuilder(join.append_basic_block("entry"))
+        *pointers, members, tally = join.args
+        data, dims = pointers[0::2], pointers[1::2]
+        total = builder.alloca(ffi.INT64)
+        builder.store(ffi.INT64(0), total)
+        if self.signature.spikes:
+            n_segments = builder.sub(self.load(dims[1], ffi.INT64(0), "int64"), ffi.INT64(1))
+            n_cells = self.load(data[1], n_segments, "int64")
+            list_ = self.address(data[-2], self.load(data[3], ffi.INT64(0), "int64"), "int32")
+            types = [ffi.POINTER, ffi.POINTER, ffi.INT64]
+            move = self.module.declare_intrinsic("llvm.memmove", types)
+            with self.loop(ffi.INT64(0), members, 1) as member:
+                count = self.load(tally, member, "int64")
+                before = builder.load(total)
+                source = self.boundary(n_cells, member, members)
+                with builder.if_then(builder.icmp_signed("!=", source, before)):
+                    places = (self.address(list_, x, "int32") for x in (before, source))
+                    size = builder.mul(count, ffi.INT64(4))
+                    builder.call(move, [*places, size, ir.IntType(1)(0)])
+                builder.store(builder.add(before, count), total)
+        builder.store(builder.trunc(builder.load(total), ffi.INT32), data[-1])
+        builder.ret_void()
+
+    def boundary(self, n_cells: ir.Value, member: ir.Value, members: ir.Value) -> ir.Value:
+        """The first cell of a member's share: a multiple of 64, so that no cache line is shared."""
+        builder = self.builder
+        even = builder.udiv(builder.mul(n_cells, member), members)
+        is_last = builder.icmp_unsigned("==", member, members)
+        return builder.select(is_last, n_cells, builder.and_(even, ffi.INT64(-64)))
+
+    def extreme(self, comparison: str, x: ir.Value, y: ir.Value) -> ir.Value:
+        return self.builder.select(self.builder.icmp_signed(comparison, x, y), x, y)
 
     def body(self, environment, program, instructions, operands, state, rows, cell) -> None:
         """The cells from `cell` on, as many as the environment has lanes."""

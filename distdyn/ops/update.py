@@ -36,6 +36,7 @@ CellFunction = Callable[[list[Any], list[Any], list[Any]], tuple[Sequence[Any], 
 def update(
     target: str,
     signature: Signature,
+    team: jax.Array,
     bounds: jax.Array,
     slots: jax.Array,
     cursor: jax.Array,
@@ -49,6 +50,7 @@ def update(
     Args:
         target: the operator's name, from `compile_cell`.
         signature: its buffers.
+        team: int64[2], the operand of the team that shares the cells.
         bounds: int64[p+1], cells bounds[k]:bounds[k+1] form segment k.
         slots: int64[r], the slot of each ring that is due now; read, then cleared.
         cursor: int64[], where in `events` this step's spikes begin.
@@ -62,13 +64,13 @@ def update(
     """
     inout = [*state, *rings] + ([events] if signature.spikes else [])
     shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in inout]
-    first = 3 + len(operands)
+    first = 4 + len(operands)
     call = jax.ffi.ffi_call(
         target,
         [*shapes, jax.ShapeDtypeStruct((), jnp.int32)],
         input_output_aliases={first + index: index for index in range(len(inout))},
     )
-    *out, count = call(bounds, slots, cursor, *operands, *inout)
+    *out, count = call(team, bounds, slots, cursor, *operands, *inout)
     events = out.pop() if signature.spikes else None
     return out[: len(state)], out[len(state) :], events, count
 

@@ -69,7 +69,7 @@ def build_table(
     Returns:
         The table. Its shapes are a function of the description and of the blocks asked for.
     """
-    threads = threads or _cores()
+    threads = threads or cores()
     pre_local = [places(part.pre_local) for part in parts]
     for part, local in zip(parts, pre_local, strict=True):
         what = f'projection "{part.path}": pre_local'
@@ -158,7 +158,8 @@ def _run(pool: ThreadPoolExecutor, tasks: Iterable[Task]) -> None:
             future.cancel()
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many cores this process may use."""
     try:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # macOS, Windows

@@ -65,7 +65,6 @@ class Plan:
     tables: tuple[TablePlan, ...]
     traces: tuple[TracePlan, ...]
     dt: float
-    kernels: bool
     functions: "Static"  # what of the operands is not an array: functions of time
 
 
@@ -101,6 +100,7 @@ class Data(NamedTuple):
     groups: tuple[GroupData, ...]
     tables: tuple[Rows, ...]
     samples: tuple[Any, ...]  # int32[k], the cells of each trace
+    team: Any  # the operand of the team for whom tables are cut; None without kernels
 
 
 class Carry(NamedTuple):
@@ -180,13 +180,14 @@ def _step(plan: Plan, data: Data, carry: Carry, progress: Progress) -> tuple[Car
         operands += [x.at(tick) if isinstance(x, Values) else x for x in given.operands]
         slots = jnp.array([stamp % ring.shape[0] for ring in rings[index]], jnp.int64)
         states[index], rings[index], list_, count = _update(
-            group, given, slots, cursor, operands, states[index], rings[index], events[index]
-        )
+            group, given, data.team, slots, cursor, operands, states[index], rings[index],
+            events[index],
+        )  # fmt: skip
         events[index] = list_ if list_ is not None else events[index]
         spikes.append((events[index], cursor, count))
     for table, rows in zip(plan.tables, data.tables, strict=True):
         rings[table.group][table.ring] = deliver(
-            rings[table.group][table.ring], rows, *spikes[table.source], stamp, kernel=plan.kernels
+            rings[table.group][table.ring], rows, *spikes[table.source], stamp, team=data.team
         )
     traces, sampled = _sample(plan, data, states, carry.traces, progress.sampled, stamp)
     counts = tuple(
@@ -202,11 +203,11 @@ def _step(plan: Plan, data: Data, carry: Carry, progress: Progress) -> tuple[Car
 
 
 def _update(
-    group: GroupPlan, given: GroupData, slots, cursor, operands, state, rings, events
+    group: GroupPlan, given: GroupData, team, slots, cursor, operands, state, rings, events
 ) -> tuple[list[Any], list[Any], Any, Any]:
     rest = slots, cursor, operands, state, rings, events
     if group.target is not None:
-        return update(group.target, group.signature, given.bounds, *rest)
+        return update(group.target, group.signature, team, given.bounds, *rest)
     assert group.program is not None
     return update_reference(group.program, group.signature, np.array(group.bounds), *rest)
 

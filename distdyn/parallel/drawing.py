@@ -99,7 +99,8 @@ class CellDrawing(NamedTuple):
 
     def tasks(self) -> Iterator[tuple[int, int]]:
         """The first row of each task, and the row after its last."""
-        step = max(1, min(TASK_ROWS, TASK_COUNTS // max(1, len(self.blocks))))
+        step = min(TASK_ROWS, TASK_COUNTS // max(1, len(self.blocks)))
+        step = 8 * (step // 8 | 1)  # counts[:, r] lies in different sets of the cache
         rows = np.flatnonzero(self.segments >= 0)
         for run in np.split(rows, np.flatnonzero(np.diff(rows) != 1) + 1):
             for i in range(0, len(run), step):
@@ -124,10 +125,11 @@ class CellDrawing(NamedTuple):
 
         def task(first: int, last: int) -> None:
             counts = self.rule.counts(self.cells, first, last, self.blocks)
+            mine = self.segments[first:last]
             draw.fill_cells(
                 self.cells.key, self.rule.multapses, first, self.cells.own[first:last],
                 self.blocks, self.cells.block_start, counts, self.values.delays, self.values.knots,
-                self.post_local, self.n_target, table.start[self.segments[first:last]],
+                self.post_local, self.n_target, table.start[mine], table.start[mine + 1],
                 table.offset, table.weight,
             )  # fmt: skip
 

@@ -7,6 +7,7 @@ A shard knows cells and rings; paths of the network are translated here, and now
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,14 +20,19 @@ from distdyn.errors import SimulationError
 from distdyn.network.network import Graph
 from distdyn.network.projection import Projection
 from distdyn.ops.deliver import kernels_work
+from distdyn.ops.rows import Rows
 from distdyn.ops.update import Operand, Signature
 from distdyn.parallel import chunk, connect
 from distdyn.parallel.assemble import Assembly, assemble
+from distdyn.parallel.build import cores
 from distdyn.parallel.groups import Group, group_populations
 from distdyn.parallel.parameters import GroupParameters, Setting, group_parameters, initial_state
 
 EVENT_ROOM = 1 << 20  # events that a list has room for, at least
 TRACE_BYTES = 1 << 26  # of samples kept in a chunk, about
+MOST_THREADS = 16
+LEAST_WORK = 8192  # cells, or about as many synaptic events per step, that a thread is worth
+EVENT_RATIO = 1000  # synapses per event and step: 10 Hz at dt = 0.1 ms
 
 
 class Sample(NamedTuple):
@@ -56,7 +62,14 @@ class ChunkResult:
 class Shard:
     """A network, or a part of one, on one device."""
 
-    def __init__(self, graph: Graph, setting: Setting, *, kernels: bool | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        setting: Setting,
+        *,
+        kernels: bool | None = None,
+        threads: int | None = None,
+    ) -> None:
         self.graph, self.setting = graph, setting
         self.kernels = kernels_work() if kernels is None else kernels
         for population in graph.populations.values():
@@ -76,6 +89,8 @@ class Shard:
         self.tables = connect.build_tables(
             graph, self.groups, self.connections, self._scale, setting
         )
+        self.team = self._team(threads) if self.kernels else None
+        self.cut = self._cut_tables()
         self.step = setting.origin
         self.start()
 
@@ -91,6 +106,28 @@ class Shard:
         assembly = self.assemblies[group]
         assert assembly is not None
         return assembly.scales[receptor]
+
+    def _team(self, threads: int | None) -> Any:
+        """The threads that share each step: as many as there are cores and enough work for."""
+        from distdyn.ops.team import Team
+
+        if threads is None:
+            work = sum(group.size for group in self.groups) + self.synapse_count // EVENT_RATIO
+            threads = max(1, min(cores(), MOST_THREADS, work // LEAST_WORK))
+        return Team(threads)
+
+    def _cut_tables(self) -> list[Rows]:
+        """The tables as the team's members share them."""
+        if self.team is None:
+            return [table.rows for table in self.tables]
+        from distdyn.ops.kernels import cut_rows
+
+        with jax.enable_x64(True):
+            cut = [
+                cut_rows(table.rows, self.groups[table.group].size, self.team.members)
+                for table in self.tables
+            ]
+            return [Rows(*map(jnp.asarray, rows)) for rows in cut]
 
     def start(self) -> None:
         """Set the state to that before the first step."""
@@ -127,7 +164,7 @@ class Shard:
         groups = tuple(self._group_plan(group) for group in self.groups)
         static = eqx.partition(self._operands(), eqx.is_array)[1]
         return chunk.Plan(
-            groups, tables, traces, self.setting.dt, self.kernels, chunk.Static.of(static)
+            groups, tables, traces, self.setting.dt, chunk.Static.of(static)
         )
 
     def _ring(self, group: int, receptor: int) -> int:
@@ -177,7 +214,8 @@ class Shard:
             for group, operands in zip(self.groups, arrays, strict=True)
         )
         samples = tuple(jnp.asarray(s.cells, jnp.int32) for s in self.samples)
-        return chunk.Data(groups, tuple(table.rows for table in self.tables), samples)
+        team = None if self.team is None else self.team.operand
+        return chunk.Data(groups, tuple(self.cut), samples, team)
 
     def _schedule(self, group: Group) -> tuple[Any, Any] | None:
         if not group.is_schedule:
@@ -202,8 +240,9 @@ class Shard:
             tuple(self._sample_buffer(s) for s in self.samples),
         )
         most = min(most, chunk.MOST_STEPS)
-        carry, progress = chunk.run_chunk(self.plan, self.data, carry, jnp.int64(most))
-        done = int(progress.done)
+        with self.team if self.team is not None and most > 0 else nullcontext():
+            carry, progress = chunk.run_chunk(self.plan, self.data, carry, jnp.int64(most))
+            done = int(progress.done)  # waits: the team is there until the last step is done
         self.step = start + done
         self.states, self.rings = list(carry.states), [list(r) for r in carry.rings]
         self._check_finite(progress.finite)
@@ -344,6 +383,7 @@ class Shard:
             self.tables = connect.build_tables(
                 self.graph, self.groups, self.connections, self._scale, self.setting
             )
+            self.cut = self._cut_tables()
             self.plan, self.data = self._plan(), self._data()
 
     def _rescale(self, before: list[tuple[float, ...]]) -> None:

@@ -147,9 +147,9 @@ def test_reset_keeps_what_was_set():
 
 
 def test_single_precision_is_the_default_and_double_is_there():
-    for precision in ("float32", "float64"):
-        runner = build(precision=precision)
-        assert runner["E"].V.dtype == runner.run(1.0) and False or runner["E"].V.dtype == precision
+    for options, dtype in (({}, "float32"), ({"precision": "float64"}, "float64")):
+        runner = build(Alone(), record="N.V", **options)
+        assert runner["N"].V.dtype == runner.run(1.0).traces["N.V"].value.dtype == dtype
 
 
 # looking and setting
@@ -310,7 +310,7 @@ def test_single_system_equals_a_population_of_it():
 def test_single_cell_spikes():
     recording = dd.DSRunner(dd.LIF(I_e=500.0), dt=0.1, record="spikes").run(100.0)
     (count,) = recording.counts().values()
-    assert count == 5  # 20 mV (1 - exp(-t / 10)) reaches 15 mV after 13.9 ms, and 2 ms refractory
+    assert count == 6  # 20 mV (1 - exp(-t / 10)) reaches 15 mV after 13.9 ms, and 2 ms refractory
 
 
 def test_system_with_a_step_of_its_own():
@@ -408,7 +408,7 @@ class TwoKinds(dd.Network):
         self.D = dd.Population(2, dd.LIF())
         rng = np.random.default_rng(3)
         pre, post = (x.ravel() for x in np.meshgrid(np.arange(7), np.arange(5), indexing="ij"))
-        weight, delay = rng.uniform(10.0, 90.0, 35), rng.integers(1, 30, 35) * 0.1
+        weight, delay = rng.uniform(100.0, 900.0, 35), rng.integers(1, 30, 35) * 0.1
         synapse = dd.Exponential(tau=2.0)
         if not is_split:
             self.syn = dd.Projection(
@@ -475,8 +475,9 @@ def test_short_run_is_silent(capfd):
 
 
 class Explosive(dd.ODE):
-    """V' = V^2 leaves all bounds at t = 1 / V(0)."""
+    """V' = V^2 / tau leaves all bounds at t = tau / V(0)."""
 
+    tau: float = 1.0
     method: object = dd.Euler()
 
     class State(NamedTuple):
@@ -486,7 +487,7 @@ class Explosive(dd.ODE):
         return self.State(V=0.0)
 
     def derivative(self, t, s, drive):
-        return self.State(V=s.V**2)
+        return self.State(V=s.V**2 / self.tau)
 
 
 def test_state_that_leaves_the_numbers_is_an_error_that_says_where():
