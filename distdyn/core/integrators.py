@@ -99,7 +99,7 @@ class Exact(Integrator):
                 delta = jnp.where(held, jnp.zeros((), value.dtype), delta)
             elif held is not None and V is not None and (reach[row, V] or takes_input[row]):
                 delta = jnp.where(held, change(fixed, row), delta)
-            new.append(value + delta)
+            new.append(value + jnp.asarray(delta, value.dtype))
         return jax.tree.unflatten(structure, new)
 
 
@@ -158,9 +158,8 @@ class ExpEuler(Integrator):
             change = [_row(M, row, reach, values) for row in range(len(values))]
             average = [_row(mean, row, reach, values) for row in range(len(values))]
             means.append(jax.tree.unflatten(structure, average))
-            after.append(
-                jax.tree.unflatten(structure, [v + c for v, c in zip(values, change, strict=True)])
-            )
+            new = [v + jnp.asarray(c, v.dtype) for v, c in zip(values, change, strict=True)]
+            after.append(jax.tree.unflatten(structure, new))
         x, structure = jax.tree.flatten(state)
 
         def slope(row: int, value: Any) -> Any:

@@ -41,7 +41,7 @@ class ODE(DynamicalSystem):
         flow = Flow(self)
         method = self.method or default_method(flow)
         prepared = per_cell(lambda model: method.prepare(Flow(model), tick.dt), self)
-        (state, _), _ = method.advance(flow, prepared, (state, ()), drive.current, None, tick), None
+        state, _ = method.advance(flow, prepared, (state, ()), drive.current, None, tick)
         return state, None
 
 

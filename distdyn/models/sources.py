@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from distdyn.core.schedule import Schedule
-from distdyn.core.signal import Signal, value_at
+from distdyn.core.signal import value_at
 from distdyn.core.system import Drive, DynamicalSystem, Tick, param
 from distdyn.errors import ParameterError
 from distdyn.random import philox
@@ -32,12 +32,14 @@ class Poisson(DynamicalSystem):
 
     def check(self, dt: float) -> None:
         """A cell spikes at most once per step."""
-        if isinstance(self.rate, Signal):
-            low, most = self.rate.extremes()
+        extremes = getattr(self.rate, "extremes", None)  # of a Signal or a distribution
+        if extremes is not None:
+            low, most = extremes()
         elif callable(self.rate):
             return  # unknown until it is called; a rate beyond means a spike in every step
         else:
-            low, most = np.min(self.rate, initial=np.inf), np.max(self.rate, initial=0.0)
+            rates = np.asarray(self.rate, float)
+            low, most = rates.min(initial=np.inf), rates.max(initial=0.0)
         if low < 0 or most * dt > 1e3:
             raise ParameterError(
                 f"Poisson: rate = {low if low < 0 else most:g} Hz is not possible with dt = {dt:g} "

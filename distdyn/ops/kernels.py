@@ -121,7 +121,7 @@ def cut_rows(rows: Rows, n_target: int, members: int) -> Rows:
         return rows
     start, offset = np.asarray(rows.start), np.asarray(rows.offset)
     n = int(start[-1])
-    sample = offset[: n : max(1, n // SAMPLES)] if n else offset[:1]
+    sample = offset[: n : max(1, n // SAMPLES)] if n else np.zeros(1, offset.dtype)
     shares = np.arange(1, members) / members
     thresholds = np.quantile(sample, shares, method="lower").astype(np.uint64)
     cut = aligned_empty((len(start) - 1) * members + 1, np.int64)

@@ -12,7 +12,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from distdyn.random import philox
+from distdyn.random import threefry
 
 MOST_EXPECTED = 500.0  # per step; beyond, dt is far too long for the rate
 
@@ -38,7 +38,7 @@ def poisson_count(id: Any, step: Any, key: tuple[Any, Any], expected: Any, terms
         terms: how many probabilities are compared, from `terms_needed`.
     """
     low, high = step.astype(jnp.uint32), (step >> np.int64(32)).astype(jnp.uint32)
-    word, _, _, _ = philox((id, low, high, jnp.zeros_like(low)), key)
+    word, _ = threefry((id, low), (key[0], key[1] ^ high))
     probability = jnp.exp(-expected)
     below = probability
     count = jnp.zeros_like(word, jnp.int32)

@@ -5,23 +5,23 @@
         run_chunk(..., team.operand)
 
 An operator's handler is the *leader*: whatever thread XLA runs it on. Its work is cut into as many
-shares as the team has members, by the operator and the same way each time; a share writes only
-what no other share of that operator touches. The leader does share 0, follower k does share k, and
-the leader returns when all are done:
+shares as the team has members, the same way each time; a share writes only what no other share of
+that operator touches. Follower k does share k if it comes in time, and the leader the rest:
 
-    leader:    job := (share function, its arguments);  epoch := epoch + 1;  share 0;
-               wait until done[k] = epoch for every k;  lock := 0
-    follower:  wait until epoch != done[k];  share k;  done[k] := epoch
+    leader:    job := (share function, its arguments);  epoch := epoch + 1
+               for every k from 0: claim share k, and do it if nobody had claimed it
+               wait until done[k] = epoch for the others;  lock := 0
+    follower:  wait until epoch is new;  claim share k;  if it succeeds: do it;  done[k] := epoch
 
-The leader alone writes `job` and `epoch`, and only while every done[k] = epoch; follower k alone
-writes done[k]. `epoch` and `done` are stored with release and read with acquire order, so a share
-sees all that was written before it began, and the leader all that the shares wrote. Two operators
-that XLA runs at once both try the lock; who does not get it, or finds the team closed, does all
-shares alone, one after the other. So the results never depend on who was there.
+To claim a share is to change claim[k] from epoch - 1 to epoch, which succeeds once. The leader alone
+writes `job` and `epoch`, and only when all shares are done; so a follower that was asleep and comes
+too late claims in vain, and one that has claimed finds the job of its epoch. Nobody waits for a
+thread that has not begun: on a busy machine the leader does more, not less. What a share reads has
+been written before `epoch` was stored (release, acquire), and what it wrote before `done[k]`.
 
-Followers spin, then yield the core between looks; they exist only inside the `with` block. It ends
-in any case, after an error or an interrupt too: the lock is taken, so no job is under way, the team
-is marked closed, and each follower leaves as soon as it has done every job that was announced.
+Two operators that XLA runs at once both try the lock; the one that does not get it does all its
+shares alone. So results never depend on who was there. Followers spin, then yield their core between
+looks, and leave when the team is closed: at the end of the block, after an error or an interrupt too.
 """
 
 import ctypes
@@ -38,7 +38,7 @@ from distdyn.ops.rows import aligned_empty
 LINE = 8  # words of 8 bytes in a cache line; each field has a line to itself
 MOST_MEMBERS = 64
 
-# %team points to lines of 64 bytes: 0 lock, 1 open, 2 epoch, 3 job, 4 + k done of member k.
+# %team points to lines of 64 bytes: 0 lock, 1 is open, 2 epoch, 3 job; 4 + k: claim and done of k.
 _ASSEMBLY = """
 declare i32 @sched_yield()
 
@@ -49,44 +49,49 @@ entry:
 try:
   %taken = cmpxchg ptr %team, i64 0, i64 1 acquire monotonic
   %is_mine = extractvalue { i64, i1 } %taken, 1
-  br i1 %is_mine, label %locked, label %alone
-locked:
-  %open = getelementptr i8, ptr %team, i64 64
-  %is_open = load i64, ptr %open, align 8
-  %open_now = icmp ne i64 %is_open, 0
-  br i1 %open_now, label %announce, label %closed
-closed:
-  store atomic i64 0, ptr %team release, align 8
-  br label %alone
+  br i1 %is_mine, label %announce, label %alone
 announce:
+  %epoch = getelementptr i8, ptr %team, i64 128
   %job = getelementptr i8, ptr %team, i64 192
   %job_frame = getelementptr i8, ptr %team, i64 200
   store ptr %share, ptr %job, align 8
   store ptr %frame, ptr %job_frame, align 8
-  %epoch = getelementptr i8, ptr %team, i64 128
   %before = load i64, ptr %epoch, align 8
   %now = add i64 %before, 1
   store atomic i64 %now, ptr %epoch release, align 8
-  call void %share(ptr %frame, i64 0, i64 %members)
-  br label %next
-next:
-  %k = phi i64 [ 1, %announce ], [ %k_next, %arrived ]
-  %is_all = icmp sge i64 %k, %members
-  br i1 %is_all, label %unlock, label %await
+  br label %claim
+claim:
+  %k = phi i64 [ 0, %announce ], [ %k_next, %claimed ]
+  call void @team_do(ptr %team, i64 %k, i64 %members, i64 %now)
+  br label %claimed
+claimed:
+  %k_next = add i64 %k, 1
+  %has_more = icmp slt i64 %k_next, %members
+  br i1 %has_more, label %claim, label %await
 await:
-  %line = add i64 %k, 4
+  %j = phi i64 [ 1, %claimed ], [ %j_next, %arrived ]
+  %spins = phi i32 [ 0, %claimed ], [ %spins_now, %arrived ]
+  %line = add i64 %j, 4
   %byte = shl i64 %line, 6
-  %done = getelementptr i8, ptr %team, i64 %byte
-  call void @wait_while(ptr %done, i64 %before, ptr null)
+  %claim_word = getelementptr i8, ptr %team, i64 %byte
+  %done = getelementptr i8, ptr %claim_word, i64 8
+  %value = load atomic i64, ptr %done acquire, align 8
+  %is_done = icmp eq i64 %value, %now
+  br i1 %is_done, label %arrived, label %rest
+rest:
+  %spins_more = call i32 @team_rest(i32 %spins)
   br label %arrived
 arrived:
-  %k_next = add i64 %k, 1
-  br label %next
+  %spins_now = phi i32 [ 0, %await ], [ %spins_more, %rest ]
+  %step = zext i1 %is_done to i64
+  %j_next = add i64 %j, %step
+  %is_waiting = icmp slt i64 %j_next, %members
+  br i1 %is_waiting, label %await, label %unlock
 unlock:
   store atomic i64 0, ptr %team release, align 8
   ret void
 alone:
-  %a = phi i64 [ 0, %entry ], [ 0, %try ], [ 0, %closed ], [ %a_next, %alone ]
+  %a = phi i64 [ 0, %entry ], [ 0, %try ], [ %a_next, %alone ]
   call void %share(ptr %frame, i64 %a, i64 %members)
   %a_next = add i64 %a, 1
   %goes_on = icmp slt i64 %a_next, %members
@@ -99,74 +104,62 @@ define void @team_follow(ptr %team, i64 %k, i64 %members) {
 entry:
   %open = getelementptr i8, ptr %team, i64 64
   %epoch = getelementptr i8, ptr %team, i64 128
-  %job = getelementptr i8, ptr %team, i64 192
-  %job_frame = getelementptr i8, ptr %team, i64 200
-  %line = add i64 %k, 4
-  %byte = shl i64 %line, 6
-  %done = getelementptr i8, ptr %team, i64 %byte
-  br label %again
-again:
-  %seen = load i64, ptr %done, align 8
-  call void @wait_while(ptr %epoch, i64 %seen, ptr %open)
+  br label %look
+look:
+  %seen = phi i64 [ -1, %entry ], [ %seen, %rest ], [ %now, %work ]
+  %spins = phi i32 [ 0, %entry ], [ %spins_more, %rest ], [ 0, %work ]
+  %is_open = load atomic i64, ptr %open acquire, align 8
+  %closed = icmp eq i64 %is_open, 0
+  br i1 %closed, label %leave, label %stay
+stay:
   %now = load atomic i64, ptr %epoch acquire, align 8
-  %is_job = icmp ne i64 %now, %seen
-  br i1 %is_job, label %work, label %leave
+  %is_new = icmp ne i64 %now, %seen
+  br i1 %is_new, label %work, label %rest
+rest:
+  %spins_more = call i32 @team_rest(i32 %spins)
+  br label %look
 work:
-  %share = load ptr, ptr %job, align 8
-  %frame = load ptr, ptr %job_frame, align 8
-  call void %share(ptr %frame, i64 %k, i64 %members)
-  store atomic i64 %now, ptr %done release, align 8
-  br label %again
+  call void @team_do(ptr %team, i64 %k, i64 %members, i64 %now)
+  br label %look
 leave:
   ret void
 }
 
-define void @team_close(ptr %team) {
+; claim share %k of this epoch and do it, if it is free
+define internal void @team_do(ptr %team, i64 %k, i64 %members, i64 %now) {
 entry:
-  br label %again
-again:
-  %taken = cmpxchg ptr %team, i64 0, i64 1 acquire monotonic
+  %line = add i64 %k, 4
+  %byte = shl i64 %line, 6
+  %claim = getelementptr i8, ptr %team, i64 %byte
+  %before = sub i64 %now, 1
+  %taken = cmpxchg ptr %claim, i64 %before, i64 %now acq_rel monotonic
   %is_mine = extractvalue { i64, i1 } %taken, 1
-  br i1 %is_mine, label %locked, label %wait
-wait:
-  %ignored = call i32 @sched_yield()
-  br label %again
-locked:
-  %open = getelementptr i8, ptr %team, i64 64
-  store atomic i64 0, ptr %open release, align 8
-  store atomic i64 0, ptr %team release, align 8
+  br i1 %is_mine, label %work, label %out
+work:
+  %job = getelementptr i8, ptr %team, i64 192
+  %job_frame = getelementptr i8, ptr %team, i64 200
+  %share = load ptr, ptr %job, align 8
+  %frame = load ptr, ptr %job_frame, align 8
+  call void %share(ptr %frame, i64 %k, i64 %members)
+  %done = getelementptr i8, ptr %claim, i64 8
+  store atomic i64 %now, ptr %done release, align 8
+  br label %out
+out:
   ret void
 }
 
-; until *%word differs from %old, or *%open (if not null) is 0
-define internal void @wait_while(ptr %word, i64 %old, ptr %open) {
+; one look was in vain, after %spins others: pause, or after many offer the core to others
+define internal i32 @team_rest(i32 %spins) {
 entry:
-  %watches = icmp ne ptr %open, null
-  br label %look
-look:
-  %spins = phi i32 [ 0, %entry ], [ %spun, %spin ], [ %spun, %yield ]
-  %value = load atomic i64, ptr %word acquire, align 8
-  %is_same = icmp eq i64 %value, %old
-  br i1 %is_same, label %same, label %out
-same:
-  br i1 %watches, label %watch, label %rest
-watch:
-  %is_open = load atomic i64, ptr %open acquire, align 8
-  %closed = icmp eq i64 %is_open, 0
-  br i1 %closed, label %out, label %rest
-rest:
   %more = add i32 %spins, 1
   %is_long = icmp ugt i32 %more, SPINS
-  %spun = select i1 %is_long, i32 SPINS, i32 %more
   br i1 %is_long, label %yield, label %spin
 spin:
   PAUSE
-  br label %look
+  ret i32 %more
 yield:
   %ignored = call i32 @sched_yield()
-  br label %look
-out:
-  ret void
+  ret i32 %spins
 }
 """
 SPINS = 2000  # looks before a waiting thread offers its core to others, some tens of us
@@ -223,7 +216,7 @@ class Team:
         if self.members == 1:
             return self
         follow = _function("team_follow", ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-        self._memory[LINE] = 1  # open; nobody leads before this returns
+        self._memory[LINE] = 1  # open
         try:
             for k in range(1, self.members):
                 arguments = self._address, k, self.members
@@ -239,7 +232,7 @@ class Team:
     def __exit__(self, *_: object) -> None:
         if self.members == 1:
             return
-        _function("team_close", ctypes.c_void_p)(self._address)
+        self._memory[LINE] = 0
         while self._threads:
             self._threads[-1].join()
             self._threads.pop()

@@ -62,7 +62,7 @@ def compilations():
 def used():
     """A runner that has done everything once."""
     runner = build(seed=1)
-    change(runner, 7.0)
+    change(runner, 13.0)
     runner.run(20.0)
     runner.reset(seed=2)
     runner.run(20.0)

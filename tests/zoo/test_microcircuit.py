@@ -102,12 +102,21 @@ def test_table_of_a_run_directory(run_directory, capsys):
     assert "scale 0.02" in text
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("drive", ["dc", "poisson"])
-def test_rates_of_a_tenth(drive):
-    """Thinned tenfold, the network keeps its rates to within a fifth, or half a hertz."""
-    runner = dd.DSRunner(by_name("microcircuit")(0.1, drive), dt=0.1, seed=1, record="spikes")
+def test_table_of_a_directory_that_is_not_there(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        microcircuit.main([str(tmp_path / "nothing")])
+    assert "nothing" in capsys.readouterr().err
+
+
+# Hz at scale 0.2 with constant drive from 500 to 2500 ms: mean of four runs of an independent
+# program that draws its own connections. The runs differ by 0.2 Hz in L5E, by 0.04 Hz elsewhere.
+REDUCED = (0.571, 2.186, 3.791, 4.890, 7.153, 7.613, 0.856, 6.732)
+
+
+def test_rates_of_a_fifth(seed):
+    runner = dd.DSRunner(by_name("microcircuit")(0.2), dt=0.1, seed=seed, record="spikes")
     runner.run(500.0)
     rates = runner.run(2000.0).gather().rates()
-    for name, published in zip(microcircuit.NAMES, microcircuit.PUBLISHED_RATES, strict=True):
-        assert abs(rates[name] - published) < max(0.5, 0.2 * published)
+    for name, expected in zip(microcircuit.NAMES, REDUCED, strict=True):
+        allowed = 0.7 if name == "L5E" else 0.12  # three times the differences between two runs
+        assert abs(rates[name] - expected) < allowed, name

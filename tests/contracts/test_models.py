@@ -1,0 +1,134 @@
+"""What every model promises: a step keeps what the state is, and a part of a group is a part.
+
+A new model is entered in the catalogue; the contracts come with it.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import distdyn as dd
+from distdyn.core import Cell, Receptor
+from tests.core.equations import Coupled, FitzHughNagumo
+
+E, I = dd.COBA(E=0.0), dd.COBA(E=-80.0)
+
+
+def cell(neuron, *receptors):
+    return Cell.of(neuron, tuple(Receptor(kinetics, output) for kinetics, output in receptors))
+
+
+CATALOGUE = {
+    "LIF": lambda: cell(dd.LIF(I_e=400.0)),
+    "LIF-Delta": lambda: cell(dd.LIF(I_e=400.0), (dd.Delta(), dd.CUBA())),
+    "LIF-Exponential": lambda: cell(dd.LIF(I_e=400.0), (dd.Exponential(), dd.CUBA())),
+    "LIF-Alpha": lambda: cell(dd.LIF(I_e=400.0), (dd.Alpha(), dd.CUBA())),
+    "LIF-DualExponential": lambda: cell(dd.LIF(I_e=400.0), (dd.DualExponential(), dd.CUBA())),
+    "LIF-COBA": lambda: cell(dd.LIF(I_e=400.0), (dd.Exponential(), E), (dd.Alpha(), I)),
+    "LIF-COBA-Dual": lambda: cell(dd.LIF(), (dd.DualExponential(), E), (dd.Delta(), dd.CUBA())),
+    "LIF-RK4": lambda: cell(dd.LIF(I_e=400.0, method=dd.RK4()), (dd.Exponential(), E)),
+    "LIF-Euler": lambda: cell(dd.LIF(I_e=400.0, method=dd.Euler()), (dd.Exponential(), E)),
+    "FitzHughNagumo": lambda: cell(FitzHughNagumo(), (dd.Exponential(), dd.CUBA())),
+    "Coupled": lambda: cell(Coupled(), (dd.Alpha(), dd.CUBA())),
+    "Poisson": lambda: dd.Poisson(rate=2000.0),
+}
+
+LENGTHS = (1, 3, 7, 1000)
+N = 1100
+
+
+@pytest.fixture(params=CATALOGUE)
+def system(request):
+    with jax.enable_x64(True):
+        yield CATALOGUE[request.param]()
+
+
+def group(system, n, dtype, seed):
+    """The state of n cells, no two alike, and what reaches them in a step."""
+    rng = np.random.default_rng(seed)
+    keys = jax.random.split(jax.random.key(seed), n)
+    state = jax.vmap(lambda id, key: jax.tree.map(jnp.asarray, system.init(id, key)))(
+        jnp.arange(n), keys
+    )
+
+    def spread(leaf):
+        if leaf.dtype == jnp.int32:  # steps of the refractory period
+            return jnp.asarray(rng.integers(0, 3, n), jnp.int32)
+        if leaf.dtype.kind != "f":
+            return leaf
+        return jnp.asarray(np.asarray(leaf) + rng.uniform(0.0, 16.0, n), dtype)
+
+    receptors = getattr(system, "receptors", ())
+    arrivals = tuple(jnp.asarray(rng.uniform(0.0, 9.0, n), dtype) for _ in receptors)
+    current = jnp.asarray(rng.uniform(0.0, 9.0, n), dtype)
+    return jax.tree.map(spread, state), dd.Drive(current, arrivals)
+
+
+@jax.jit
+def prepare(system):
+    """What a run computes once: the coefficients, in the type of the parameters."""
+    if not isinstance(system, Cell):
+        return None
+    like = [x.dtype for x in jax.tree.leaves(system)][0]
+    prepared = system.prepare(0.1)
+    return jax.tree.map(lambda x: x.astype(like) if x.dtype.kind == "f" else x, prepared)
+
+
+@jax.jit
+def step(system, prepared, state, drive):
+    tick = dd.Tick(jnp.int64(5), 0.1, 0.5)
+    if prepared is None:
+        return system.step(state, drive, tick)
+    return system.advance(state, drive, tick, prepared)
+
+
+def part(tree, a, b):
+    return jax.tree.map(lambda x: x[a:b], tree)
+
+
+def assert_same(one, two):
+    for x, y in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
+        assert x.dtype == y.dtype
+        np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_step_of_a_part_is_the_part_of_the_step(system, dtype, seed):
+    """Bit for bit, for any length: what a cell does never depends on its neighbours in memory."""
+    system = jax.tree.map(lambda x: jnp.asarray(x, dtype), system)
+    prepared = prepare(system)
+    state, drive = group(system, N, dtype, seed)
+    whole = step(system, prepared, state, drive)
+    assert_same(whole, step(system, prepared, state, drive))
+    for n in LENGTHS if dtype == "float32" else LENGTHS[1:3]:
+        a = (N - n) // 2
+        some = step(system, prepared, *part((state, drive), a, a + n))
+        assert_same(part(whole, a, a + n), some)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_step_keeps_shape_and_type_of_the_state(system, dtype, seed):
+    """Also where the parameters are plain numbers and 64-bit floats are allowed."""
+    state, drive = group(system, 5, dtype, seed)
+    prepared = jax.eval_shape(prepare, jax.tree.map(jnp.asarray, system))
+    new, spike = jax.eval_shape(step, system, prepared, state, drive)
+    assert jax.tree.structure(new) == jax.tree.structure(state)
+    for before, after in zip(jax.tree.leaves(state), jax.tree.leaves(new), strict=True):
+        assert (before.shape, before.dtype) == (after.shape, after.dtype)
+    assert spike is None or (spike.shape, spike.dtype) == ((5,), jnp.bool_)
+
+
+def test_values_and_gradients_are_finite(system, seed):
+    """Derivatives of the whole state by parameters and state, coefficients included."""
+    state, drive = group(system, 7, "float32", seed)
+    system = jax.tree.map(jnp.float32, system)
+
+    def total(system, state):
+        new, _ = step(system, prepare(system), state, drive)
+        floats = [x for x in jax.tree.leaves(new) if x.dtype.kind == "f"]
+        return sum((jnp.sum(x) for x in floats), jnp.float32(0.0))
+
+    value, gradients = jax.value_and_grad(total, argnums=(0, 1), allow_int=True)(system, state)
+    for x in jax.tree.leaves((value, gradients)):
+        assert x.dtype == jax.dtypes.float0 or np.isfinite(x).all()
