@@ -15,6 +15,7 @@ from distdyn.core.integrators import Euler as Euler
 from distdyn.core.integrators import Exact as Exact
 from distdyn.core.integrators import ExpEuler as ExpEuler
 from distdyn.core.ode import ODE as ODE
+from distdyn.core.parameters import param as param
 from distdyn.core.receptor import CUBA as CUBA
 from distdyn.core.receptor import Kinetics as Kinetics
 from distdyn.core.receptor import Output as Output
@@ -23,7 +24,6 @@ from distdyn.core.signal import Signal as Signal
 from distdyn.core.system import Drive as Drive
 from distdyn.core.system import DynamicalSystem as DynamicalSystem
 from distdyn.core.system import Tick as Tick
-from distdyn.core.system import param as param
 from distdyn.errors import DistDynError as DistDynError
 from distdyn.models.inputs import Sampled as Sampled
 from distdyn.models.inputs import Steps as Steps

@@ -66,6 +66,7 @@ class SimulationError(DistDynError, RuntimeError):
 def suggestion(name: str, names: Iterable[str]) -> str:
     """`Did you mean "tau_m"? Known: ...`, the last part of the message about an unknown name."""
     names = [str(known) for known in names]
-    near = get_close_matches(str(name), names, n=1, cutoff=0.5)
+    lower = {known.lower(): known for known in names}
+    near = [lower[x] for x in get_close_matches(str(name).lower(), lower, n=1, cutoff=0.5)]
     known = ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
     return (f'Did you mean "{near[0]}"? ' if near else "") + f"Known: {known or 'none'}."

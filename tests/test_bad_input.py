@@ -400,3 +400,17 @@ def test_arguments_of_the_microcircuit(arguments):
     refused(
         ParameterError, lambda: by_name("microcircuit")(**arguments), "Microcircuit", name, value
     )
+
+
+@pytest.mark.parametrize(
+    "call, wrong, right",
+    [
+        (lambda: dd.LIF(tau_n=1.0), "tau_n", "tau_m"),
+        (lambda: dd.LIF(v_th=-50.0), "v_th", "V_th"),
+        (lambda: dd.Exponential(tua=5.0), "tua", "tau"),
+        (lambda: dd.COBA(e=0.0), "e", "E"),
+    ],
+)
+def test_unknown_parameter(call, wrong, right):
+    """B5."""
+    refused(NameLookupError, call, f'"{wrong}"', f'Did you mean "{right}"?')

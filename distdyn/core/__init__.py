@@ -9,6 +9,7 @@ from distdyn.core.integrators import Exact as Exact
 from distdyn.core.integrators import ExpEuler as ExpEuler
 from distdyn.core.integrators import Integrator as Integrator
 from distdyn.core.ode import ODE as ODE
+from distdyn.core.parameters import param as param
 from distdyn.core.receptor import CUBA as CUBA
 from distdyn.core.receptor import Kinetics as Kinetics
 from distdyn.core.receptor import Output as Output
@@ -17,5 +18,4 @@ from distdyn.core.system import Drive as Drive
 from distdyn.core.system import DynamicalSystem as DynamicalSystem
 from distdyn.core.system import Tick as Tick
 from distdyn.core.system import emits_spikes as emits_spikes
-from distdyn.core.system import param as param
 from distdyn.core.system import receives_input as receives_input

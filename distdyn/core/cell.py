@@ -18,8 +18,9 @@ import jax.numpy as jnp
 from distdyn.core.flow import Flow
 from distdyn.core.integrators import Integrator, default_method
 from distdyn.core.ode import ODE, per_cell
+from distdyn.core.parameters import fields_of
 from distdyn.core.receptor import Receptor
-from distdyn.core.system import Drive, DynamicalSystem, Tick, fields_of
+from distdyn.core.system import Drive, DynamicalSystem, Tick
 
 
 class CellState(NamedTuple):
@@ -40,7 +41,7 @@ class Prepared(NamedTuple):
 class Cell(DynamicalSystem):
     """A neuron model with receptors, thresholds and refractoriness."""
 
-    neuron: ODE
+    neuron: Any  # an ODE; with V_th, reset and t_ref where it has them
     receptors: tuple[Receptor, ...] = ()
     method: Integrator = eqx.field(kw_only=True)
 

@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 
 import equinox as eqx
 
+from distdyn.core.parameters import Parameters
 
-class Kinetics(eqx.Module):
+
+class Kinetics(Parameters):
     """The course of g after a spike: a linear, autonomous ODE and what an arrival adds to it.
 
     `State` has a field `g`. With unit weight g peaks at 1, so a weight is the peak.
@@ -31,7 +33,7 @@ class Kinetics(eqx.Module):
         """The state after spikes of this summed weight."""
 
 
-class Output(eqx.Module):
+class Output(Parameters):
     """From g to a current into the cell."""
 
     nonnegative: ClassVar[bool] = False  # True: weights are conductances, which cannot be negative

@@ -3,12 +3,11 @@
 import abc
 from typing import Any
 
-import equinox as eqx
-
+from distdyn.core.parameters import Parameters
 from distdyn.core.system import Tick
 
 
-class Signal(eqx.Module):
+class Signal(Parameters):
     """A value, or one value per target, as a function of time alone."""
 
     @abc.abstractmethod

@@ -6,10 +6,9 @@ pytree with the cells on the leading axis. Time, step and randomness are argumen
 """
 
 import abc
-import dataclasses
 from typing import Any, ClassVar, NamedTuple
 
-import equinox as eqx
+from distdyn.core.parameters import Parameters, fields_of
 
 
 class Tick(NamedTuple):
@@ -27,22 +26,7 @@ class Drive(NamedTuple):
     arrivals: tuple[Any, ...] = ()  # sums of weights due at the end of the step, one per receptor
 
 
-def param(
-    default: Any = dataclasses.MISSING,
-    unit: str = "",
-    doc: str = "",
-    *,
-    positive: bool = False,
-    nonnegative: bool = False,
-) -> Any:
-    """Declare a parameter: its default, unit and domain. A plain `a: float = .7` is enough, too."""
-    metadata = {"unit": unit, "doc": doc, "positive": positive, "nonnegative": nonnegative}
-    if default is dataclasses.MISSING:
-        return eqx.field(metadata=metadata)
-    return eqx.field(default=default, metadata=metadata)
-
-
-class DynamicalSystem(eqx.Module):
+class DynamicalSystem(Parameters):
     """Anything that evolves: a channel, a neuron, a synapse, a rate model.
 
     A subclass gives `State` (a NamedTuple of arrays), `init` and `step`; an `ODE` gives
@@ -55,17 +39,12 @@ class DynamicalSystem(eqx.Module):
     def init(self, id: Any, key: Any) -> Any:
         """The state of one cell at the beginning, from its id and a random key of its own."""
 
-    def check(self, dt: float) -> None:  # noqa: B027
+    def check(self, dt: float) -> None:
         """Raise a ParameterError if the parameters do not fit a time step of dt ms."""
 
     @abc.abstractmethod
     def step(self, state: Any, drive: Drive, tick: Tick) -> tuple[Any, Any]:
         """Advance by one step; returns the new state and the output."""
-
-
-def fields_of(model: Any) -> dict[str, dataclasses.Field]:
-    """The parameters of a model or model class by name."""
-    return {field.name: field for field in dataclasses.fields(model)}
 
 
 def state_fields(model: Any) -> tuple[str, ...]:

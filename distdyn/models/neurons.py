@@ -3,9 +3,11 @@
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 from distdyn.core.ode import ODE
-from distdyn.core.system import Drive, param
+from distdyn.core.parameters import param
+from distdyn.core.system import Drive
 
 
 class LIF(ODE):
@@ -31,7 +33,7 @@ class LIF(ODE):
 
     def init(self, id: Any, key: Any) -> State:
         """At rest."""
-        return self.State(V=self.E_L)
+        return self.State(V=jnp.asarray(self.E_L))
 
     def derivative(self, t: Any, s: State, drive: Drive) -> State:
         I = self.I_e + drive.current

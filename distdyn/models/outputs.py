@@ -2,8 +2,8 @@
 
 from typing import Any, ClassVar
 
+from distdyn.core.parameters import param
 from distdyn.core.receptor import Output
-from distdyn.core.system import param
 
 
 class COBA(Output):

@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from distdyn.core.parameters import param
 from distdyn.core.schedule import Schedule
 from distdyn.core.signal import value_at
-from distdyn.core.system import Drive, DynamicalSystem, Tick, param
+from distdyn.core.system import Drive, DynamicalSystem, Tick
 from distdyn.errors import ParameterError
 from distdyn.random import philox
 

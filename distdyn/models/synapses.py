@@ -5,8 +5,8 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from distdyn.core.parameters import param
 from distdyn.core.receptor import Kinetics
-from distdyn.core.system import param
 
 
 class Delta(Kinetics):
@@ -39,7 +39,7 @@ class Exponential(Kinetics):
         g: jax.Array
 
     def init(self) -> State:
-        return self.State(g=0.0)
+        return self.State(g=jnp.zeros(()))
 
     def derivative(self, state: State) -> State:
         return self.State(g=-state.g / self.tau)
@@ -63,7 +63,7 @@ class Alpha(Kinetics):
         h: jax.Array
 
     def init(self) -> State:
-        return self.State(g=0.0, h=0.0)
+        return self.State(g=jnp.zeros(()), h=jnp.zeros(()))
 
     def derivative(self, state: State) -> State:
         return self.State(g=(state.h - state.g) / self.tau, h=-state.h / self.tau)
@@ -88,7 +88,7 @@ class DualExponential(Kinetics):
         h: jax.Array
 
     def init(self) -> State:
-        return self.State(g=0.0, h=0.0)
+        return self.State(g=jnp.zeros(()), h=jnp.zeros(()))
 
     def derivative(self, state: State) -> State:
         return self.State(g=(state.h - state.g) / self.tau_decay, h=-state.h / self.tau_rise)

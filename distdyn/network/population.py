@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from distdyn.core.system import DynamicalSystem, fields_of, state_fields
+from distdyn.core.parameters import fields_of
+from distdyn.core.system import DynamicalSystem, state_fields
 from distdyn.errors import NameLookupError, NetworkError, ParameterError, suggestion
 from distdyn.network.values import Value, check_instance, check_model, check_value
 from distdyn.units import real, shown

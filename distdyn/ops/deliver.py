@@ -65,7 +65,7 @@ def _target(accumulator: str, offset: str, weight: str) -> str:
 
 def _reference(ring, rows: Rows, events, cursor, count, base):
     """One synapse after the other, in loops that XLA compiles for any platform."""
-    if not rows.offset.shape[0]:
+    if not rows.unit.shape[0] or not rows.offset.shape[0]:
         return ring
     flat, size = ring.reshape(-1), ring.size
 

@@ -16,6 +16,10 @@ crash.
 Source: jaxlib/include/xla/ffi/api/c_api.h
 """
 
+# llvmlite is not typed:
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportReturnType=false
+# pyright: reportOptionalMemberAccess=false, reportAssignmentType=false
+
 import ctypes
 import functools
 import re

@@ -10,6 +10,10 @@ A lane of the vector code does what the scalar code of the remainder does, opera
 and with no contraction, so a cell's result does not depend on where in the array it stands.
 """
 
+# llvmlite is not typed:
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportReturnType=false
+# pyright: reportOptionalMemberAccess=false, reportAssignmentType=false
+
 import hashlib
 from typing import Any
 

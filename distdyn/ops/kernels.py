@@ -8,6 +8,9 @@ the same for all segments; member k adds the synapses between thresholds k and k
 of the ring belongs to two members. Sums are of integers: the cut changes nothing in the result.
 """
 
+# Numba compiles what its intrinsics are called with, and is typed loosely:
+# pyright: reportPrivateImportUsage=false, reportCallIssue=false, reportAttributeAccessIssue=false
+
 import functools
 from collections.abc import Callable
 from typing import Any

@@ -6,13 +6,18 @@ for a number of lanes. exp, expm1, tanh and logistic have code of their own, wit
 a fast-math flag: nothing is reassociated or contracted.
 """
 
+# llvmlite is not typed:
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportReturnType=false
+# pyright: reportOptionalMemberAccess=false, reportAssignmentType=false
+
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from distdyn._jax import Literal
 from llvmlite import ir
+
+from distdyn._jax import Literal
 
 FLOAT32, FLOAT64 = ir.FloatType(), ir.DoubleType()
 MEMORY = {
@@ -457,9 +462,10 @@ def _expm1(e: Emission, x: ir.Value) -> ir.Value:
     p, first, second = _reduced(e, x)
     b = e.builder
     scale = b.fmul(first, second)
-    far = b.fsub(b.fmul(b.fmul(b.fadd(p, e.constant(1.0)), first), second), e.constant(1.0))
-    is_near = b.fcmp_ordered("==", scale, e.constant(1.0))
-    return b.select(b.fcmp_unordered("uno", x, x), x, b.select(is_near, p, far))
+    value = b.fadd(b.fmul(p, scale), b.fsub(scale, e.constant(1.0)))
+    large = b.fmul(b.fmul(b.fadd(p, e.constant(1.0)), first), second)  # the scale may overflow
+    value = b.select(b.fcmp_ordered(">", scale, e.constant(2.0**60)), large, value)
+    return b.select(b.fcmp_unordered("uno", x, x), x, value)
 
 
 def _exp2(e: Emission, x: ir.Value) -> ir.Value:

@@ -5,7 +5,7 @@ projection and pre cell, and each segment its consecutive synapses. A synapse is
 the place of its target in the ring counted from the slot of the spike's own step, and one weight.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,11 +26,11 @@ class Rows(NamedTuple):
         weight: int16 or int32[capacity], or empty where a synapse contributes its `unit` alone.
     """
 
-    segments: np.ndarray
-    start: np.ndarray
-    unit: np.ndarray
-    offset: np.ndarray
-    weight: np.ndarray
+    segments: Any  # NumPy's arrays while it is built, JAX's afterwards
+    start: Any
+    unit: Any
+    offset: Any
+    weight: Any
 
 
 def aligned_empty(shape: int | tuple[int, ...], dtype: np.dtype | type) -> np.ndarray:

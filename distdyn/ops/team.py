@@ -19,7 +19,8 @@ too late claims in vain, and one that has claimed finds the job of its epoch. No
 thread that has not begun: on a busy machine the leader does more, not less. What a share reads has
 been written before `epoch` was stored (release, acquire), and what it wrote before `done[k]`.
 
-Two operators that XLA runs at once both try the lock; the one that does not get it does all its
+XLA computes with subnormal numbers flushed to zero, or not: a share is done in the floating-point mode
+of its leader, whoever does it. Two operators that XLA runs at once both try the lock; the one that does not get it does all its
 shares alone. So results never depend on who was there. Followers spin, then yield their core between
 looks, and leave when the team is closed: at the end of the block, after an error or an interrupt too.
 """
@@ -28,7 +29,7 @@ import ctypes
 import functools
 import platform
 import threading
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -54,8 +55,10 @@ announce:
   %epoch = getelementptr i8, ptr %team, i64 128
   %job = getelementptr i8, ptr %team, i64 192
   %job_frame = getelementptr i8, ptr %team, i64 200
+  %job_mode = getelementptr i8, ptr %team, i64 208
   store ptr %share, ptr %job, align 8
   store ptr %frame, ptr %job_frame, align 8
+  SAVE_MODE
   %before = load i64, ptr %epoch, align 8
   %now = add i64 %before, 1
   store atomic i64 %now, ptr %epoch release, align 8
@@ -138,8 +141,10 @@ entry:
 work:
   %job = getelementptr i8, ptr %team, i64 192
   %job_frame = getelementptr i8, ptr %team, i64 200
+  %job_mode = getelementptr i8, ptr %team, i64 208
   %share = load ptr, ptr %job, align 8
   %frame = load ptr, ptr %job_frame, align 8
+  SET_MODE
   call void %share(ptr %frame, i64 %k, i64 %members)
   %done = getelementptr i8, ptr %claim, i64 8
   store atomic i64 %now, ptr %done release, align 8
@@ -163,12 +168,38 @@ yield:
 }
 """
 SPINS = 2000  # looks before a waiting thread offers its core to others, some tens of us
-PAUSES = {
-    "x86_64": "call void @llvm.x86.sse2.pause()",
-    "AMD64": "call void @llvm.x86.sse2.pause()",
-    "aarch64": "call void @llvm.aarch64.hint(i32 1)",
-    "arm64": "call void @llvm.aarch64.hint(i32 1)",
-}
+
+
+class _Machine(NamedTuple):
+    """Lines of LLVM for one kind of processor."""
+
+    pause: str
+    save_mode: str
+    set_mode: str
+    declarations: str
+
+
+_X86 = _Machine(
+    "call void @llvm.x86.sse2.pause()",
+    "call void @llvm.x86.sse.stmxcsr(ptr %job_mode)",
+    "call void @llvm.x86.sse.ldmxcsr(ptr %job_mode)",
+    """
+declare void @llvm.x86.sse2.pause()
+declare void @llvm.x86.sse.stmxcsr(ptr)
+declare void @llvm.x86.sse.ldmxcsr(ptr)
+""",
+)
+_ARM = _Machine(
+    "call void @llvm.aarch64.hint(i32 1)",
+    "%mode = call i64 @llvm.aarch64.get.fpcr()\n  store i64 %mode, ptr %job_mode, align 8",
+    "%mode = load i64, ptr %job_mode, align 8\n  call void @llvm.aarch64.set.fpcr(i64 %mode)",
+    """
+declare void @llvm.aarch64.hint(i32)
+declare i64 @llvm.aarch64.get.fpcr()
+declare void @llvm.aarch64.set.fpcr(i64)
+""",
+)
+MACHINES = {"x86_64": _X86, "AMD64": _X86, "aarch64": _ARM, "arm64": _ARM}
 
 
 @functools.cache
@@ -176,11 +207,15 @@ def code() -> Any:
     """The machine code of leading and following."""
     from distdyn.ops import ffi
 
-    pause = PAUSES.get(platform.machine(), "")
-    text = _ASSEMBLY.replace("PAUSE", pause).replace("SPINS", str(SPINS))
-    if pause:
-        text += pause.replace("call", "declare").replace("i32 1", "i32")
-    return ffi.compile_module(f'target triple = "{ffi.llvm.get_process_triple()}"\n{text}\n')
+    machine = MACHINES.get(platform.machine(), _Machine("", "", "", ""))
+    text = (
+        _ASSEMBLY.replace("PAUSE", machine.pause)
+        .replace("SAVE_MODE", machine.save_mode)
+        .replace("SET_MODE", machine.set_mode)
+        .replace("SPINS", str(SPINS))
+    )
+    target = f'target triple = "{ffi.llvm.get_process_triple()}"'
+    return ffi.compile_module("\n".join((target, text, machine.declarations)))
 
 
 @functools.cache

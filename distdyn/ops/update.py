@@ -43,8 +43,8 @@ def update(
     operands: Sequence[jax.Array],
     state: Sequence[jax.Array],
     rings: Sequence[jax.Array],
-    events: jax.Array | None,
-) -> tuple[list[jax.Array], list[jax.Array], jax.Array | None, jax.Array]:
+    events: Any,
+) -> tuple[list[jax.Array], list[jax.Array], Any, jax.Array]:
     """Advance all cells by one step with the compiled kernel; state, rings, events in place.
 
     Args:
@@ -84,8 +84,8 @@ def update_reference(
     operands: Sequence[jax.Array],
     state: Sequence[jax.Array],
     rings: Sequence[jax.Array],
-    events: jax.Array | None,
-) -> tuple[list[jax.Array], list[jax.Array], jax.Array | None, jax.Array]:
+    events: Any,
+) -> tuple[list[jax.Array], list[jax.Array], Any, jax.Array]:
     """The same in plain jax.numpy, for any platform and any function; bounds are concrete here."""
     n = int(bounds[-1])
     segment = functools.partial(

@@ -17,6 +17,7 @@ from distdyn.core.receptor import CUBA, Receptor
 from distdyn.core.schedule import Schedule
 from distdyn.core.signal import Signal
 from distdyn.errors import NetworkError, ParameterError
+from distdyn.network.distributions import Distribution
 from distdyn.network.network import Graph
 from distdyn.network.population import Population
 from distdyn.network.projection import PoissonInput, Projection
@@ -149,7 +150,7 @@ def _representative(value: Any) -> float:
     """A number in place of a parameter, to analyse the structure of the equations."""
     if isinstance(value, bool | int | float | np.number):
         return float(value)
-    if hasattr(value, "mean") and not hasattr(value, "shape"):
-        return float(value.mean())
-    values = np.ravel(value) if hasattr(value, "shape") else ()
-    return float(values[0]) if len(values) else 0.5
+    if isinstance(value, Distribution):
+        return value.mean()
+    values = np.ravel(value) if hasattr(value, "shape") else np.zeros(0)
+    return float(values[0]) if values.size else 0.5

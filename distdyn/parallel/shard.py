@@ -163,9 +163,7 @@ class Shard:
         )
         groups = tuple(self._group_plan(group) for group in self.groups)
         static = eqx.partition(self._operands(), eqx.is_array)[1]
-        return chunk.Plan(
-            groups, tables, traces, self.setting.dt, chunk.Static.of(static)
-        )
+        return chunk.Plan(groups, tables, traces, self.setting.dt, chunk.Static.of(static))
 
     def _ring(self, group: int, receptor: int) -> int:
         """The index of a receptor's ring among the rings of its group."""

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import numpy as np
 
-from distdyn.core.system import fields_of
+from distdyn.core.parameters import fields_of
 from distdyn.errors import NameLookupError, ParameterError, suggestion
 from distdyn.network.distributions import Distribution
 from distdyn.network.projection import Projection

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from distdyn.core.system import emits_spikes, fields_of
+from distdyn.core.parameters import fields_of
+from distdyn.core.system import emits_spikes
 from distdyn.errors import NameLookupError, RecordError, TimeError, suggestion
 from distdyn.network.network import Graph
 from distdyn.network.projection import weight_unit

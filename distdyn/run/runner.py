@@ -126,9 +126,7 @@ class DSRunner:
                 self._run(steps, interval, call, progress)
             return self._sink.finish(self.step)
         except BaseException as error:
-            fail = getattr(self._sink, "fail", None)
-            if fail is not None:
-                fail(error)
+            self._sink.fail(error)
             raise
         finally:
             progress.close()
@@ -142,10 +140,15 @@ class DSRunner:
         spent = self.phases["run"]
         with self._place():
             self._shard.watch((), ())
-            self._compile(progress)
-            self._run(steps, None, None, progress)
-            self._watch()
-        progress.close()
+            try:
+                self._compile(progress)
+                self._run(steps, None, None, progress, is_recorded=False)
+            except BaseException as error:
+                self._sink.fail(error)
+                raise
+            finally:
+                self._watch()
+                progress.close()
         warm_up = self.phases["run"] - spent
         self.phases |= {"run": spent, "warmup": self.phases.get("warmup", 0.0) + warm_up}
 
@@ -157,7 +160,15 @@ class DSRunner:
         self.phases["compile"] += seconds
         progress.compiled(seconds)
 
-    def _run(self, steps: int, interval: int | None, call: Any, progress: Progress) -> None:
+    def _run(
+        self,
+        steps: int,
+        interval: int | None,
+        call: Any,
+        progress: Progress,
+        *,
+        is_recorded: bool = True,
+    ) -> None:
         first, last = self.step, self.step + steps
         while self.step < last:
             began = time.perf_counter()
@@ -165,7 +176,8 @@ class DSRunner:
             if interval is not None:
                 stop = min(stop, (self.step // interval + 1) * interval)
             result = self._shard.run(min(self._steps, stop - self.step))
-            self._drain(result)
+            if is_recorded:
+                self._drain(result)
             seconds = time.perf_counter() - began
             self.phases["run"] += seconds
             self._steps = _next_chunk(result.done, seconds)

@@ -70,7 +70,7 @@ def prepare(system):
     """What a run computes once: the coefficients, in the type of the parameters."""
     if not isinstance(system, Cell):
         return None
-    like = [x.dtype for x in jax.tree.leaves(system)][0]
+    like = next(x.dtype for x in jax.tree.leaves(system))
     prepared = system.prepare(0.1)
     return jax.tree.map(lambda x: x.astype(like) if x.dtype.kind == "f" else x, prepared)
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 import distdyn as dd
-from distdyn.core.system import emits_spikes, fields_of, receives_input, state_fields
+from distdyn.core.parameters import fields_of
+from distdyn.core.system import emits_spikes, receives_input, state_fields
 from tests.core.equations import Coupled, Decay, FitzHughNagumo, trajectory
 
 

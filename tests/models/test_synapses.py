@@ -83,7 +83,9 @@ def test_gain_has_a_gradient_everywhere(tau_decay):
     h = 1e-4
     assert np.isfinite(gradient)
     if tau_decay != 3.0:  # at the joint the branch that is taken is a constant
-        assert gradient == pytest.approx(float(gain(tau_decay + h) - gain(tau_decay - h)) / 2 / h, rel=1e-4)
+        assert gradient == pytest.approx(
+            float(gain(tau_decay + h) - gain(tau_decay - h)) / 2 / h, rel=1e-4
+        )
 
 
 def test_arrivals_add_up():

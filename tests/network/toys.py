@@ -2,9 +2,10 @@
 
 from typing import Any, ClassVar, NamedTuple
 
+from distdyn.core.parameters import param
 from distdyn.core.receptor import Kinetics, Output
 from distdyn.core.signal import Signal
-from distdyn.core.system import DynamicalSystem, param
+from distdyn.core.system import DynamicalSystem
 
 
 class Cell(DynamicalSystem):

@@ -19,7 +19,9 @@ def wide_integers():
         yield
 
 
-def table(seed, accumulator="int32", weight="int16", offset="uint32", delays=(1, SLOTS), sort=False):
+def table(
+    seed, accumulator="int32", weight="int16", offset="uint32", delays=(1, SLOTS), sort=False
+):
     """Sources with 0 to 3 segments of 0 to 150 synapses, by delay, or by delay and target."""
     rng = np.random.default_rng(seed)
     segments = np.concatenate([[0], np.cumsum(rng.integers(0, 4, N_SOURCE))])
@@ -38,7 +40,9 @@ def table(seed, accumulator="int32", weight="int16", offset="uint32", delays=(1,
         start,
         rng.integers(-5, 6, len(n)).astype(accumulator),
         np.concatenate([*pieces, padding]).astype(offset),
-        (weights if weight != "none" else weights[:0]).astype("int16" if weight == "none" else weight),
+        (weights if weight != "none" else weights[:0]).astype(
+            "int16" if weight == "none" else weight
+        ),
     )
 
 
@@ -111,7 +115,13 @@ def test_a_delay_of_seconds(members):
     with Team(members) as team:
         call = jax.jit(
             lambda ring, team: deliver(
-                ring, cut, np.zeros(1, "i4"), jnp.int64(0), jnp.int32(1), jnp.int64(20_000), team=team
+                ring,
+                cut,
+                np.zeros(1, "i4"),
+                jnp.int64(0),
+                jnp.int32(1),
+                jnp.int64(20_000),
+                team=team,
             ),
             donate_argnums=0,
         )

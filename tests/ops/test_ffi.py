@@ -90,7 +90,9 @@ def test_without_kernels_the_spikes_are_the_same_and_one_warning_says_why(monkey
     assert len(expected[0]) > 100
 
     def foreign():
-        return ffi.parse_layout(header.replace("#define XLA_FFI_API_MAJOR 0", "#define XLA_FFI_API_MAJOR 7"))
+        return ffi.parse_layout(
+            header.replace("#define XLA_FFI_API_MAJOR 0", "#define XLA_FFI_API_MAJOR 7")
+        )
 
     monkeypatch.setattr(ffi, "frame_layout", foreign)
     deliver.kernels_work.cache_clear()

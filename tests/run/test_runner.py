@@ -109,10 +109,11 @@ def test_calls_that_only_look_change_nothing():
 
 
 def test_warm_up_is_not_recorded_and_its_time_is_kept_apart():
-    runner = build()
+    runner = build(record=["spikes", dd.every(1.0, "E.V")])
     runner.warm_up(50.0)
     recording = runner.run(50.0)
     assert (recording.start, recording.stop) == (500, 1000)
+    assert recording.traces["E.V"].time[0] == 51.0 and len(recording.traces["E.V"]) == 50
     assert recording.spikes_sha256() == build().run(100.0).between(50.0, 100.0).spikes_sha256()
     assert runner.phases["warmup"] > 0 and runner.phases["run"] > 0
 
@@ -498,8 +499,26 @@ def test_state_that_leaves_the_numbers_is_an_error_that_says_where():
         runner.run(100.0)
 
 
-def test_failed_run_is_kept_in_its_directory_with_the_reason(tmp_path):
+@pytest.mark.parametrize("call", ["run", "warm_up"])
+def test_failed_run_is_kept_in_its_directory_with_the_reason(call, tmp_path):
     runner = build(Alone(5, Explosive(), V=1.0), record="N.V", out=tmp_path / "run")
     with pytest.raises(SimulationError), runner:
-        runner.run(100.0)
+        getattr(runner, call)(100.0)
     assert "SimulationError" in (tmp_path / "run" / "run.json").read_text()
+
+
+class Bare(dd.ODE):
+    """V' = -V, a model without any parameter."""
+
+    class State(NamedTuple):
+        V: jax.Array
+
+    def init(self, id, key):
+        return self.State(V=1.0)
+
+    def derivative(self, t, s, drive):
+        return self.State(V=-s.V)
+
+
+def test_model_without_parameters():
+    np.testing.assert_allclose(voltage(Alone(3, Bare()), 1.0)[-1], np.exp(-1.0), rtol=1e-12)
