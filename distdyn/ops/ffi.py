@@ -59,7 +59,7 @@ class UnknownLayout(Exception):
 
 @functools.cache
 def frame_layout() -> FrameLayout:
-    """The layout of the installed jaxlib; raises UnknownLayout with the reason when it is foreign."""
+    """The layout of the installed jaxlib; UnknownLayout with the reason when foreign."""
     header = Path(jax.ffi.include_dir()) / "xla" / "ffi" / "api" / "c_api.h"
     try:
         text = header.read_text()

@@ -32,7 +32,7 @@ LEVELS = {"call": 0, "segment": 1, "cell": 2}
 
 
 def compile_cell(function: CellFunction, signature: Signature) -> str:
-    """Compile `function(operands, state, arrivals) -> (new state, spike)`; the name of the operator.
+    """Compile `function(operands, state, arrivals) -> (new state, spike)`; the operator's name.
 
     Raises:
         lanes.Unsupported: the function uses a primitive or shape that has no vector code.

@@ -53,7 +53,7 @@ def _place(base, offset, size):
 
 @njit
 def _spread(ring, base, sources, segments, start, unit, offset, weight, member, members):
-    """Add one member's synapses; `start` holds members + 1 bounds of each segment, the last shared."""
+    """Add one member's synapses, of segment j those from start[j * members + member] on."""
     size, last = _U(ring.size), _U(offset.size) - _U(1)
     has_weight = weight.size > 0
     for index in range(_U(sources.size)):

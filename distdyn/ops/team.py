@@ -13,16 +13,17 @@ that operator touches. Follower k does share k if it comes in time, and the lead
                wait until done[k] = epoch for the others;  lock := 0
     follower:  wait until epoch is new;  claim share k;  if it succeeds: do it;  done[k] := epoch
 
-To claim a share is to change claim[k] from epoch - 1 to epoch, which succeeds once. The leader alone
-writes `job` and `epoch`, and only when all shares are done; so a follower that was asleep and comes
-too late claims in vain, and one that has claimed finds the job of its epoch. Nobody waits for a
-thread that has not begun: on a busy machine the leader does more, not less. What a share reads has
-been written before `epoch` was stored (release, acquire), and what it wrote before `done[k]`.
+To claim a share is to change claim[k] from epoch - 1 to epoch, which succeeds once. The leader
+alone writes `job` and `epoch`, and only when all shares are done; so a follower that was asleep and
+comes too late claims in vain, and one that has claimed finds the job of its epoch. Nobody waits for
+a thread that has not begun: on a busy machine the leader does more, not less. What a share reads
+has been written before `epoch` was stored (release, acquire), and what it wrote before `done[k]`.
 
-XLA computes with subnormal numbers flushed to zero, or not: a share is done in the floating-point mode
-of its leader, whoever does it. Two operators that XLA runs at once both try the lock; the one that does not get it does all its
-shares alone. So results never depend on who was there. Followers spin, then yield their core between
-looks, and leave when the team is closed: at the end of the block, after an error or an interrupt too.
+XLA computes with subnormal numbers flushed to zero, or not: a share is done in the floating-point
+mode of its leader, whoever does it. Two operators that XLA runs at once both try the lock; the one
+that does not get it does all its shares alone. So results never depend on who was there. Followers
+spin, then yield their core between looks, and leave when the team is closed: at the end of the
+block, after an error or an interrupt too.
 """
 
 import ctypes

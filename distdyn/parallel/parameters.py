@@ -89,7 +89,8 @@ def prepare(group: Group, parameters: GroupParameters, dt: float) -> Any:
     is_per_cell = any(isinstance(v, np.ndarray) and len(v) != len(group.paths) for v in values)
     leaves = [_spread(group, v, is_per_cell) for v in values]
     _check_refractory(group, dt)
-    return jax.tree.map(np.asarray, _prepared(parameters.structure, tuple(leaves), dt))
+    size = group.size if is_per_cell else len(group.paths)
+    return jax.tree.map(np.asarray, _prepared(parameters.structure, tuple(leaves), dt, size))
 
 
 def _spread(group: Group, value: Any, is_per_cell: bool) -> Any:
@@ -100,9 +101,12 @@ def _spread(group: Group, value: Any, is_per_cell: bool) -> Any:
     return value
 
 
-@functools.partial(jax.jit, static_argnames=("structure", "dt"))
-def _prepared(structure: Any, leaves: tuple[Any, ...], dt: float) -> Any:
-    return jax.vmap(lambda *one: jax.tree.unflatten(structure, one).prepare(dt))(*leaves)
+@functools.partial(jax.jit, static_argnames=("structure", "dt", "size"))
+def _prepared(structure: Any, leaves: tuple[Any, ...], dt: float, size: int) -> Any:
+    def one(leaves: tuple[Any, ...]) -> Any:
+        return jax.tree.unflatten(structure, leaves).prepare(dt)
+
+    return jax.vmap(one, axis_size=size)(leaves)  # a model may have no parameter at all
 
 
 def _check_refractory(group: Group, dt: float) -> None:

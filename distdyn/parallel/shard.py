@@ -277,7 +277,7 @@ class Shard:
                 step, cell = step[here], cell[here]
             else:
                 used = int(progress.cursors[group.index])
-                cell = np.asarray(carry.events[group.index][:used])
+                cell = np.asarray(carry.events[group.index])[:used]  # JAX would compile each length
                 step = np.repeat(stamps, np.asarray(progress.counts[group.index])[:done])
             segment = np.searchsorted(group.bounds, cell, side="right") - 1
             for index, path in enumerate(group.paths):
@@ -292,7 +292,7 @@ class Shard:
         for sample, buffer, used in zip(self.samples, carry.traces, progress.sampled, strict=True):
             first = (start // sample.every + 1) * sample.every
             step = np.arange(first, start + done + 1, sample.every, dtype=np.int64)
-            result.append((step, np.array(buffer[: int(used)])))
+            result.append((step, np.asarray(buffer)[: int(used)].copy()))
         return result
 
     def _check_finite(self, finite: Sequence[Any]) -> None:
@@ -330,7 +330,7 @@ class Shard:
     def read_state(self, path: str, name: str) -> np.ndarray:
         """A copy of a state variable of a population."""
         group, leaf, cells = self.leaf(path, name)
-        return np.array(self.states[group.index][leaf][cells])
+        return np.asarray(self.states[group.index][leaf])[cells].copy()
 
     def write_state(self, path: str, name: str, value: Any) -> None:
         """Set a state variable of a population."""
