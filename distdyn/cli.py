@@ -104,8 +104,6 @@ def _run(options: argparse.Namespace) -> int:
     """Simulate a network and say how fast it ran and how fast its neurons fired."""
     network = network_of(options.network, options.set)
     devices = options.devices
-    if options.out:
-        Path(options.out).parent.mkdir(parents=True, exist_ok=True)
     runner = DSRunner(
         network,
         dt=options.dt,

@@ -9,6 +9,7 @@ recorded and nothing else.
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -19,6 +20,7 @@ from distdyn.errors import (
     ParameterError,
     PlatformError,
     PrecisionError,
+    RunDirectoryError,
     TimeError,
 )
 from distdyn.network.network import Graph, Network, graph
@@ -395,6 +397,10 @@ def _claimed(out: Any, overwrite: bool) -> Any:
         return None
     from distdyn.run.directory import RunDirectory
 
+    try:
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunDirectoryError(f'out: "{out}" cannot be made: {error}. Use another.') from error
     return RunDirectory(out, overwrite=overwrite)
 
 
