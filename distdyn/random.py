@@ -1,8 +1,8 @@
 """Randomness as a function: a draw depends on (seed, purpose, path, id, step) and on nothing else.
 
 The generator is Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"):
-four 32-bit words of counter and two of key give four random words, with no state to keep. What every
-cell draws at every step comes from Threefry2x32-20 of the same authors. The code below uses
+four 32-bit words of counter and two of key give four random words, with no state to keep. What
+every cell draws at every step comes from Threefry2x32-20 of the same authors. The code below uses
 operators only, so one function serves NumPy arrays on the host and traced JAX arrays.
 """
 

@@ -35,6 +35,7 @@ from distdyn.ops import team
 POINTER = ir.PointerType()
 INT64, INT32 = ir.IntType(64), ir.IntType(32)
 SUPPORTED_MAJOR = 0
+METADATA = 1  # the type of the extension by which XLA asks for the API version
 
 
 class FrameLayout(NamedTuple):
@@ -194,12 +195,13 @@ def _trampoline(layout: FrameLayout, kernel: int, n_args: int, n_rets: int, join
         return builder.load(at(base, offset), typ=type)
 
     extension = load(frame, layout.extension)
-    is_question = builder.icmp_unsigned("!=", builder.ptrtoint(extension, INT64), INT64(0))
-    with builder.if_then(is_question):
-        metadata = load(extension, layout.extension_metadata)
-        builder.store(INT32(layout.major), at(metadata, layout.metadata_major))
-        builder.store(INT32(layout.minor), at(metadata, layout.metadata_minor))
-        builder.ret(ir.Constant(POINTER, None))
+    with builder.if_then(builder.icmp_unsigned("!=", builder.ptrtoint(extension, INT64), INT64(0))):
+        kind = load(extension, layout.extension_type, INT32)
+        with builder.if_then(builder.icmp_unsigned("==", kind, INT32(METADATA))):
+            metadata = load(extension, layout.extension_metadata)
+            builder.store(INT32(layout.major), at(metadata, layout.metadata_major))
+            builder.store(INT32(layout.minor), at(metadata, layout.metadata_minor))
+            builder.ret(ir.Constant(POINTER, None))
     pointers = []
     for offset, count in ((layout.args, n_args), (layout.rets, n_rets)):
         array = load(frame, offset)

@@ -28,6 +28,7 @@ from distdyn.network.population import Population
 from distdyn.parallel.parameters import Setting
 from distdyn.parallel.shard import ChunkResult, Shard
 from distdyn.run.access import PopulationAccess, ProjectionAccess
+from distdyn.run.interrupt import Deferred
 from distdyn.run.progress import Progress, check_mode
 from distdyn.run.provenance import describe_run
 from distdyn.run.record import CELL, parse, spiking_populations
@@ -157,7 +158,8 @@ class DSRunner:
     def _compile(self, progress: Progress) -> None:
         """Zero steps: what is not compiled yet is compiled, and its time is known."""
         began = time.perf_counter()
-        self._shard.run(0)
+        with Deferred():
+            self._shard.run(0)
         seconds = time.perf_counter() - began
         self.phases["compile"] += seconds
         progress.compiled(seconds)
@@ -177,9 +179,10 @@ class DSRunner:
             stop = last
             if interval is not None:
                 stop = min(stop, (self.step // interval + 1) * interval)
-            result = self._shard.run(min(self._steps, stop - self.step))
-            if is_recorded:
-                self._drain(result)
+            with Deferred():
+                result = self._shard.run(min(self._steps, stop - self.step))
+                if is_recorded:
+                    self._drain(result)
             seconds = time.perf_counter() - began
             self.phases["run"] += seconds
             self._steps = _next_chunk(result.done, seconds)

@@ -1,5 +1,7 @@
 """DSRunner: runs that continue, states and parameters by path, inputs, files, and how it ends."""
 
+import signal
+import threading
 from typing import NamedTuple
 
 import jax
@@ -522,3 +524,17 @@ class Bare(dd.ODE):
 
 def test_model_without_parameters():
     np.testing.assert_allclose(voltage(Alone(3, Bare()), 1.0)[-1], np.exp(-1.0), rtol=1e-12)
+
+
+def test_run_that_was_interrupted_goes_on():
+    """Ctrl-C comes through between two chunks; the state is that of a whole number of steps."""
+    runner = build(dt=0.1, record=())
+    threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(1e6)
+    done = runner.t
+    assert 0 < done < 1e6
+    runner.run(10.0)
+    same = build(dt=0.1, record=())
+    same.run(done + 10.0)
+    np.testing.assert_array_equal(runner["E"].V, same["E"].V)
