@@ -34,14 +34,14 @@ class Brunel(dd.Network):
         C_E = round(CONNECTION_PROBABILITY * self.E.size)
         C_I = round(CONNECTION_PROBABILITY * self.I.size)
         cells, psp = (self.E, self.I), dd.Delta()
-        self.exc = dd.Projection(self.E, cells, _distinct_inputs(C_E), psp, weight=J, delay=D)
-        self.inh = dd.Projection(self.I, cells, _distinct_inputs(C_I), psp, weight=-g * J, delay=D)
+
+        def inputs(count):  # from other neurons; one may be drawn twice
+            return dd.FixedIndegree(count, autapses=False)
+
+        self.exc = dd.Projection(self.E, cells, inputs(C_E), psp, weight=J, delay=D)
+        self.inh = dd.Projection(self.I, cells, inputs(C_I), psp, weight=-g * J, delay=D)
 
         nu_thr = THETA / (J * C_E * TAU)  # spikes / ms and external input, eq. 1 of the paper
         rate = 1000.0 * C_E * eta * nu_thr  # Hz, all C_E external inputs of a neuron together
         self.external_E = dd.PoissonInput(self.E, rate, psp, weight=J)
         self.external_I = dd.PoissonInput(self.I, rate, psp, weight=J)
-
-
-def _distinct_inputs(count: int) -> dd.FixedIndegree:
-    return dd.FixedIndegree(count, autapses=False, multapses=False)
