@@ -118,7 +118,7 @@ class AbstractCellRule(Rule):
         targets = np.empty(n.sum(), np.uint64)
         draw.fill_cells(
             cells.key, self.multapses, first, cells.own[first:last], blocks, cells.block_start,
-            counts, constant_delay(0), NO_KNOTS, np.arange(n_post), n_post,
+            counts, tuple(constant_delay(0)), NO_KNOTS, np.arange(n_post), n_post,
             np.cumsum(n) - n, np.cumsum(n), targets, np.empty(0, np.int16),
         )  # fmt: skip
         return n, targets.astype(np.int64)

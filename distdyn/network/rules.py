@@ -77,7 +77,7 @@ class FixedProb(AbstractCellRule):
         sizes = np.unique(np.diff(cells.block_start)[blocks])
         table = binomials(np.union1d(sizes, sizes - 1), self.p)  # - 1: without itself
         draw.bernoulli_counts(
-            cells.key, round(self.p * 2**62), table, first, cells.own[first:last], blocks,
+            cells.key, round(self.p * 2**62), tuple(table), first, cells.own[first:last], blocks,
             cells.block_start, counts,
         )  # fmt: skip
         return counts

@@ -13,6 +13,7 @@ The k-th synapse of a cell owns the Philox words (row, block, k, SYNAPSE): the f
 weight, the second its delay, the others its target where targets may repeat.
 
 All kernels are in this file because Numba's cache of a kernel sees changes in its own file only.
+They take plain tuples, not named ones: the cache would hold on to names that may change.
 """
 
 import math
@@ -429,6 +430,7 @@ def _first_from(leaves, middle, first, last):
 def bernoulli_counts(key, p, table, first_row, own, blocks, block_start, counts):
     """Every pair is connected with probability p / 2^62; `table` is `values.Binomials`."""
     stream = new_stream(key)
+    row_of, length, threshold = table
     k0, k1 = key
     words = np.empty(own.size, np.uint64)
     for b in range(blocks.size):
@@ -439,9 +441,9 @@ def bernoulli_counts(key, p, table, first_row, own, blocks, block_start, counts)
             words[r] = (high << _HALF) | low
         for r in range(own.size):
             n = stop - start - (1 if start <= own[r] < stop else 0)
-            row = table.row[n]
+            row = row_of[n]
             if row >= 0:
-                counts[b, r] = _tabulated(words[r], table.threshold, row, table.length[row])
+                counts[b, r] = _tabulated(words[r], threshold, row, length[row])
             else:
                 start_stream(stream, first_row + r, block, COUNT)
                 counts[b, r] = binomial(stream, n, p, np.int64(1 << 62))
@@ -540,10 +542,10 @@ def indegree_sources(key, n, multapses, posts, own, n_pre, sources):
 
 
 @inlined
-def delay_index(word, delays):
+def delay_index(word, threshold, guide):
     """The delay of a word, counted from the shortest."""
-    i = np.int64(delays.guide[word >> _U(32 - GUIDE_BITS)])
-    while delays.threshold[i] <= word:
+    i = np.int64(guide[word >> _U(32 - GUIDE_BITS)])
+    while threshold[i] <= word:
         i += 1
     return i
 
@@ -578,7 +580,7 @@ def fill_cells(
         blocks: the numbers of the blocks asked for, ascending.
         block_start: where each block of the post end starts.
         counts: int64[b, r], how many synapses each cell has.
-        delays: how delays are drawn.
+        delays: how delays are drawn, the fields of `values.Delays`.
         knots: how weights are drawn; empty when they are not.
         post_local: the place in the ring of each neuron of the post end.
         n_target: the length of a slot of the ring.
@@ -598,7 +600,8 @@ def fill_cells(
     block_of, k_of = np.empty(most, np.uint32), np.empty(most, np.uint32)
     words = np.empty((4, most), np.uint32)
     target, delay = np.empty(most, np.int64), np.empty(most, np.int64)
-    n_delays = delays.threshold.size
+    shortest, threshold, guide = delays
+    n_delays = threshold.size
     cursor = np.empty(n_delays, np.int64)
     bitmap = np.empty((widest + 63) >> 6, np.uint64)
     is_drawn = multapses or n_delays > 1 or knots.shape[0] > 0
@@ -637,7 +640,7 @@ def fill_cells(
         for i in range(n_delays):
             cursor[i] = 0
         for i in range(n if n_delays > 1 else 0):
-            delay[i] = delay_index(_U(words[1, i]), delays)
+            delay[i] = delay_index(_U(words[1, i]), threshold, guide)
             cursor[delay[i]] += 1
         to = start[r]
         for i in range(n_delays):
@@ -646,7 +649,7 @@ def fill_cells(
             d = delay[i] if n_delays > 1 else 0
             to = cursor[d]
             cursor[d] = to + 1
-            offset[to] = (delays.first + d) * n_target + target[i]
+            offset[to] = (shortest + d) * n_target + target[i]
             if knots.shape[0] > 0:
                 weight[to] = weight_of(_U(words[0, i]), knots)
 
@@ -673,7 +676,7 @@ def scatter_pairs(
         per_item: how many synapses each item has.
         pre: the sources of the synapses, item by item.
         target: the place in the ring of each item's target.
-        delays: how delays are drawn.
+        delays: how delays are drawn, the fields of `values.Delays`.
         given_delay: int64, the delay of each item, or empty.
         knots: how weights are drawn, or empty.
         given_weight: int32, the weight of each item, or empty.
@@ -683,6 +686,7 @@ def scatter_pairs(
         weight: as in `Rows`; written when weights are drawn or given.
     """
     k0, k1 = key
+    shortest, threshold, guide = delays
     is_drawn = knots.shape[0] > 0
     for i in range(items.size):
         item = _U(items[i])
@@ -691,7 +695,7 @@ def scatter_pairs(
             if given_delay.size:
                 delay = given_delay[i]
             else:
-                delay = delays.first + delay_index(d, delays)
+                delay = shortest + delay_index(d, threshold, guide)
             source = pre[i * per_item + k]
             to = cursor[source]
             if to < 0:

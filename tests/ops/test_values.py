@@ -54,7 +54,7 @@ def test_the_guide_leads_to_the_delay_of_every_word():
     delays = values.drawn_delays(Normal(1.5, 0.75, low=0.05), 0.1)
     words = np.random.default_rng(3).integers(0, 2**32, 3000, np.uint64)
     words = np.concatenate([words, delays.threshold[:-1], delays.threshold - np.uint64(1)])
-    found = [draw.delay_index(word, delays) for word in words]
+    found = [draw.delay_index(word, delays.threshold, delays.guide) for word in words]
     assert np.array_equal(found, np.searchsorted(delays.threshold, words, side="right"))
 
 
