@@ -129,8 +129,8 @@ class CellDrawing(NamedTuple):
             draw.fill_cells(
                 self.cells.key, self.rule.multapses, first, self.cells.own[first:last],
                 self.blocks, self.cells.block_start, counts, tuple(self.values.delays),
-                self.values.knots, self.post_local, self.n_target, table.start[mine], table.start[mine + 1],
-                table.offset, table.weight,
+                self.values.knots, self.post_local, self.n_target,
+                table.start[mine], table.start[mine + 1], table.offset, table.weight,
             )  # fmt: skip
 
         return (partial(task, *rows) for rows in self.tasks())
@@ -192,7 +192,8 @@ class PairDrawing(NamedTuple):
                 weight = values.given_weight[items] if values.given_weight.size else NO_WEIGHTS
                 draw.scatter_pairs(
                     self.listing.key, items, self.rule.per_item, sources, target,
-                    tuple(values.delays), delay, values.knots, weight, self.n_target, cursor, table.offset, table.weight,
+                    tuple(values.delays), delay, values.knots, weight, self.n_target, cursor,
+                    table.offset, table.weight,
                 )  # fmt: skip
 
         before = np.cumsum(self.cursors, axis=0) - self.cursors
