@@ -27,7 +27,6 @@ MEMORY = {
     **{f"{sign}int{bits}": ir.IntType(bits) for sign in ("", "u") for bits in (8, 16, 32, 64)},
 }
 TYPES = MEMORY | {"bool": ir.IntType(1)}
-BITS = {"float32": 32, "float64": 64}
 CALLS = ("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint")
 
 

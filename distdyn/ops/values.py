@@ -168,11 +168,6 @@ def drawn_weights(distribution: HasQuantile, unit_scale: float, where: str = "we
     return Weights(np.ascontiguousarray(table, np.int32), 1 << shift)
 
 
-def largest_weight(distribution: HasQuantile) -> float:
-    """The largest |weight| that a synapse can be given from this distribution."""
-    return float(np.abs(_quantile(distribution, np.array([0, WORDS - 1]), "weight")).max())
-
-
 def check_significance(largest: float, what: str) -> None:
     """Refuse weights that the accumulator's unit leaves with fewer than 8 significant bits."""
     if 0 < largest < LEAST_WEIGHT - 0.5:

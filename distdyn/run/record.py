@@ -1,6 +1,6 @@
 """What to record: `"E.spikes"`, `"E.V"`, `every(1., "E.V", ids=range(10))`, `"E.exc.g"`."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -204,8 +204,3 @@ def _variable(shard: Shard, path: str, variable: str, name: str) -> tuple[str, s
     raise NameLookupError(
         f'record: "{path}" has no variable "{variable}". {suggestion(variable, known)}'
     )
-
-
-def units_of(traces: Sequence[tuple[str, Sample, Sampling]]) -> dict[str, Sampling]:
-    """How each variable is recorded, by name."""
-    return {name: sampling for name, _, sampling in traces}
