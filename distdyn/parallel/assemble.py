@@ -12,8 +12,8 @@ from distdyn.core.cell import Cell
 from distdyn.network.network import Graph
 from distdyn.network.projection import PoissonInput
 from distdyn.parallel import scale as scales
-from distdyn.parallel.groups import Group, receptor_index, receptor_of
-from distdyn.parallel.inputs import current_of, layer_operands, poisson_layers, reached
+from distdyn.parallel.groups import Group, reached
+from distdyn.parallel.inputs import current_of, layer_operands, poisson_layers
 from distdyn.parallel.operands import Entry, Values
 from distdyn.parallel.parameters import GroupParameters, Setting, prepare, state_structure
 from distdyn.parallel.program import GroupProgram, ReceptorInput
@@ -21,14 +21,13 @@ from distdyn.parallel.program import GroupProgram, ReceptorInput
 
 @dataclass
 class Assembly:
-    """A group ready to run: program, operands, state, scales.
+    """A group ready to run.
 
     Attributes:
+        program: what its code comes from.
         scales: accumulator units per unit of weight, of each receptor.
         operands: arrays, or `Values` that change in time, in the order of the program.
-        per: "call", "segment" or "cell" of each operand.
-        state: leaves [cell], in the order of the program.
-        state_names: `V`, `refractory`, or `receptors.0.g` of each leaf.
+        per: "segment" or "cell" of each operand.
     """
 
     program: GroupProgram
@@ -42,7 +41,7 @@ def assemble(
 ) -> Assembly:
     """The program and operands of a group; `ring_slots[r]` is 0 where receptor r has no ring."""
     layers = [poisson_layers(graph, group, r, s.dt) for r in range(len(group.receptors))]
-    bounds = [_receptor_scale(graph, group, r, s) for r in range(len(group.receptors))]
+    units = [_receptor_scale(graph, group, r, s) for r in range(len(group.receptors))]
     current = current_of(graph, group)
     is_cell = isinstance(group.systems[0], Cell)
     prepared = prepare(group, parameters, s.dt) if is_cell else None
@@ -63,7 +62,7 @@ def assemble(
         origin=s.origin,
         dtype=s.precision,
     )
-    assembly = Assembly(program, tuple(bounds))
+    assembly = Assembly(program, tuple(units))
     put = functools.partial(_put, assembly, group)
     if current is not None:
         put(current, s.precision)
@@ -72,9 +71,9 @@ def assemble(
     for leaf in jax.tree.leaves(prepared):
         put(leaf, "int32" if np.issubdtype(leaf.dtype, np.integer) else s.precision)
     for r, of in enumerate(layers):
-        put(np.full(len(group.paths), 1.0 / bounds[r]), s.precision)
+        put(np.full(len(group.paths), 1.0 / units[r]), s.precision)
         for layer in of:
-            for operand, dtype in layer_operands(group, layer, bounds[r], s):
+            for operand, dtype in layer_operands(graph, group, r, layer, units[r], s):
                 put(operand, dtype)
     if any(layers):
         ids = [np.arange(population.size) for population in group.populations]
@@ -126,10 +125,8 @@ def _receptor_scale(graph: Graph, group: Group, receptor: int, s: Setting) -> fl
     sums = dict.fromkeys(group.paths, 0.0)
     for projection in graph.projections.values():
         bound = scales.projection_bound(projection)
-        kind = receptor_of(projection)
-        for post in {graph.path(view.population) for view in projection.post} & set(group.paths):
-            if receptor_index(group, post, kind) == receptor:
-                sums[post] += bound
+        for post in reached(graph, group, projection, receptor):
+            sums[post] += bound
     for path, source in graph.inputs.items():
         if isinstance(source, PoissonInput):
             for post in reached(graph, group, source, receptor):

@@ -8,13 +8,12 @@ import numpy as np
 
 from distdyn.core.schedule import Schedule
 from distdyn.errors import ParameterError
-from distdyn.network.ends import Ends
 from distdyn.network.network import Graph
 from distdyn.network.population import View
 from distdyn.network.projection import Projection, delay_steps
 from distdyn.ops.rows import Rows
 from distdyn.parallel.build import ProjectionRows, build_table, longest_delay, storage_of
-from distdyn.parallel.groups import Group, receptor_index, receptor_of
+from distdyn.parallel.groups import Group, reached, receptor_index, receptor_of
 from distdyn.parallel.parameters import Setting
 from distdyn.units import to_steps
 
@@ -85,16 +84,15 @@ def build_tables(
         key = c.source, c.group, c.receptor, storage_of(c.projection.weight)
         joined.setdefault(key, []).append(c)
     tables = []
-    for (source, group, receptor, storage), members in joined.items():
-        units = scale(group, receptor)
-        parts = [_rows_of(graph, groups, c, storage, units, s) for c in members]
+    for (source, group, receptor, _), members in joined.items():
+        parts = [_rows_of(graph, groups, c) for c in members]
         rows = build_table(
             parts,
             groups[source].size,
             groups[group].size,
             seed=s.seed,
             dt=s.dt,
-            unit_scale=units,
+            unit_scale=scale(group, receptor),
             accumulator=np.dtype(s.accumulator).type,
         )
         paths = tuple(c.path for c in members)
@@ -103,21 +101,17 @@ def build_tables(
     return tables
 
 
-def _rows_of(
-    graph: Graph, groups: Sequence[Group], c: Connection, storage: str, scale: float, s: Setting
-) -> ProjectionRows:
-    projection = c.projection
-    ends = Ends(projection.pre, projection.post)
-    weight = projection.weight
+def _rows_of(graph: Graph, groups: Sequence[Group], c: Connection) -> ProjectionRows:
+    ends = c.projection.ends
     return ProjectionRows(
         c.path,
-        projection.rule,
+        c.projection.rule,
         ends,
-        weight,
+        c.projection.weight,
         c.delay,
         _places(graph, groups[c.source], ends.pre),
         _places(graph, groups[c.group], ends.post),
-        _blocks(graph, groups[c.group], ends),
+        _blocks(graph, groups[c.group], c),
     )
 
 
@@ -133,9 +127,13 @@ def _places(graph: Graph, group: Group, views: tuple[View, ...]) -> np.ndarray:
     return np.concatenate(places)
 
 
-def _blocks(graph: Graph, group: Group, ends: Ends) -> np.ndarray | None:
-    """The blocks of the post end that lie in the group, None for all."""
-    is_here = [graph.path(view.population) in group.paths for view in ends.post]
+def _blocks(graph: Graph, group: Group, c: Connection) -> np.ndarray | None:
+    """The blocks of the post end whose neurons have the receptor in the group, None for all.
+
+    Receptors of one kind may stand at different indices: time constants differ by population.
+    """
+    ends, here = c.projection.ends, reached(graph, group, c.projection, c.receptor)
+    is_here = [graph.path(view.population) in here for view in ends.post]
     if all(is_here):
         return None
     edges = np.cumsum([0, *(view.size for view in ends.post)])
@@ -182,7 +180,7 @@ def synapses(
         table = next(
             t for t in tables if t[:3] == (c.source, c.group, c.receptor) and path in t.paths
         )
-        ends = Ends(c.projection.pre, c.projection.post)
+        ends = c.projection.ends
         rows = Rows(*map(np.asarray, table.rows))
         pre, segment = _segments_of(graph, groups[c.source], connections, table, path)
         n = np.diff(rows.start)[segment]

@@ -117,6 +117,15 @@ def receptor_index(group: Group, path: str, receptor: Receptor) -> int:
     return keys.index(receptor_key(receptor))
 
 
+def reached(
+    graph: Graph, group: Group, connection: Projection | PoissonInput, receptor: int
+) -> set[str]:
+    """The populations of the group at which this receptor is the connection's."""
+    paths = {graph.path(view.population) for view in connection.post} & set(group.paths)
+    kind = receptor_of(connection)
+    return {path for path in paths if receptor_index(group, path, kind) == receptor}
+
+
 def _system(path: str, population: Population, receptors: tuple[Receptor, ...]) -> Any:
     model = population.model
     for name in ("diffusion", "order"):

@@ -14,7 +14,7 @@ from distdyn.network.network import Graph
 from distdyn.network.projection import CurrentInput, PoissonInput, delay_steps
 from distdyn.ops.poisson import terms_needed
 from distdyn.parallel import scale as scales
-from distdyn.parallel.groups import Group, receptor_index, receptor_of
+from distdyn.parallel.groups import Group, reached
 from distdyn.parallel.operands import Entry, Values, collect
 from distdyn.parallel.parameters import Setting
 from distdyn.random import stream_key
@@ -83,30 +83,22 @@ def _steps(named: tuple[str, PoissonInput], dt: float) -> int:
     return int(delay_steps(source, dt, path))  # pyright: ignore[reportArgumentType]
 
 
-def reached(graph: Graph, group: Group, source: PoissonInput, receptor: int) -> set[str]:
-    """The populations of the group that an input reaches through this receptor."""
-    paths = {graph.path(view.population) for view in source.post} & set(group.paths)
-    kind = receptor_of(source)
-    return {path for path in paths if receptor_index(group, path, kind) == receptor}
-
-
-def layer_operands(group: Group, layer: Layer, scale: float, s: Setting) -> list[tuple[Any, str]]:
-    """Two key words, expected count and weight of a layer of Poisson input."""
+def layer_operands(
+    graph: Graph, group: Group, receptor: int, layer: Layer, scale: float, s: Setting
+) -> list[tuple[Any, str]]:
+    """Two key words, expected count and weight of a layer of Poisson input to one receptor."""
     words = np.zeros((2, len(group.paths)), np.uint32)
     rates, weights = [], []
     for path, source in layer.inputs:
         units = scales.to_units(source.weight, scale, s.accumulator, f'input "{path}"')
-        start = 0
-        for view in source.post:
-            for index, population in enumerate(group.populations):
-                if view.population is population:
-                    words[:, index] = stream_key(s.seed, "poisson", path)
-                    here = slice(start, start + view.size)
-                    weight = units[here] if units.ndim else units
-                    rate = source.rate[here] if isinstance(source.rate, np.ndarray) else source.rate
-                    weights.append((group.paths[index], view.ids, weight))
-                    rates.append((group.paths[index], view.ids, rate))
-            start += view.size
+        posts = reached(graph, group, source, receptor)
+        for piece in _pieces(graph, group, source.post, units):
+            if piece[0] in posts:
+                weights.append(piece)
+        for piece in _pieces(graph, group, source.post, source.rate):
+            if piece[0] in posts:
+                rates.append(piece)
+                words[:, group.paths.index(piece[0])] = stream_key(s.seed, "poisson", path)
     expected = collect(group, rates)
     scaled = tuple(Entry(e.where, _times(e.value, s.dt * 1e-3)) for e in expected.entries)
     expected = Values(scaled, expected.per, expected.size, "float64")

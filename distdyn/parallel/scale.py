@@ -20,8 +20,7 @@ from distdyn.network.distributions import Distribution
 from distdyn.network.projection import PoissonInput, Projection
 from distdyn.network.rules import Edges
 from distdyn.ops.poisson import MOST_EXPECTED
-
-LEAST_BITS = 8  # of a weight
+from distdyn.ops.values import check_significance
 
 
 def power_of_two(bound: float, accumulator: str) -> float:
@@ -86,20 +85,11 @@ def to_units(weight: Any, scale: float, accumulator: str, what: str) -> np.ndarr
     """Weights as integers of the accumulator.
 
     Raises:
-        WeightError: a weight keeps fewer than 8 significant bits.
+        WeightError: the largest weight keeps fewer than 8 significant bits.
     """
     values = np.asarray(weight, np.float64)
-    units = np.rint(values * scale)
-    is_lost = (values != 0) & (np.abs(units) < 2.0 ** (LEAST_BITS - 1))
-    if np.any(is_lost):
-        worst = float(np.ravel(values)[np.flatnonzero(is_lost)[0]])
-        raise WeightError(
-            f"{what}: weight {worst:g} is only {abs(worst) * scale:.3g} units of the accumulator "
-            f"({accumulator}, {scale:g} units per unit of weight), fewer than {LEAST_BITS} "
-            "significant bits: other synapses of this receptor are much stronger. Use "
-            'precision="float64".'
-        )
-    return units.astype(accumulator)
+    check_significance(float(largest(values)) * scale, f"{what}: weight")
+    return np.rint(values * scale).astype(accumulator)
 
 
 def check_finite(bound: float, what: str) -> float:

@@ -13,7 +13,7 @@ from distdyn.network.values import check_model, check_value
 from distdyn.parallel.build import storage_of
 from distdyn.parallel.shard import Shard
 from distdyn.run.record import names_at, resolve
-from distdyn.units import real, shown
+from distdyn.units import real, shown, to_steps
 
 
 class Synapses(NamedTuple):
@@ -89,6 +89,8 @@ def _checked_parameter(shard: Shard, path: str, name: str, value: Any, size: int
     number = value if np.ndim(value) == 0 else real(value, f"{path}.{name}")
     changed = eqx.tree_at(lambda m: getattr(m, name), model, number, is_leaf=lambda x: x is None)
     check_model(changed, f'population "{path}": {type(model).__name__}', length=size)
+    if name == "t_ref":
+        to_steps(number, shard.setting.dt, f'population "{path}": t_ref')
     return float(number) if np.ndim(number) == 0 else number
 
 
