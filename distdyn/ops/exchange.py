@@ -1,0 +1,142 @@
+"""Exchange between the parts of a node, inside jit, on CPU: operators over mailboxes.
+
+    token = append(board, group, events, cursor, count, token)        this step's spikes of a group
+    token = close(board, stamp, last, is_full, token)                 an exchange, if one is due
+    ring, token = deliver_all(ring, rows, ..., board, group, token)   our spikes, then the others'
+    stop  = settle(board, token)                                      may all parts go on?
+
+A token orders the operators, and says whether this step is one with an exchange. Waiting is done in
+machine code that spins, then yields its core; nothing but the abort flag of the mailboxes ends it
+early. Operators that wait stand in one chain, so that a device never holds more than one thread.
+"""
+
+# Numba compiles what its intrinsics are called with, and is typed loosely:
+# pyright: reportPrivateImportUsage=false, reportCallIssue=false, reportAttributeAccessIssue=false
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Int, Int32, Int64
+
+from distdyn.ops.rows import Rows
+
+NONE, OPEN, ABORTED = 0, 1, 2  # the first word of a token; OPEN: others have closed this epoch
+
+
+def alone() -> Any:
+    """The operand of a team of one."""
+    return jnp.array([0, 1], jnp.int64)
+
+
+def first_token() -> Any:
+    """The token that a step begins with."""
+    return jnp.array([NONE, 0], jnp.int64)
+
+
+def append(
+    board: Int64[Array, "2"],
+    group: int,
+    events: Int32[Array, "capacity"],
+    cursor: Int64[Array, ""],
+    count: Int32[Array, ""],
+    token: Int64[Array, "2"],
+) -> Int64[Array, "2"]:
+    """Append the spikes of a step of one group to our open buffer.
+
+    Args:
+        board: the address of the mailboxes, and our box.
+        group: the number of the group.
+        events: cells; those of this step stand at cursor : cursor + count.
+        cursor: where this step's spikes begin.
+        count: how many there are.
+        token: of the operator before.
+    """
+    call = jax.ffi.ffi_call(_target("append"), jax.ShapeDtypeStruct((2,), jnp.int64))
+    return call(alone(), board, jnp.int64(group), events, cursor, count, token)
+
+
+def close(
+    board: Int64[Array, "2"],
+    stamp: Int64[Array, ""],
+    last: Int64[Array, ""],
+    is_full: Bool[Array, ""],
+    token: Int64[Array, "2"],
+) -> Int64[Array, "2"]:
+    """End a step; if its number is a multiple of the interval, or the last one, close the buffer."""
+    call = jax.ffi.ffi_call(_target("close"), jax.ShapeDtypeStruct((2,), jnp.int64))
+    return call(alone(), board, stamp, last, is_full.astype(jnp.int64), token)
+
+
+def deliver_all(
+    ring: Int[Array, "slot post"],
+    rows: Rows,
+    part: Int64[Array, ""],
+    events: Int32[Array, "capacity"],
+    cursor: Int64[Array, ""],
+    count: Int32[Array, ""],
+    stamp: Int64[Array, ""],
+    board: Int64[Array, "2"],
+    group: int,
+    token: Int64[Array, "2"],
+    team: Int64[Array, "2"],
+) -> tuple[Int[Array, "slot post"], Int64[Array, "2"]]:
+    """`ops.deliver.deliver` of our own spikes; after an exchange, of those of all parts as well.
+
+    Our own synapses are delivered before we wait for anybody.
+    """
+    call = jax.ffi.ffi_call(
+        _deliver_target("all", str(ring.dtype), str(rows.offset.dtype), str(rows.weight.dtype)),
+        [
+            jax.ShapeDtypeStruct(ring.shape, ring.dtype),
+            jax.ShapeDtypeStruct((2,), jnp.int64),
+        ],
+        input_output_aliases={9 + len(rows): 0},
+    )
+    number = jnp.int64(group)
+    ring, token = call(team, board, number, token, events, cursor, count, stamp, part, *rows, ring)
+    return ring, token
+
+
+def deliver_boxes(
+    ring: Int[Array, "slot post"],
+    rows: Rows,
+    board: Int64[Array, "2"],
+    group: int,
+    team: Int64[Array, "2"],
+) -> Int[Array, "slot post"]:
+    """Deliver what the first buffer of every box of these mailboxes holds, without waiting."""
+    call = jax.ffi.ffi_call(
+        _deliver_target("boxes", str(ring.dtype), str(rows.offset.dtype), str(rows.weight.dtype)),
+        jax.ShapeDtypeStruct(ring.shape, ring.dtype),
+        input_output_aliases={3 + len(rows): 0},
+    )
+    return call(team, board, jnp.int64(group), *rows, ring)
+
+
+def settle(board: Int64[Array, "2"], token: Int64[Array, "2"]) -> Int64[Array, ""]:
+    """Wait for all parts: 0, 1 if one of them is full, 2 if the run is aborted."""
+    call = jax.ffi.ffi_call(_target("settle"), jax.ShapeDtypeStruct((), jnp.int64))
+    return call(alone(), board, token)
+
+
+@functools.cache
+def _target(name: str) -> str:
+    from distdyn.ops import exchange_kernels, ffi
+
+    kernel, n_args = exchange_kernels.kernel(name)
+    return ffi.register(f"distdyn_exchange_{name}", kernel.address, n_args, 1)
+
+
+@functools.cache
+def _deliver_target(which: str, ring: str, offset: str, weight: str) -> str:
+    from distdyn.ops import exchange_kernels, ffi
+
+    name = f"distdyn_deliver_{which}_{ring}_{offset}_{weight}"
+    n_rows = len(Rows._fields)
+    if which == "all":
+        kernel = exchange_kernels.deliver_all_kernel(ring, offset, weight)
+        return ffi.register(name, kernel.address, 10 + n_rows, 2)
+    kernel = exchange_kernels.deliver_boxes_kernel(ring, offset, weight)
+    return ffi.register(name, kernel.address, 4 + n_rows, 1)
