@@ -7,6 +7,9 @@ import pytest
 # Figures are drawn into files: a machine without a screen runs the tests too.
 os.environ["MPLBACKEND"] = "Agg"
 
+# CPU devices cost nothing until they are used; they cannot be made once JAX runs.
+os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
+
 
 @pytest.fixture
 def seed() -> int:

@@ -6,17 +6,18 @@ import numpy as np
 
 from distdyn.network.population import View, common
 
-LEAST_BLOCK, MOST_BLOCK = 16, 1024
+LEAST_BLOCK, MOST_BLOCK, MOST_BLOCKS = 16, 256, 1 << 16
 
 
 def block_size(n: int) -> int:
     """How many consecutive neurons of a population of n make a block: a power of two.
 
-    About 64 blocks of 16 to 1024 neurons; in populations beyond 2^20 about 1024 larger ones.
+    About 64 blocks, but 16 to 256 neurons in each: small enough that thousands of parts get equal
+    shares. In populations beyond 2^24 about 2^16 larger ones, so that drawing does not take longer
+    for the number of blocks than for that of synapses.
     """
-    if n <= MOST_BLOCK**2:
-        return min(max(LEAST_BLOCK, _power_of_two(-(-n // 64))), MOST_BLOCK)
-    return _power_of_two(-(-n // 1024))
+    size = min(max(LEAST_BLOCK, _power_of_two(-(-n // 64))), MOST_BLOCK)
+    return max(size, _power_of_two(-(-n // MOST_BLOCKS)))
 
 
 def _power_of_two(n: int) -> int:

@@ -98,9 +98,11 @@ class _Loop:
         low = self.boundary(n_cells, member, members)
         high = self.boundary(n_cells, builder.add(member, ffi.INT64(1)), members)
         rows = []
+        ring_dims = dims[n_buffers - 1 - n_inout + len(state) :]
         for index, dtype in enumerate(signature.rings):
             slot = self.load(slots, ffi.INT64(index), "int64")
-            rows.append(self.address(rings[index], builder.mul(slot, n_cells), dtype))
+            length = self.load(ring_dims[index], ffi.INT64(1), "int64")  # may be padded
+            rows.append(self.address(rings[index], builder.mul(slot, length), dtype))
         first = self.load(cursor, ffi.INT64(0), "int64") if signature.spikes else ffi.INT64(0)
         first = builder.add(first, low)
         self.position = builder.alloca(ffi.INT64)

@@ -5,13 +5,11 @@ works elementwise on arrays as well. `fuse` compiles it for CPU into one pass ov
 reference here is the same function on whole arrays, for any platform.
 """
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 
 class Operand(NamedTuple):
@@ -78,7 +76,8 @@ def update(
 def update_reference(
     function: CellFunction,
     signature: Signature,
-    bounds: np.ndarray,
+    n: int,
+    bounds: jax.Array,
     slots: jax.Array,
     cursor: jax.Array,
     operands: Sequence[jax.Array],
@@ -86,13 +85,14 @@ def update_reference(
     rings: Sequence[jax.Array],
     events: Any,
 ) -> tuple[list[jax.Array], list[jax.Array], Any, jax.Array]:
-    """The same in plain jax.numpy, for any platform and any function; bounds are concrete here."""
-    n = int(bounds[-1])
-    segment = functools.partial(
-        jnp.repeat, repeats=np.diff(np.asarray(bounds)), total_repeat_length=n
-    )
+    """The same in plain jax.numpy, for any platform and any function, on arrays of n cells.
+
+    Cells from `bounds[-1]` on are padding: what becomes of them is not looked at.
+    """
+    cell = jnp.arange(n)
+    segment = jnp.clip(jnp.searchsorted(bounds, cell, side="right") - 1, 0, bounds.shape[0] - 2)
     values = [
-        segment(x) if operand.per == "segment" else x
+        x[segment] if operand.per == "segment" else x
         for x, operand in zip(operands, signature.operands, strict=True)
     ]
     arrivals = [
@@ -100,13 +100,14 @@ def update_reference(
     ]
     cleared = [ring.at[slots[k]].set(0) for k, ring in enumerate(rings)]
     new, spike = function(values, list(state), arrivals)
+    is_cell = cell < bounds[-1]
     new = [
-        jnp.broadcast_to(jnp.asarray(x).astype(old.dtype), old.shape)
+        jnp.where(is_cell, jnp.asarray(x).astype(old.dtype), old)
         for x, old in zip(new, state, strict=True)
     ]
     if not signature.spikes:
         return new, cleared, None, jnp.int32(0)
-    spike = jnp.broadcast_to(spike, (n,))
+    spike = jnp.broadcast_to(spike, (n,)) & is_cell
     listed = jnp.nonzero(spike, size=n, fill_value=-1)[0].astype(jnp.int32)
     events = jax.lax.dynamic_update_slice(events, listed, (cursor,))
     return new, cleared, events, jnp.sum(spike, dtype=jnp.int32)

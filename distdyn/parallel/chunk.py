@@ -1,14 +1,18 @@
-"""A chunk: many steps of one shard in a single jitted loop.
+"""A chunk: many steps of the parts of this process in a single jitted loop, one part per device.
 
 Per step, stamped s = step + 1:
 
-    update(g, s)   every group g reads and clears its ring rows due at s, and lists its spikes
-    deliver(s)     every table adds the spikes of its source group to its ring, at s + delay
-    sample(s)      every trace copies its values
+    update(g, s)     every group g reads and clears its ring rows due at s, and lists its spikes
+    deliver(s)       every table adds the part's own spikes to its ring, at s + delay
+    exchange(s)      every so many steps: what the other parts of the node have listed since
+    sample(s)        every trace copies its values
 
 update(g, s) precedes deliver(s) for all g; deliver(s) precedes update(g, s + 1). Delays are at
-least one step, so no table adds to a row that is being read. The loop stops early when a list of
-spikes might not hold another step; nothing is ever dropped.
+least one step, and between parts at least the steps between two exchanges, so no table adds to a
+row that is being read, or has been. What comes from other nodes is added before the first step.
+
+A chunk ends early, for all parts at the same step, when a list of spikes might not hold what comes
+until the next exchange; nothing is ever dropped.
 """
 
 import functools
@@ -18,13 +22,15 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
+from jax.sharding import PartitionSpec
 
 from distdyn.core.system import Tick
+from distdyn.ops import exchange
 from distdyn.ops.deliver import deliver
 from distdyn.ops.rows import Rows
 from distdyn.ops.update import Signature, update, update_reference
-from distdyn.parallel.operands import Values
+from distdyn.parallel import mesh_exchange
+from distdyn.parallel.operands import Entry, Values
 from distdyn.parallel.program import GroupProgram
 
 
@@ -33,8 +39,8 @@ class GroupPlan:
     """What the code of one group depends on."""
 
     program: GroupProgram | None  # None: a schedule of given spikes
+    cells: int  # on each device, padding included
     signature: Signature
-    bounds: tuple[int, ...]  # of the segments
     keeps_spikes: bool
     target: str | None  # the compiled operator, or None for the reference
 
@@ -66,6 +72,10 @@ class Plan:
     traces: tuple[TracePlan, ...]
     dt: float
     functions: "Static"  # what of the operands is not an array: functions of time
+    devices: Any  # the mesh, of one axis `part`
+    exchange: str | None  # "mailbox" or "mesh"; None: there is no other part in the node
+    interval: int  # steps between two exchanges inside the node
+    capacity: int  # of a round of the mesh's exchange
 
 
 @dataclass(frozen=True)
@@ -94,19 +104,33 @@ class GroupData(NamedTuple):
     schedule: tuple[Any, Any] | None  # step int64[k] ascending, cell int32[k]
 
 
+class Inbox(NamedTuple):
+    """Spikes from other nodes, of one group: entry e is cells[begin[e] : begin[e] + count[e]]."""
+
+    cells: Any  # int32[capacity]
+    part: Any  # int64[entries]
+    begin: Any
+    count: Any  # int32[entries]
+    stamp: Any
+
+
 class Data(NamedTuple):
-    """What a chunk reads and does not change."""
+    """What a chunk reads and does not change. Along the first axis: one block per device."""
 
     groups: tuple[GroupData, ...]
     tables: tuple[Rows, ...]
     samples: tuple[Any, ...]  # int32[k], the cells of each trace
-    team: Any  # the operand of the team for whom tables are cut; None without kernels
+    part: Any  # int64[1], the number of the part
+    parts: Any  # int64[devices], of all parts of the mesh; the same on all devices
+    team: Any  # int64[2], the operand of the team for whom tables are cut; None without kernels
+    board: Any  # int64[2], the mailboxes of the node and our box; None without
+    inbox: Any  # the mailboxes of other nodes, int64[2]; or an Inbox per group; or None
 
 
 class Carry(NamedTuple):
-    """What a chunk changes, in place."""
+    """What a chunk changes, in place. Along the first axis: one block per device."""
 
-    step: Any  # int64, steps done
+    step: Any  # int64, steps done; the same on all devices
     states: tuple[list[Any], ...]
     rings: tuple[list[Any], ...]
     events: tuple[Any, ...]  # int32[capacity] per group, the cells that spiked
@@ -114,57 +138,141 @@ class Carry(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """What a chunk did."""
+    """What a chunk did; one block per device."""
 
-    done: Any  # int64, steps
-    cursors: tuple[Any, ...]  # int64, events in each group's list
+    done: Any  # int64[1], steps
+    stop: Any  # int64[1]: 0, 1 when lists are full, 2 when the run is aborted
+    cursors: tuple[Any, ...]  # int64[1], events in each group's list
+    begins: tuple[Any, ...]  # int64[1], where those since the last exchange begin
+    opened: Any  # int64[1], steps since the last exchange
     counts: tuple[Any, ...]  # int32[steps], events of each step
-    sampled: tuple[Any, ...]  # int64, rows of each trace
-    finite: tuple[Any, ...]  # bool per group, whether its state is
+    sampled: tuple[Any, ...]  # int64[1], rows of each trace
+    finite: tuple[Any, ...]  # bool[1] per group, whether its state is
 
 
 MOST_STEPS = 20_000  # of a chunk
+OWN, SAME = PartitionSpec("part"), PartitionSpec()
 
 
 @functools.partial(jax.jit, static_argnames=("plan",), donate_argnames=("carry",))
 def run_chunk(plan: Plan, data: Data, carry: Carry, most: Any) -> tuple[Carry, Progress]:
     """Run up to `most` steps."""
+    state = jax.tree.map(lambda _: OWN, carry)._replace(step=SAME)
+    run = jax.shard_map(
+        functools.partial(_run, plan),
+        mesh=plan.devices,
+        in_specs=(_specs(plan, data), state, SAME),
+        out_specs=(state, OWN),
+        check_vma=False,
+    )
+    return run(data, carry, most)
+
+
+def _specs(plan: Plan, data: Data) -> Data:
+    """Which arrays have a block for each device, and which are the same on all."""
+    own = jax.tree.map(lambda _: OWN, data)
+    groups = []
+    for group, of, given in zip(plan.groups, own.groups, data.groups, strict=True):
+        per = [operand.per for operand in group.signature.operands[1:]]
+        operands = tuple(_spec(x, p) for x, p in zip(given.operands, per, strict=True))
+        groups.append(of._replace(operands=operands))
+    inbox = own.inbox
+    if isinstance(data.inbox, tuple):
+        inbox = jax.tree.map(lambda _: SAME, data.inbox)
+    return own._replace(groups=tuple(groups), parts=SAME, inbox=inbox)
+
+
+def _spec(operand: Any, per: str) -> Any:
+    own = OWN if per == "cell" else SAME
+    if not isinstance(operand, Values):
+        return own
+    entries = tuple(
+        Entry(
+            jax.tree.map(lambda _: own, e.where),
+            jax.tree.map(lambda _: own, e.take),
+            jax.tree.map(lambda _: SAME, e.value),
+        )
+        for e in operand.entries
+    )
+    return Values(entries, operand.per, operand.size, operand.dtype)
+
+
+def _run(plan: Plan, data: Data, carry: Carry, most: Any) -> tuple[Carry, Progress]:
+    """The chunk on one device."""
     operands = tuple(group.operands for group in data.groups)
     whole = eqx.combine(operands, plan.functions.tree())
     data = data._replace(
         groups=tuple(g._replace(operands=o) for g, o in zip(data.groups, whole, strict=True))
     )
+    last = carry.step + most
+    if data.inbox is not None:
+        carry = carry._replace(rings=_deliver_inbox(plan, data, carry.rings))
 
     def step(loop: tuple[Carry, Progress]) -> tuple[Carry, Progress]:
-        return _step(plan, data, *loop)
+        return _step(plan, data, *loop, last)
 
     def goes_on(loop: tuple[Carry, Progress]) -> Any:
-        carry, progress = loop
-        has_room = progress.done < most
-        for group, events, cursor in zip(plan.groups, carry.events, progress.cursors, strict=True):
-            if group.keeps_spikes and group.program is not None:
-                has_room &= cursor + group.bounds[-1] <= events.shape[0]
-        for rows, used in zip(carry.traces, progress.sampled, strict=True):
-            has_room &= used < rows.shape[0] - 1
-        return has_room
+        _, progress = loop
+        return (progress.done[0] < most) & (progress.stop[0] == 0)
 
-    zero = jnp.int64(0)
+    zero = jnp.zeros(1, jnp.int64)
     progress = Progress(
         done=zero,
+        stop=zero,
         cursors=(zero,) * len(plan.groups),
+        begins=(zero,) * len(plan.groups),
+        opened=zero,
         counts=tuple(jnp.zeros(MOST_STEPS, jnp.int32) for _ in plan.groups),
         sampled=(zero,) * len(plan.traces),
         finite=(),
     )
     carry, progress = jax.lax.while_loop(goes_on, step, (carry, progress))
     finite = tuple(
-        jnp.array([jnp.isfinite(x).all() for x in state if x.dtype.kind == "f"], bool).all()
+        jnp.array([jnp.isfinite(x).all() for x in state if x.dtype.kind == "f"], bool).all()[None]
         for state in carry.states
     )
     return carry, progress._replace(finite=finite)
 
 
-def _step(plan: Plan, data: Data, carry: Carry, progress: Progress) -> tuple[Carry, Progress]:
+def _step(
+    plan: Plan, data: Data, carry: Carry, progress: Progress, last: Any
+) -> tuple[Carry, Progress]:
+    stamp = carry.step + 1
+    states, rings, events, spikes = _advance(plan, data, carry, progress)
+    counts = tuple(
+        kept.at[progress.done[0]].set(count)
+        for kept, (_, _, count) in zip(progress.counts, spikes, strict=True)
+    )
+    keeps = [group.keeps_spikes or plan.exchange == "mesh" for group in plan.groups]
+    cursors = tuple(
+        cursor + count if kept else cursor
+        for kept, cursor, (_, _, count) in zip(keeps, progress.cursors, spikes, strict=True)
+    )
+    traces, sampled = _sample(plan, data, states, carry.traces, progress.sampled, stamp)
+    progress = progress._replace(
+        done=progress.done + 1, cursors=cursors, counts=counts, sampled=sampled,
+        opened=progress.opened + 1,
+    )  # fmt: skip
+    full = _is_full(plan, data, events, traces, progress)
+    stop = full.astype(jnp.int64)[None]
+    if plan.exchange == "mailbox":
+        rings, stop = _exchange_mail(plan, data, rings, spikes, stamp, last, full)
+    else:
+        for table, rows in zip(plan.tables, data.tables, strict=True):
+            rings[table.group][table.ring] = deliver(
+                rings[table.group][table.ring], rows, data.part[0], *spikes[table.source], stamp,
+                data.team,
+            )  # fmt: skip
+    if plan.exchange == "mesh":
+        rings, progress, stop = mesh_exchange.exchange(
+            plan, data, rings, events, progress, stamp, last, full
+        )
+    carry = Carry(stamp, tuple(states), tuple(rings), tuple(events), traces)
+    return carry, progress._replace(stop=stop)
+
+
+def _advance(plan: Plan, data: Data, carry: Carry, progress: Progress) -> tuple:
+    """Update all groups; per group the list that holds its spikes, where they begin, how many."""
     stamp = carry.step + 1
     tick = Tick(carry.step, plan.dt, carry.step.astype(jnp.float64) * plan.dt)
     states, rings, events = list(carry.states), [list(r) for r in carry.rings], list(carry.events)
@@ -172,44 +280,77 @@ def _step(plan: Plan, data: Data, carry: Carry, progress: Progress) -> tuple[Car
     for index, (group, given) in enumerate(zip(plan.groups, data.groups, strict=True)):
         if group.program is None:
             steps, cells = given.schedule  # pyright: ignore[reportGeneralTypeIssues]
-            first, last = (jnp.searchsorted(steps, stamp, side=side) for side in ("left", "right"))
-            spikes.append((cells, first.astype(jnp.int64), (last - first).astype(jnp.int32)))
+            first, after = (jnp.searchsorted(steps, stamp, side=side) for side in ("left", "right"))
+            spikes.append((cells, first.astype(jnp.int64), (after - first).astype(jnp.int32)))
             continue
-        cursor = progress.cursors[index]
+        cursor = progress.cursors[index][0]
         operands = [carry.step]
         operands += [x.at(tick) if isinstance(x, Values) else x for x in given.operands]
         slots = jnp.array([stamp % ring.shape[0] for ring in rings[index]], jnp.int64)
-        states[index], rings[index], list_, count = _update(
-            group, given, data.team, slots, cursor, operands, states[index], rings[index],
-            events[index],
-        )  # fmt: skip
+        rest = given.bounds, slots, cursor, operands, states[index], rings[index], events[index]
+        if group.target is not None:
+            result = update(group.target, group.signature, data.team, *rest)
+        else:
+            assert group.program is not None
+            result = update_reference(group.program, group.signature, group.cells, *rest)
+        states[index], rings[index], list_, count = result
         events[index] = list_ if list_ is not None else events[index]
         spikes.append((events[index], cursor, count))
+    return states, rings, events, spikes
+
+
+def _is_full(plan: Plan, data: Data, events: list, traces: tuple, progress: Progress) -> Any:
+    """Whether a list might not hold the steps until the next exchange."""
+    full = jnp.bool_(False)
+    for group, given, list_, cursor in zip(
+        plan.groups, data.groups, events, progress.cursors, strict=True
+    ):
+        if group.keeps_spikes and group.program is not None and group.signature.spikes:
+            full |= cursor[0] + plan.interval * given.bounds[-1] > list_.shape[0]
+    for trace, rows, used in zip(plan.traces, traces, progress.sampled, strict=True):
+        full |= used[0] + plan.interval // trace.every + 1 > rows.shape[0] - 1
+    return full | (progress.done[0] + plan.interval > MOST_STEPS)
+
+
+def _exchange_mail(
+    plan: Plan, data: Data, rings: list, spikes: list, stamp: Any, last: Any, full: Any
+) -> tuple[list, Any]:
+    """Deliver our own spikes, and if an exchange is due, those of the other parts."""
+    token = exchange.first_token()
+    for group, (events, cursor, count) in enumerate(spikes):
+        token = exchange.append(data.board, group, events, cursor, count, token)
+    token = exchange.close(data.board, stamp, last, full, token)
     for table, rows in zip(plan.tables, data.tables, strict=True):
-        rings[table.group][table.ring] = deliver(
-            rings[table.group][table.ring], rows, *spikes[table.source], stamp, team=data.team
-        )
-    traces, sampled = _sample(plan, data, states, carry.traces, progress.sampled, stamp)
-    counts = tuple(
-        kept.at[progress.done].set(count)
-        for kept, (_, _, count) in zip(progress.counts, spikes, strict=True)
-    )
-    cursors = tuple(
-        cursor + count if group.keeps_spikes else cursor
-        for group, cursor, (_, _, count) in zip(plan.groups, progress.cursors, spikes, strict=True)
-    )
-    carry = Carry(stamp, tuple(states), tuple(rings), tuple(events), traces)
-    return carry, Progress(progress.done + 1, cursors, counts, sampled, ())
+        ring = rings[table.group][table.ring]
+        events, cursor, count = spikes[table.source]
+        rings[table.group][table.ring], token = exchange.deliver_all(
+            ring, rows, data.part[0], events, cursor, count, stamp, data.board, table.source,
+            token, data.team,
+        )  # fmt: skip
+    return rings, exchange.settle(data.board, token)[None]
 
 
-def _update(
-    group: GroupPlan, given: GroupData, team, slots, cursor, operands, state, rings, events
-) -> tuple[list[Any], list[Any], Any, Any]:
-    rest = slots, cursor, operands, state, rings, events
-    if group.target is not None:
-        return update(group.target, group.signature, team, given.bounds, *rest)
-    assert group.program is not None
-    return update_reference(group.program, group.signature, np.array(group.bounds), *rest)
+def _deliver_inbox(plan: Plan, data: Data, rings: tuple) -> tuple:
+    """Add what has come from other nodes."""
+    new = [list(of) for of in rings]
+    for table, rows in zip(plan.tables, data.tables, strict=True):
+        ring = new[table.group][table.ring]
+        if not isinstance(data.inbox, tuple):
+            ring = exchange.deliver_boxes(ring, rows, data.inbox, table.source, data.team)
+        else:
+            ring = _deliver_lists(ring, rows, data.inbox[table.source], data.team)
+        new[table.group][table.ring] = ring
+    return tuple(new)
+
+
+def _deliver_lists(ring: Any, rows: Rows, inbox: Inbox, team: Any) -> Any:
+    def entry(e: Any, ring: Any) -> Any:
+        return deliver(
+            ring, rows, inbox.part[e], inbox.cells, inbox.begin[e], inbox.count[e],
+            inbox.stamp[e], team,
+        )  # fmt: skip
+
+    return jax.lax.fori_loop(0, inbox.part.shape[0], entry, ring)
 
 
 def _sample(plan: Plan, data: Data, states, traces, sampled, stamp) -> tuple[tuple, tuple]:
@@ -217,6 +358,6 @@ def _sample(plan: Plan, data: Data, states, traces, sampled, stamp) -> tuple[tup
     rows, used = [], []
     for trace, cells, buffer, row in zip(plan.traces, data.samples, traces, sampled, strict=True):
         values = states[trace.group][trace.leaf][cells].astype(buffer.dtype)
-        rows.append(jax.lax.dynamic_update_slice(buffer, values[None], (row, jnp.int64(0))))
+        rows.append(jax.lax.dynamic_update_slice(buffer, values[None], (row[0], jnp.int64(0))))
         used.append(row + (stamp % trace.every == 0))
     return tuple(rows), tuple(used)

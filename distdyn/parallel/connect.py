@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from distdyn.core.schedule import Schedule
@@ -11,11 +10,21 @@ from distdyn.errors import ParameterError
 from distdyn.network.network import Graph
 from distdyn.network.population import View
 from distdyn.network.projection import Projection, delay_steps
-from distdyn.ops.rows import Rows
-from distdyn.parallel.build import ProjectionRows, build_table, longest_delay, storage_of
-from distdyn.parallel.groups import Group, reached, receptor_index, receptor_of
+from distdyn.ops.reach import synapses_of
+from distdyn.ops.rows import Rows, equalize
+from distdyn.parallel.build import (
+    ProjectionRows,
+    build_table,
+    longest_delay,
+    name_segments,
+    storage_of,
+    table_capacity,
+)
+from distdyn.parallel.groups import Cells, Group, reached, receptor_index, receptor_of
 from distdyn.parallel.parameters import Setting
+from distdyn.parallel.shares import Shares
 from distdyn.units import to_steps
+from partition import Decomposition
 
 
 class Connection(NamedTuple):
@@ -30,13 +39,23 @@ class Connection(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A built table: from the spikes of a group to one receptor's ring of another."""
+    """A table for each device: from the spikes of a group to one receptor's ring of another."""
 
     source: int
     group: int
     receptor: int
     paths: tuple[str, ...]
-    rows: Rows
+    rows: tuple[Rows, ...]
+
+
+class Parts(NamedTuple):
+    """Who owns what: all parts' shares of each group, and the cells of those that are ours."""
+
+    decomposition: Decomposition
+    shares: tuple[Shares, ...]  # by group
+    numbers: tuple[int, ...]  # of our parts, by device
+    cells: tuple[tuple[Cells, ...], ...]  # by device and group
+    room: tuple[int, ...]  # by group: the most cells that one of our parts has
 
 
 def connections(graph: Graph, groups: Sequence[Group], s: Setting) -> list[Connection]:
@@ -74,76 +93,104 @@ def ring_slots(connections: Sequence[Connection], group: int, receptor: int, dt:
 def build_tables(
     graph: Graph,
     groups: Sequence[Group],
+    parts: Parts,
     connections: Sequence[Connection],
     scale: Callable[[int, int], float],
     s: Setting,
+    alike: Callable[[Any], Any] = lambda length: length,
 ) -> list[Table]:
-    """One table per pair of source group and ring, and per way of storing weights."""
+    """One table per pair of source group and ring, and per way of storing weights.
+
+    `alike` makes a length, or an array of them, equal on all devices of a mesh that spans ranks.
+    """
     joined: dict[tuple[int, int, int, str], list[Connection]] = {}
     for c in connections:
         key = c.source, c.group, c.receptor, storage_of(c.projection.weight)
         joined.setdefault(key, []).append(c)
     tables = []
     for (source, group, receptor, _), members in joined.items():
-        parts = [_rows_of(graph, groups, c) for c in members]
-        rows = build_table(
-            parts,
-            groups[source].size,
-            groups[group].size,
-            seed=s.seed,
-            dt=s.dt,
-            unit_scale=scale(group, receptor),
-            accumulator=np.dtype(s.accumulator).type,
+        pre = [parts.shares[source].places(graph, c.projection.ends.pre) for c in members]
+        asked = [
+            [
+                _rows_of(graph, groups, parts, device, c, p)
+                for c, p in zip(members, pre, strict=True)
+            ]
+            for device in range(len(parts.numbers))
+        ]
+        n_target = max(1, parts.room[group])
+        values = {
+            "seed": s.seed,
+            "dt": s.dt,
+            "unit_scale": scale(group, receptor),
+            "accumulator": np.dtype(s.accumulator).type,
+        }
+        capacity = alike(max(table_capacity(rows) for rows in asked))
+        rows = equalize(
+            [
+                build_table(
+                    rows, parts.shares[source].bounds, n_target, capacity=capacity, **values
+                )
+                for rows in asked
+            ],
+            alike,
         )
         paths = tuple(c.path for c in members)
-        held = Rows(*(jax.device_put(array, may_alias=True) for array in rows))  # no copy on CPU
-        tables.append(Table(source, group, receptor, paths, held))
+        tables.append(Table(source, group, receptor, paths, tuple(rows)))
     return tables
 
 
-def _rows_of(graph: Graph, groups: Sequence[Group], c: Connection) -> ProjectionRows:
-    ends = c.projection.ends
+def _rows_of(
+    graph: Graph, groups: Sequence[Group], parts: Parts, device: int, c: Connection, pre: np.ndarray
+) -> ProjectionRows:
+    ends, cells = c.projection.ends, parts.cells[device][c.group]
     return ProjectionRows(
         c.path,
         c.projection.rule,
         ends,
         c.projection.weight,
         c.delay,
-        _places(graph, groups[c.source], ends.pre),
-        _places(graph, groups[c.group], ends.post),
-        _blocks(graph, groups[c.group], c),
+        pre,
+        _targets(graph, cells, ends.post),
+        _blocks(graph, groups[c.group], parts, parts.numbers[device], c),
     )
 
 
-def _places(graph: Graph, group: Group, views: tuple[View, ...]) -> np.ndarray:
-    """The cell of each neuron of an end in the group, -1 for those that are elsewhere."""
-    places = [np.zeros(0, np.int64)]
+def _targets(graph: Graph, cells: Cells, views: tuple[View, ...]) -> np.ndarray:
+    """The cell of each neuron of the post end in our part, 0 for those that are elsewhere."""
+    targets = [np.zeros(0, np.int64)]
     for view in views:
         path = graph.path(view.population)
-        if path in group.paths:
-            places.append(group.start(path) + np.asarray(view.ids, np.int64))
-        else:
-            places.append(np.full(view.size, -1, np.int64))
-    return np.concatenate(places)
+        target = np.zeros(view.size, np.int64)
+        if path in cells.group.paths:
+            cell, index = cells.find(path, np.asarray(view.ids, np.int64))
+            target[index] = cell
+        targets.append(target)
+    return np.concatenate(targets)
 
 
-def _blocks(graph: Graph, group: Group, c: Connection) -> np.ndarray | None:
-    """The blocks of the post end whose neurons have the receptor in the group, None for all.
+def _blocks(
+    graph: Graph, group: Group, parts: Parts, part: int, c: Connection
+) -> np.ndarray | None:
+    """The blocks of the post end that the part owns, and where it has the receptor; None: all.
 
     Receptors of one kind may stand at different indices: time constants differ by population.
     """
     ends, here = c.projection.ends, reached(graph, group, c.projection, c.receptor)
-    is_here = [graph.path(view.population) in here for view in ends.post]
-    if all(is_here):
-        return None
     edges = np.cumsum([0, *(view.size for view in ends.post)])
-    block_start = ends.block_start()[:-1]
-    member = np.searchsorted(edges, block_start, side="right") - 1
-    return np.flatnonzero(np.asarray(is_here)[member])
+    start = ends.block_start()[:-1]
+    member = np.searchsorted(edges, start, side="right") - 1
+    is_ours = np.zeros(len(start), bool)
+    for k, view in enumerate(ends.post):
+        path, mine = graph.path(view.population), member == k
+        if path in here and mine.any():
+            ids = np.asarray(view.ids, np.int64)[start[mine] - edges[k]]
+            is_ours[mine] = parts.shares[group.index].cells(path, ids)[0] == part
+    return None if is_ours.all() else np.flatnonzero(is_ours)
 
 
-def schedule(group: Group, s: Setting) -> tuple[np.ndarray, np.ndarray]:
-    """The given spikes of a group after the origin as (step, cell), sorted by both."""
+def schedule(cells: Cells, s: Setting) -> tuple[np.ndarray, np.ndarray]:
+    """The given spikes of our cells after the origin as (step, cell), sorted by both."""
+    group = cells.group
     (path,), (population,), (model,) = group.paths, group.populations, group.systems
     assert isinstance(model, Schedule)
     time, id = model.spikes()
@@ -162,55 +209,66 @@ def schedule(group: Group, s: Setting) -> tuple[np.ndarray, np.ndarray]:
             "each spike once."
         )
     later = step > s.origin
-    return step[later], id[later]
+    cell, index = cells.find(path, id[later])
+    return step[later][index], cell
 
 
 def synapses(
     graph: Graph,
     groups: Sequence[Group],
+    parts: Parts,
     connections: Sequence[Connection],
     tables: Sequence[Table],
     scale: Callable[[int, int], float],
     s: Setting,
     path: str,
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    """The synapses of a projection, table by table: pre, post, weight, delay in ms."""
+    """Our synapses of a projection, table by table: pre, post, weight, delay in ms."""
     found = []
     for c in (c for c in connections if c.path == path):
         table = next(
             t for t in tables if t[:3] == (c.source, c.group, c.receptor) and path in t.paths
         )
-        ends = c.projection.ends
-        rows = Rows(*map(np.asarray, table.rows))
-        pre, segment = _segments_of(graph, groups[c.source], connections, table, path)
-        n = np.diff(rows.start)[segment]
-        index = np.concatenate(
-            [np.zeros(0, np.int64), *(np.arange(*rows.start[k : k + 2]) for k in segment)]
-        )
-        offset = rows.offset[index].astype(np.int64)
-        size = groups[c.group].size
-        place = np.full(size, -1, np.int64)
-        post_places = _places(graph, groups[c.group], ends.post)
-        place[post_places[post_places >= 0]] = np.flatnonzero(post_places >= 0)
-        weight = np.repeat(rows.unit[segment], n).astype(np.float64)
-        if rows.weight.size:
-            weight = weight * rows.weight[index]
-        weight /= scale(c.group, c.receptor)
-        delay = (offset // size) * s.dt
-        found.append((np.repeat(pre, n), place[offset % size], weight, delay))
+        members = {x.path: x for x in connections if x[2:5] == c[2:5]}
+        shares, n_target = parts.shares[c.source], max(1, parts.room[c.group])
+        asked = [
+            _rows_of(
+                graph, groups, parts, 0, members[p],
+                shares.places(graph, members[p].projection.ends.pre),
+            )
+            for p in table.paths
+        ]  # fmt: skip
+        naming, k = name_segments(asked, shares.bounds), table.paths.index(path)
+        after = np.vstack([naming.first, naming.width])[k + 1]
+        named = np.flatnonzero(after > naming.first[k])
+        for device, rows in enumerate(table.rows):
+            begin, end = synapses_of(rows, asked[k].pre_local, naming.first[k])
+            pre, index = _expanded(begin, end)
+            offset = rows.offset[index].astype(np.int64)
+            unit = rows.unit[named[0], naming.first[k, named[0]]] if len(named) else 1
+            weight = np.full(len(index), unit, np.float64)
+            if rows.weight.size:
+                weight *= rows.weight[index]
+            weight /= scale(c.group, c.receptor)
+            place = _post_places(graph, parts.cells[device][c.group], c.projection.ends.post)
+            found.append((pre, place[offset % n_target], weight, (offset // n_target) * s.dt))
     return found
 
 
-def _segments_of(
-    graph: Graph, group: Group, connections: Sequence[Connection], table: Table, path: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """The pre neurons of a projection that the table holds, and the segment of each."""
-    members = {c.path: c for c in connections}
-    places = [_places(graph, group, members[p].projection.pre) for p in table.paths]
-    first = np.asarray(table.rows.segments)[:-1].copy()
-    for other, place in zip(table.paths, places, strict=True):
-        here = np.flatnonzero(place >= 0)
-        if other == path:
-            return here, first[place[here]]
-        first[place[here]] += 1
-    raise KeyError(path)
+def _expanded(begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """All indices of the ranges begin[i]:end[i], and i for each."""
+    n = end - begin
+    which = np.repeat(np.arange(len(n)), n)
+    return which, np.arange(n.sum()) + np.repeat(begin - np.cumsum(n) + n, n)
+
+
+def _post_places(graph: Graph, cells: Cells, views: tuple[View, ...]) -> np.ndarray:
+    """Where each of our cells stands in the post end, -1 for those that do not."""
+    places, start = np.full(cells.size, -1, np.int64), 0
+    for view in views:
+        path = graph.path(view.population)
+        if path in cells.group.paths:
+            cell, index = cells.find(path, np.asarray(view.ids, np.int64))
+            places[cell] = start + index
+        start += view.size
+    return places

@@ -6,6 +6,7 @@ differs between neurons a value per cell, and the description alone decides whic
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -21,6 +22,7 @@ from distdyn.network.distributions import Distribution
 from distdyn.network.network import Graph
 from distdyn.network.population import Population
 from distdyn.network.projection import PoissonInput, Projection
+from partition import Decomposition
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,9 +57,47 @@ class Group:
         """Whether the spikes are known in advance."""
         return isinstance(self.systems[0], Schedule)
 
-    def start(self, path: str) -> int:
-        """The first cell of a population."""
-        return int(self.bounds[self.paths.index(path)])
+    def owned(self, graph: Graph, decomposition: Decomposition, part: int) -> "Cells":
+        """The cells of the group that a part owns."""
+        order = list(graph.populations)
+        ids = tuple(decomposition.ids(order.index(path), part) for path in self.paths)
+        return Cells(self, ids)
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """The cells of a group that one part owns: population after population, ascending in id.
+
+    Attributes:
+        group: all cells, of all parts.
+        ids: per population, the neurons that are here.
+    """
+
+    group: Group
+    ids: tuple[np.ndarray, ...]
+
+    @cached_property
+    def bounds(self) -> np.ndarray:
+        """int64[segment + 1]: cells bounds[k]:bounds[k + 1] are of population k."""
+        return np.cumsum([0, *(len(ids) for ids in self.ids)]).astype(np.int64)
+
+    @property
+    def size(self) -> int:
+        """The number of cells here."""
+        return int(self.bounds[-1])
+
+    def of(self, path: str) -> tuple[slice, np.ndarray]:
+        """The cells of a population, and their ids."""
+        k = self.group.paths.index(path)
+        return slice(int(self.bounds[k]), int(self.bounds[k + 1])), self.ids[k]
+
+    def find(self, path: str, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Those of these neurons that are here: their cells, and where they stand in `ids`."""
+        cells, own = self.of(path)
+        at = np.searchsorted(own, ids)
+        here = at < len(own)
+        here[here] = own[at[here]] == ids[here]
+        return cells.start + at[here], np.flatnonzero(here)
 
 
 def group_populations(graph: Graph) -> list[Group]:

@@ -14,8 +14,8 @@ from distdyn.network.network import Graph
 from distdyn.network.projection import CurrentInput, PoissonInput, delay_steps
 from distdyn.ops.poisson import terms_needed
 from distdyn.parallel import scale as scales
-from distdyn.parallel.groups import Group, reached
-from distdyn.parallel.operands import Entry, Values, collect
+from distdyn.parallel.groups import Cells, Group, reached
+from distdyn.parallel.operands import Entry, Fixed, Piece, Values, collect, is_single
 from distdyn.parallel.parameters import Setting
 from distdyn.random import stream_key
 
@@ -29,25 +29,22 @@ class Layer:
     inputs: tuple[tuple[str, PoissonInput], ...]
 
 
-def current_of(graph: Graph, group: Group) -> Values | None:
+def current_of(graph: Graph, cells: Cells) -> Values | None:
     """The sum of all current inputs, or None if there is none."""
     pieces = []
     for source in graph.inputs.values():
         if isinstance(source, CurrentInput):
-            pieces += _pieces(graph, group, source.post, source.current)
-    return collect(group, pieces) if pieces else None
+            pieces += _pieces(graph, cells.group, source.post, source.current)
+    return collect(cells, pieces) if pieces else None
 
 
-def _pieces(graph: Graph, group: Group, post: Any, value: Any) -> list[tuple[str, range, Any]]:
+def _pieces(graph: Graph, group: Group, post: Any, value: Any) -> list[Piece]:
     """The part of a value over the post end that falls on each population of the group."""
-    pieces, start = [], 0
+    pieces, start, single = [], 0, is_single(value)
     for view in post:
         path = graph.path(view.population)
         if path in group.paths:
-            piece = value
-            if isinstance(value, np.ndarray) and value.ndim:
-                piece = value[start : start + view.size]
-            pieces.append((path, view.ids, piece))
+            pieces.append(Piece(path, view.ids, value, 0 if single else start))
         start += view.size
     return pieces
 
@@ -84,29 +81,28 @@ def _steps(named: tuple[str, PoissonInput], dt: float) -> int:
 
 
 def layer_operands(
-    graph: Graph, group: Group, receptor: int, layer: Layer, scale: float, s: Setting
+    graph: Graph, cells: Cells, receptor: int, layer: Layer, scale: float, s: Setting
 ) -> list[tuple[Any, str]]:
     """Two key words, expected count and weight of a layer of Poisson input to one receptor."""
+    group = cells.group
     words = np.zeros((2, len(group.paths)), np.uint32)
     rates, weights = [], []
     for path, source in layer.inputs:
         units = scales.to_units(source.weight, scale, s.accumulator, f'input "{path}"')
         posts = reached(graph, group, source, receptor)
-        for piece in _pieces(graph, group, source.post, units):
-            if piece[0] in posts:
-                weights.append(piece)
+        weights += [p for p in _pieces(graph, group, source.post, units) if p.path in posts]
         for piece in _pieces(graph, group, source.post, source.rate):
-            if piece[0] in posts:
+            if piece.path in posts:
                 rates.append(piece)
-                words[:, group.paths.index(piece[0])] = stream_key(s.seed, "poisson", path)
-    expected = collect(group, rates)
-    scaled = tuple(Entry(e.where, _times(e.value, s.dt * 1e-3)) for e in expected.entries)
+                words[:, group.paths.index(piece.path)] = stream_key(s.seed, "poisson", path)
+    expected = collect(cells, rates)
+    scaled = tuple(Entry(e.where, e.take, _times(e.value, s.dt * 1e-3)) for e in expected.entries)
     expected = Values(scaled, expected.per, expected.size, "float64")
     return [
-        (words[0], "uint32"),
-        (words[1], "uint32"),
+        (Fixed("segment", words[0]), "uint32"),
+        (Fixed("segment", words[1]), "uint32"),
         (expected, "float64"),
-        (collect(group, weights), s.accumulator),
+        (collect(cells, weights), s.accumulator),
     ]
 
 

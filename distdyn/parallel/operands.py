@@ -1,7 +1,11 @@
-"""Values over the cells of a group: one per segment or one per cell, fixed or changing in time."""
+"""Values over the cells of a part: one per segment or one per cell, fixed or changing in time.
+
+Which of the two is decided by the whole description, never by what a part holds, so that every part
+runs the same code.
+"""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
@@ -11,14 +15,22 @@ import numpy as np
 from distdyn.core.signal import Signal, value_at
 from distdyn.core.system import Tick
 from distdyn.network.distributions import Distribution
-from distdyn.parallel.groups import Group
+from distdyn.parallel.groups import Cells
 from distdyn.random import stream_key
+
+
+class Fixed(NamedTuple):
+    """Values that do not change: float64[segment] or float64[cell]."""
+
+    per: str  # "segment" or "cell"
+    array: np.ndarray
 
 
 class Entry(eqx.Module):
     """A number, array, `Signal` or function of t for some segments or cells."""
 
-    where: Any  # int64 array: segments or cells
+    where: Any  # int64 array: segments or cells; those beyond the last are nobody
+    take: Any  # int64 array: which elements of the value they get; None: the value is a number
     value: Any
 
     @property
@@ -45,40 +57,55 @@ class Values(eqx.Module):
         total = jnp.zeros(self.size, self.dtype)
         for entry in self.entries:
             value = jnp.asarray(value_at(entry.value, tick)).astype(self.dtype)
-            total = total.at[entry.where].add(value)
+            value = value if entry.take is None else value[entry.take]
+            total = total.at[entry.where].add(value, mode="drop")
         return total
 
-    def fixed(self) -> np.ndarray:
-        """The values, for ones that do not change, in float64."""
+    def fixed(self) -> Fixed:
+        """The values, for ones that do not change."""
         total = np.zeros(self.size, np.float64)
         for entry in self.entries:
-            np.add.at(total, np.asarray(entry.where), np.asarray(entry.value, np.float64))
-        return total
+            value = np.asarray(entry.value, np.float64)
+            value = value if entry.take is None else value[entry.take]
+            np.add.at(total, np.asarray(entry.where), value)
+        return Fixed(self.per, total)
 
 
-def collect(
-    group: Group, pieces: Sequence[tuple[str, range, Any]], dtype: str = "float64"
-) -> Values:
-    """Join pieces (population path, ids, value) into values over a group.
+class Piece(NamedTuple):
+    """A value over some neurons of a population."""
+
+    path: str
+    ids: range
+    value: Any
+    first: int = 0  # where these neurons begin in the value, if it is not one number
+
+
+def collect(cells: Cells, pieces: Sequence[Piece], dtype: str = "float64") -> Values:
+    """Join pieces into values over the cells of a group that a part owns.
 
     The result is per segment if every piece covers its population with a single value.
     """
+    group = cells.group
     per_segment = all(
-        len(ids) == group.populations[group.paths.index(path)].size and _is_single(value)
-        for path, ids, value in pieces
+        len(piece.ids) == group.populations[group.paths.index(piece.path)].size
+        and is_single(piece.value)
+        for piece in pieces
     )
     entries = []
-    for path, ids, value in pieces:
+    for piece in pieces:
         if per_segment:
-            where = np.array([group.paths.index(path)])
-        else:
-            where = group.start(path) + np.arange(ids.start, ids.stop, ids.step)
-        entries.append(Entry(where, value))
-    size = len(group.paths) if per_segment else group.size
+            entries.append(Entry(np.array([group.paths.index(piece.path)]), None, piece.value))
+            continue
+        where, index = cells.find(
+            piece.path, np.arange(piece.ids.start, piece.ids.stop, piece.ids.step)
+        )
+        take = None if is_single(piece.value) else piece.first + index
+        entries.append(Entry(where, take, piece.value))
+    size = len(group.paths) if per_segment else cells.size
     return Values(tuple(entries), "segment" if per_segment else "cell", size, dtype)
 
 
-def _is_single(value: Any) -> bool:
+def is_single(value: Any) -> bool:
     """Whether a value is one number at any time."""
     if isinstance(value, Signal):
         return jax.eval_shape(lambda: jnp.asarray(value.at(_ZERO))).shape == ()
@@ -90,25 +117,27 @@ def _is_single(value: Any) -> bool:
 _ZERO = Tick(np.int64(0), 0.1, 0.0)
 
 
-def parameter(group: Group, values: Sequence[Any], name: str, seed: int) -> np.ndarray:
-    """A parameter in float64: [segment] if each population has one number, else [cell].
+def parameter(cells: Cells, values: Sequence[Any], name: str, seed: int) -> Fixed:
+    """A parameter: per segment if each population has one number, else per cell.
 
     Args:
-        group: the group.
+        cells: whose.
         values: per population a number, an array or a distribution.
         name: of the parameter; with the path it names the stream of the draws.
         seed: of the run.
     """
     if all(np.ndim(v) == 0 and not isinstance(v, Distribution) for v in values):
-        return np.array([float(v) for v in values], np.float64)
-    parts = []
-    for path, population, value in zip(group.paths, group.populations, values, strict=True):
-        parts.append(drawn(value, population.size, seed, path, name))
-    return np.concatenate(parts) if parts else np.zeros(0)
+        return Fixed("segment", np.array([float(v) for v in values], np.float64))
+    parts = [
+        drawn(value, ids, seed, path, name)
+        for path, ids, value in zip(cells.group.paths, cells.ids, values, strict=True)
+    ]
+    return Fixed("cell", np.concatenate(parts))
 
 
-def drawn(value: Any, size: int, seed: int, path: str, name: str) -> np.ndarray:
-    """A value for each neuron of a population, in float64."""
+def drawn(value: Any, ids: np.ndarray, seed: int, path: str, name: str) -> np.ndarray:
+    """The value of each of these neurons of a population, in float64."""
     if isinstance(value, Distribution):
-        return value.draw(stream_key(seed, f"value {name}", path), np.arange(size))
-    return np.broadcast_to(np.asarray(value, np.float64), (size,)).copy()
+        return np.asarray(value.draw(stream_key(seed, f"value {name}", path), ids), np.float64)
+    array = np.asarray(value, np.float64)
+    return np.full(len(ids), array) if array.ndim == 0 else array[ids]

@@ -1,7 +1,8 @@
-"""The parameters of a group: numbers, arrays and draws resolved, and what follows from them.
+"""The parameters of a part's cells: numbers, arrays and draws resolved, and what follows from them.
 
 What may change without compiling again is kept here, in float64 on the host: parameters as they
-are, the integrator's coefficients, and the state before the first step.
+are, the integrator's coefficients, and the state before the first step. A cell's values do not
+depend on which other cells are there: the same code works on blocks of a fixed number of cells.
 """
 
 import functools
@@ -13,10 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from distdyn.core.signal import Signal
-from distdyn.parallel.groups import Group
-from distdyn.parallel.operands import Values, collect, drawn, parameter
+from distdyn.parallel.groups import Cells, Group
+from distdyn.parallel.operands import Fixed, Piece, Values, collect, drawn, parameter
 from distdyn.random import stream_key
 from distdyn.units import to_steps
+
+BLOCK = 256  # cells that are worked on at once
 
 
 @dataclass(frozen=True)
@@ -35,14 +38,14 @@ class Setting:
 
 
 @dataclass
-class GroupParameters:
-    """The parameters of a group, leaf by leaf of its systems' tree.
+class CellParameters:
+    """The parameters of the cells of a group that a part owns, leaf by leaf of its systems' tree.
 
     Attributes:
         structure: the tree of one system.
         names: of each leaf, `tau_m` or `receptors.0.tau`.
-        values: float64 arrays [segment] or [cell]; `Values` where a leaf changes in time; other
-            things (strings, booleans) as they are.
+        values: `Fixed`; `Values` where a leaf changes in time; other things (strings, booleans) as
+            they are.
     """
 
     structure: Any
@@ -51,13 +54,14 @@ class GroupParameters:
 
     def is_numeric(self, index: int) -> bool:
         """Whether a leaf is an operand of the step."""
-        return isinstance(self.values[index], np.ndarray | Values)
+        return isinstance(self.values[index], Fixed | Values)
 
 
-def group_parameters(group: Group, seed: int) -> GroupParameters:
+def cell_parameters(cells: Cells, seed: int) -> CellParameters:
     """Resolve numbers, arrays and distributions of all populations of a group."""
+    group = cells.group
     if group.is_schedule:
-        return GroupParameters(None, [], [])
+        return CellParameters(None, [], [])
     trees = [jax.tree.flatten(system, is_leaf=_is_signal) for system in group.systems]
     paths, _ = jax.tree.flatten_with_path(group.systems[0], is_leaf=_is_signal)
     names = [_name(path) for path, _ in paths]
@@ -68,10 +72,11 @@ def group_parameters(group: Group, seed: int) -> GroupParameters:
             values.append(column[0])
         elif any(_is_signal(v) or callable(v) for v in column):
             sizes = [range(p.size) for p in group.populations]
-            values.append(collect(group, list(zip(group.paths, sizes, column, strict=True))))
+            pieces = [Piece(*x) for x in zip(group.paths, sizes, column, strict=True)]
+            values.append(collect(cells, pieces))
         else:
-            values.append(parameter(group, column, name, seed))
-    return GroupParameters(trees[0][1], names, values)
+            values.append(parameter(cells, column, name, seed))
+    return CellParameters(trees[0][1], names, values)
 
 
 def _is_signal(x: Any) -> bool:
@@ -83,30 +88,94 @@ def _name(path: tuple[Any, ...]) -> str:
     return ".".join(words[1:] if words[0] == "neuron" else words)
 
 
-def prepare(group: Group, parameters: GroupParameters, dt: float) -> Any:
-    """The integrator's coefficients, float64, per segment or per cell."""
+def prepare(cells: Cells, parameters: CellParameters, dt: float) -> list[Fixed]:
+    """The integrator's coefficients, leaf by leaf, per segment or per cell."""
+    _check_refractory(cells.group, dt)
     values = parameters.values
-    is_per_cell = any(isinstance(v, np.ndarray) and len(v) != len(group.paths) for v in values)
-    leaves = [_spread(group, v, is_per_cell) for v in values]
-    _check_refractory(group, dt)
-    size = group.size if is_per_cell else len(group.paths)
-    return jax.tree.map(np.asarray, _prepared(parameters.structure, tuple(leaves), dt, size))
+    is_per_cell = any(isinstance(v, Fixed) and v.per == "cell" for v in values)
+    n = cells.size if is_per_cell else len(cells.group.paths)
+    leaves = [
+        np.full(n, 0.5) if isinstance(v, Values) else spread(cells, v) if is_per_cell else _array(v)
+        for v in values
+    ]
+    function = _Prepare(parameters.structure, dt)
+    per = "cell" if is_per_cell else "segment"
+    prepared = _in_blocks(function, tuple(leaves), n)
+    return [Fixed(per, x) for x in jax.tree.leaves(prepared)]
 
 
-def _spread(group: Group, value: Any, is_per_cell: bool) -> Any:
-    if not isinstance(value, np.ndarray):
+def prepared_structure(parameters: CellParameters, dt: float) -> Any:
+    """The tree of the coefficients."""
+    values = [0.5 if isinstance(v, Fixed | Values) else v for v in parameters.values]
+    shapes = jax.eval_shape(lambda: jax.tree.unflatten(parameters.structure, values).prepare(dt))
+    return jax.tree.structure(shapes)
+
+
+def _array(value: Any) -> Any:
+    return value.array if isinstance(value, Fixed) else value
+
+
+def spread(cells: Cells, value: Any) -> Any:
+    """A fixed value as an array over the cells; anything else as it is."""
+    if not isinstance(value, Fixed):
         return value
-    if is_per_cell and len(value) == len(group.paths) != group.size:
-        return np.repeat(value, np.diff(group.bounds))
-    return value
+    if value.per == "cell":
+        return value.array
+    return np.repeat(value.array, np.diff(cells.bounds))
 
 
-@functools.partial(jax.jit, static_argnames=("structure", "dt", "size"))
-def _prepared(structure: Any, leaves: tuple[Any, ...], dt: float, size: int) -> Any:
-    def one(leaves: tuple[Any, ...]) -> Any:
-        return jax.tree.unflatten(structure, leaves).prepare(dt)
+@dataclass(frozen=True)
+class _Prepare:
+    """From the parameters of one cell to its coefficients."""
 
-    return jax.vmap(one, axis_size=size)(leaves)  # a model may have no parameter at all
+    structure: Any
+    dt: float
+
+    def __call__(self, *leaves: Any) -> Any:
+        return jax.tree.unflatten(self.structure, leaves).prepare(self.dt)
+
+
+@dataclass(frozen=True)
+class _Init:
+    """From the parameters of one cell, the words of its stream and its id to its first state."""
+
+    structure: Any
+
+    def __call__(self, *given: Any) -> Any:
+        *leaves, word0, word1, id = given
+        words = jnp.stack([word0, word1])
+        key = jax.random.fold_in(jax.random.wrap_key_data(words, impl="threefry2x32"), id)
+        state = jax.tree.unflatten(self.structure, leaves).init(id, key)
+        return jax.tree.map(jnp.asarray, state)
+
+
+def _in_blocks(function: Any, leaves: tuple[Any, ...], n: int) -> Any:
+    """`function` of each of n cells, with the same bits whichever others are there."""
+    blocks = max(1, -(-n // BLOCK))
+
+    def cut(leaf: Any) -> Any:
+        if not isinstance(leaf, np.ndarray):
+            return _Hashed(leaf)
+        fill = leaf[-1:] if n else np.full(1, 0.5).astype(leaf.dtype)
+        padded = np.concatenate([leaf, np.repeat(fill, blocks * BLOCK - n)])
+        return padded.reshape(blocks, BLOCK)
+
+    out = _mapped(function, tuple(cut(leaf) for leaf in leaves))
+    return jax.tree.map(lambda x: np.asarray(x).reshape(blocks * BLOCK, *x.shape[2:])[:n], out)
+
+
+@functools.partial(jax.jit, static_argnames=("function",))
+def _mapped(function: Any, leaves: tuple[Any, ...]) -> Any:
+    arrays = [x for x in leaves if not isinstance(x, _Hashed)]
+
+    def block(arrays: list[Any]) -> Any:
+        def one(*values: Any) -> Any:
+            rest = iter(values)
+            return function(*(x.value if isinstance(x, _Hashed) else next(rest) for x in leaves))
+
+        return jax.vmap(one, axis_size=BLOCK)(*arrays)
+
+    return jax.lax.map(block, arrays)
 
 
 def _check_refractory(group: Group, dt: float) -> None:
@@ -117,47 +186,29 @@ def _check_refractory(group: Group, dt: float) -> None:
 
 
 def initial_state(
-    group: Group, parameters: GroupParameters, s: Setting
-) -> tuple[list[Any], list[str]]:
-    """The state of all cells before the first step, leaf by leaf, and the leaves' names."""
-    leaves = []
-    for value in parameters.values:
-        if isinstance(value, Values):
-            leaves.append(np.zeros(group.size))
-        else:
-            leaves.append(_spread(group, value, True))
+    cells: Cells, parameters: CellParameters, s: Setting
+) -> tuple[list[np.ndarray], list[str]]:
+    """The state of the cells before the first step, leaf by leaf, and the leaves' names."""
+    group = cells.group
+    leaves = [
+        np.zeros(cells.size) if isinstance(v, Values) else spread(cells, v)
+        for v in parameters.values
+    ]
     words = np.array([stream_key(s.seed, "init", path) for path in group.paths], np.uint32)
-    sizes = np.diff(group.bounds)
-    ids = np.concatenate([np.arange(n) for n in sizes])
-    state = _initialised(
-        parameters.structure,
-        tuple(x if isinstance(x, np.ndarray) else _Hashed(x) for x in leaves),
-        np.repeat(words, sizes, axis=0),
-        ids,
-    )
+    word0, word1 = np.repeat(words, np.diff(cells.bounds), axis=0).T
+    given = (*leaves, word0, word1, np.concatenate(cells.ids))
+    state = _in_blocks(_Init(parameters.structure), given, cells.size)
     paths, _ = jax.tree.flatten_with_path(state)
     names = [_name(path) for path, _ in paths]
     arrays = [np.array(leaf) for _, leaf in paths]
     for path, population in zip(group.paths, group.populations, strict=True):
-        start = group.start(path)
+        mine, ids = cells.of(path)
         for name, value in population.initial.items():
-            drawn_values = drawn(value, population.size, s.seed, path, f"initial {name}")
-            arrays[names.index(name)] = arrays[names.index(name)].astype(np.float64)
-            arrays[names.index(name)][start : start + population.size] = drawn_values
-    return [jnp.asarray(_cast(array, s.precision)) for array in arrays], names
-
-
-@functools.partial(jax.jit, static_argnames=("structure",))
-def _initialised(structure: Any, leaves: tuple[Any, ...], words: Any, ids: Any) -> Any:
-    axes = tuple(None if isinstance(x, _Hashed) else 0 for x in leaves)
-
-    def one(leaves: tuple[Any, ...], word: Any, id: Any) -> Any:
-        plain = [x.value if isinstance(x, _Hashed) else x for x in leaves]
-        key = jax.random.wrap_key_data(word, impl="threefry2x32")
-        state = jax.tree.unflatten(structure, plain).init(id, jax.random.fold_in(key, id))
-        return jax.tree.map(jnp.asarray, state)
-
-    return jax.vmap(one, in_axes=(axes, 0, 0))(leaves, words, ids)
+            values = drawn(value, ids, s.seed, path, f"initial {name}")
+            k = names.index(name)
+            arrays[k] = arrays[k].astype(np.float64)
+            arrays[k][mine] = values
+    return [_cast(array, s.precision) for array in arrays], names
 
 
 @jax.tree_util.register_static
@@ -172,12 +223,12 @@ def _cast(array: np.ndarray, precision: str) -> np.ndarray:
     return array.astype(precision) if array.dtype.kind == "f" else array
 
 
-def state_structure(group: Group, parameters: GroupParameters, s: Setting) -> Any:
+def state_structure(parameters: CellParameters) -> Any:
     """The tree of a group's state."""
     shapes = jax.eval_shape(
         lambda: jax.tree.unflatten(
             parameters.structure,
-            [0.5 if isinstance(v, np.ndarray | Values) else v for v in parameters.values],
+            [0.5 if isinstance(v, Fixed | Values) else v for v in parameters.values],
         ).init(jnp.int64(0), jax.random.key(0, impl="threefry2x32"))
     )
     return jax.tree.structure(shapes)

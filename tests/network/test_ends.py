@@ -60,5 +60,5 @@ def test_block_sizes_are_powers_of_two_within_their_limits():
     for n in [0, 1, 17, 1024, 1025, 4000, 77169, 2**16, 2**16 + 1, 2**20, 2**20 + 1, 10**7, 10**9]:
         size = block_size(n)
         assert size & (size - 1) == 0 and size >= 16
-        assert -(-n // size) <= (64 if n <= 2**16 else 1024)
-    assert block_size(20683) == 512 and block_size(2**20) == 1024 and block_size(10**7) == 16384
+        assert -(-n // size) <= max(64, min(-(-n // 256), 2**16))
+    assert [block_size(n) for n in (100, 20683, 2**24, 10**9)] == [16, 256, 256, 16384]

@@ -1,0 +1,193 @@
+"""Remote: spikes from and to the ranks of other nodes, between two chunks.
+
+After a chunk each rank sends what its cells have emitted to those ranks of other nodes that own
+targets of them, and to no others. What comes is left in the inbox, which all devices of the process
+read at the start of their next chunk.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from distdyn.ops.reach import reaching
+from distdyn.ops.rows import aligned_zeros
+from distdyn.parallel.chunk import Inbox
+from distdyn.parallel.connect import Parts, Table
+from distdyn.parallel.messages import Messages, who_needs
+from distdyn.parallel.stack import Stack
+
+Emitted = Sequence[Sequence[tuple[np.ndarray, np.ndarray]]]  # by device, group: cells, counts
+
+
+class Remote:
+    """The road between nodes for the parts of this process.
+
+    Args:
+        world: the ranks.
+        parts: who owns what.
+        tables: ours.
+        outside: the ranks of other nodes.
+        steps: the most steps of a chunk.
+        uses_kernels: whether the inbox is read by machine code, or is a set of arrays.
+    """
+
+    def __init__(
+        self,
+        world: Any,
+        parts: Parts,
+        tables: Sequence[Table],
+        outside: Sequence[int],
+        steps: int,
+        uses_kernels: bool,
+    ) -> None:
+        self.parts, self.devices = parts, len(parts.numbers)
+        self.groups = range(len(parts.shares))
+        needs = {rank: self._needed(tables, rank) for rank in outside}
+        senders = [rank for rank, need in needs.items() if need.any()]
+        self._join(world, senders, needs)
+        self.is_filled = False
+        self.lists: tuple[Inbox, ...] = ()
+        self.memory: np.ndarray | None = None
+        if uses_kernels:
+            from distdyn.ops.mailbox import Layout
+
+            boxes = [rank * self.devices + d for rank in senders for d in range(self.devices)]
+            room = [int(s.bounds[boxes, -1].max(initial=0)) for s in parts.shares]
+            self.layout = Layout(boxes, room, steps)
+            self.memory = aligned_zeros(self.layout.words, np.int64)
+            self.layout.write(self.memory)
+        else:
+            self._clear_lists()
+
+    def _join(self, world: Any, senders: list[int], needs: dict[int, np.ndarray]) -> None:
+        """Tell the others which of their cells reach us, and open the lines. Collective."""
+        with world.watch.waiting("who needs whose spikes"):
+            asked = who_needs(world.comm, {rank: needs[rank] for rank in senders})
+        self.wanted = {rank: self._by_group(mask) for rank, mask in asked.items()}
+        self.messages = Messages(
+            world.comm, list(self.wanted), senders, timeout=world.watch.limit
+        )
+
+    def _needed(self, tables: Sequence[Table], rank: int) -> np.ndarray:
+        """Which cells of a rank, device after device and group after group, reach one of ours."""
+        pieces = []
+        for part in range(rank * self.devices, (rank + 1) * self.devices):
+            for group in self.groups:
+                need = np.zeros(self.parts.shares[group].bounds[part, -1], bool)
+                for table in tables:
+                    if table.source == group:
+                        for rows in table.rows:
+                            need |= reaching(rows)[part]
+                pieces.append(need)
+        return np.concatenate([np.zeros(0, bool), *pieces])
+
+    def _by_group(self, mask: np.ndarray) -> list[list[np.ndarray | None]]:
+        """The mask of our cells by device and group; None where all are wanted."""
+        result, at = [], 0
+        for cells in self.parts.cells:
+            row: list[np.ndarray | None] = []
+            for of in cells:
+                piece, at = mask[at : at + of.size], at + of.size
+                row.append(None if piece.all() else piece)
+            result.append(row)
+        return result
+
+    # --- between two chunks ----------------------------------------------------------------------
+
+    def swap(self, start: int, steps: int, emitted: Emitted) -> None:
+        """Exchange the spikes of the chunk of so many steps after step `start`."""
+        self.send(steps, emitted)
+        self.receive(start, steps)
+
+    def send(self, steps: int, emitted: Emitted) -> None:
+        """The first half of `swap`, which does not wait."""
+        outgoing = {rank: self._packed(steps, emitted, mask) for rank, mask in self.wanted.items()}
+        self.messages.start(outgoing)
+
+    def receive(self, start: int, steps: int) -> None:
+        """The second half of `swap`: what came from the others is in the inbox."""
+        for rank, message in self.messages.finish().items():
+            self._unpack(rank, start, steps, message)
+        if self.memory is None:
+            self._join_lists()
+        self.is_filled = True
+
+    def _packed(self, steps: int, emitted: Emitted, wanted: list) -> np.ndarray:
+        """Counts of each step by device and group, then the cells in that order."""
+        counts, lists = [], []
+        for of, masks in zip(emitted, wanted, strict=True):
+            for (cells, count), mask in zip(of, masks, strict=True):
+                if mask is not None and len(cells):
+                    keep = mask[cells]
+                    step = np.repeat(np.arange(steps), count)[keep]
+                    cells, count = cells[keep], np.bincount(step, minlength=steps)
+                counts.append(count)
+                lists.append(cells)
+        return np.concatenate([*counts, *lists]).astype(np.int32, copy=False)
+
+    def _unpack(self, rank: int, start: int, steps: int, message: np.ndarray) -> None:
+        shape = self.devices, len(self.groups), steps
+        counts = message[: np.prod(shape)].reshape(shape)
+        at = counts.size
+        for device in range(self.devices):
+            part = rank * self.devices + device
+            for group in self.groups:
+                count = counts[device, group]
+                total = int(count.sum())
+                self._put(part, group, start, count, message[at : at + total])
+                at += total
+
+    def _put(self, part: int, group: int, start: int, count: np.ndarray, cells: np.ndarray) -> None:
+        if self.memory is None:
+            self.pieces.append((part, group, start, count, cells))
+            return
+        box = self.layout.parts.index(part)
+        self.layout.fill(self.memory, box, group, start + 1, count, cells)
+
+    def clear(self) -> None:
+        """What was in the inbox has been delivered."""
+        if not self.is_filled:
+            return
+        self.is_filled = False
+        if self.memory is None:
+            self._clear_lists()
+        else:
+            self.layout.clear(self.memory)
+
+    # --- what the chunk reads --------------------------------------------------------------------
+
+    def operand(self, stack: Stack) -> Any:
+        """The inbox as `chunk.Data` has it."""
+        if self.memory is not None:
+            place = np.array([self.memory.ctypes.data, -1], np.int64)
+            return stack.own([place] * self.devices)
+        return tuple(Inbox(*(stack.same(x) for x in inbox)) for inbox in self.lists)
+
+    def _clear_lists(self) -> None:
+        self.pieces: list[tuple[int, int, int, np.ndarray, np.ndarray]] = []
+        self._join_lists()
+
+    def _join_lists(self) -> None:
+        """The pieces as arrays whose lengths are powers of two, so that code is seldom compiled."""
+        lists = []
+        for group in self.groups:
+            entries, cells, at = [(0, 0, 0, 0)], [], 0
+            for part, of, start, count, ids in self.pieces:
+                if of != group:
+                    continue
+                for step in np.flatnonzero(count):
+                    begin = at + int(count[:step].sum())
+                    entries.append((part, begin, int(count[step]), start + 1 + int(step)))
+                cells.append(ids)
+                at += len(ids)
+            entries += [(0, 0, 0, 0)] * (_power(len(entries)) - len(entries))
+            part, begin, number, stamp = np.array(entries, np.int64).T
+            flat = np.zeros(_power(max(1, at)), np.int32)
+            flat[:at] = np.concatenate([np.zeros(0, np.int32), *cells])
+            lists.append(Inbox(flat, part, begin, number.astype(np.int32), stamp))
+        self.lists, self.pieces = tuple(lists), []
+
+
+def _power(n: int) -> int:
+    return 1 << max(0, n - 1).bit_length()

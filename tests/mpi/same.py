@@ -1,0 +1,178 @@
+"""Run networks on whatever ranks and devices there are, and print a hash of the spikes of each.
+
+mpirun -n 3 python same.py --devices 2 golden brunel coba       # one JSON object, from rank 0
+"""
+
+import argparse
+import json
+
+import numpy as np
+
+import distdyn as dd
+from distdyn.zoo import by_name
+
+
+class Golden(dd.Network):
+    """The golden network of tests/validation/test_golden.py."""
+
+    def __init__(self):
+        j = np.arange(200)
+        cell = dd.LIF(
+            C_m=250.0, tau_m=10.0, E_L=-65.0, V_th=-50.0, V_reset=-65.0, t_ref=2.0,
+            I_e=380 + 1.3 * ((37 * j) % 101),
+        )  # fmt: skip
+        self.N = dd.Population(200, cell, V=-65 + 14.9 * ((53 * j) % 149) / 149)
+        i, k = (x.ravel() for x in np.meshgrid(j, np.arange(1, 21), indexing="ij"))
+        post, delay = (17 * i + 7 * k + 3 * k**2) % 200, 0.1 * (1 + (5 * i + 3 * k) % 30)
+        e, h = i < 160, i >= 160
+        self.exc = dd.Projection(
+            self.N[:160], self.N, dd.Edges(i[e], post[e]), dd.Exponential(tau=2.0),
+            weight=20 + 0.37 * ((i + k)[e] % 11), delay=delay[e],
+        )  # fmt: skip
+        self.inh = dd.Projection(
+            self.N[160:], self.N, dd.Edges(i[h] - 160, post[h]), dd.Exponential(tau=5.0),
+            weight=-(90 + 0.71 * ((i + 3 * k)[h] % 7)), delay=delay[h],
+        )  # fmt: skip
+
+
+class Brunel(dd.Network):
+    """1,250 cells driven by Poisson trains, with random weights and delays."""
+
+    def __init__(self):
+        cell = dd.LIF(C_m=250.0, tau_m=20.0, E_L=0.0, V_th=20.0, V_reset=10.0, t_ref=2.0)
+        self.E = dd.Population(1000, cell, V=dd.Uniform(0.0, 20.0))
+        self.I = dd.Population(250, cell, V=dd.Uniform(0.0, 20.0))
+        everyone, delay = (self.E, self.I), dd.Uniform(0.3, 3.0)
+        self.exc = dd.Projection(
+            self.E, everyone, dd.FixedIndegree(100), dd.Exponential(tau=0.5),
+            weight=dd.Normal(80.0, 20.0, low=0.0), delay=delay,
+        )  # fmt: skip
+        self.inh = dd.Projection(
+            self.I, everyone, dd.FixedProb(0.1), dd.Exponential(tau=0.5),
+            weight=dd.Normal(-400.0, 40.0, high=0.0), delay=delay,
+        )  # fmt: skip
+        self.drive = dd.PoissonInput(
+            everyone, 9000.0, dd.Exponential(tau=0.5), weight=85.0, delay=0.1
+        )
+
+
+class Varied(dd.Network):
+    """Parameters that differ between cells, a signal per cell, generators, and three groups."""
+
+    def __init__(self):
+        rng = np.random.default_rng(3)
+        cell = dd.LIF(tau_m=dd.Uniform(8.0, 12.0), I_e=dd.Normal(380.0, 20.0), t_ref=2.0)
+        self.A = dd.Population(331, cell, V=dd.Normal(-58.0, 5.0))
+        self.B = dd.Population(1, dd.LIF(I_e=400.0))
+        self.P = dd.Population(77, dd.Poisson(rate=30.0))
+        self.S = dd.Population(40, dd.SpikeTimes(id=np.arange(40), time=np.full(40, 5.0)))
+        times, values = np.array([0.0, 20.0]), rng.uniform(0.0, 60.0, (2, 200))
+        self.current = dd.CurrentInput(self.A[100:300], dd.Steps(times, values))
+        self.ab = dd.Projection(
+            self.A, (self.A, self.B), dd.FixedTotal(3000), dd.Exponential(tau=1.0),
+            weight=dd.Normal(10.0, 3.0), delay=dd.Uniform(0.5, 2.0),
+        )  # fmt: skip
+        self.pa = dd.Projection(
+            self.P, self.A[::3], dd.FixedOutdegree(20), dd.Alpha(tau=1.0), weight=40.0, delay=1.0
+        )
+        self.sa = dd.Projection(
+            (self.S, self.B), self.A, dd.FixedProb(0.3), dd.Delta(), weight=0.4, delay=0.7
+        )
+
+
+class Gaps(dd.Network):
+    """No projection at all between some of these; everybody fires in one step; hardly any cells."""
+
+    def __init__(self):
+        cell = dd.LIF(C_m=1.0, tau_m=10.0, E_L=0.0, V_th=0.5, V_reset=0.0, t_ref=0.0)
+        self.source = dd.Population(1, dd.SpikeTimes(id=[0, 0], time=[100.0, 130.0]))
+        self.all = dd.Population(600, cell, V=0.0)
+        self.none = dd.Population(0, cell)
+        self.two = dd.Population(2, dd.LIF(I_e=500.0))
+        self.start = dd.Projection(
+            self.source, self.all, dd.AllToAll(), dd.Delta(), weight=1.0, delay=0.1
+        )
+        self.ring = dd.Projection(
+            self.all, self.all, dd.OneToOne(), dd.Delta(), weight=1.0, delay=2.5
+        )
+
+
+class Alone(dd.Network):
+    """No projection at all."""
+
+    def __init__(self):
+        self.N = dd.Population(33, dd.LIF(I_e=dd.Uniform(300.0, 500.0)))
+
+
+class TwoAreas(dd.Network):
+    """Two areas of 500 cells with 5 ms between them and 0.1 ms inside."""
+
+    def __init__(self):
+        cell = dd.LIF(I_e=dd.Normal(370.0, 20.0))
+        self.areas = [dd.Population(500, cell, V=dd.Normal(-58.0, 5.0)) for _ in range(2)]
+        for k, (a, b) in enumerate(((0, 0), (1, 1), (0, 1), (1, 0))):
+            self.__dict__[f"p{k}"] = dd.Projection(
+                self.areas[a], self.areas[b], dd.FixedProb(0.05), dd.Exponential(tau=2.0),
+                weight=dd.Normal(30.0, 5.0) if a != b else dd.Normal(-30.0, 5.0),
+                delay=5.0 if a != b else dd.Uniform(0.1, 1.0),
+            )  # fmt: skip
+
+
+NETWORKS = {
+    "golden": (Golden, 1000.0, "float64"),
+    "brunel": (Brunel, 200.0, "float32"),
+    "coba": (lambda: by_name("coba")(n=1000), 100.0, "float32"),
+    "varied": (Varied, 60.0, "float32"),
+    "gaps": (Gaps, 200.0, "float32"),
+    "alone": (Alone, 50.0, "float32"),
+    "areas": (TwoAreas, 100.0, "float32"),
+    "dc": (lambda: by_name("microcircuit")(scale=0.1), 100.0, "float32"),
+    "poisson": (lambda: by_name("microcircuit")(scale=0.1, drive="poisson"), 100.0, "float32"),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--devices", type=int, default=1)
+    parser.add_argument("--areas", action="store_true", help="one area per node")
+    parser.add_argument("networks", nargs="+")
+    options = parser.parse_args()
+    found = {}
+    for name in options.networks:
+        make, duration, precision = NETWORKS[name]
+        network = make()
+        runner = dd.DSRunner(
+            network, dt=0.1, seed=7, record="spikes", precision=precision,
+            devices=options.devices, progress="off",
+            decomposition=decomposition(network) if options.areas else None,
+        )  # fmt: skip
+        recording = runner.run(duration)
+        found[name] = {
+            "hash": recording.spikes_sha256(),
+            "spikes": sum(recording.counts().values()),
+            "intervals": runner.intervals,
+            "exchanges": runner.exchanges,
+        }
+        rank = runner.world.rank
+    if rank == 0:
+        print(json.dumps(found), flush=True)
+
+
+def decomposition(network: dd.Network):
+    from partition import Decomposition
+
+    from distdyn.network.ends import block_size
+    from distdyn.parallel.launch import world
+
+    us = world()
+    sizes = [500, 500]
+    blocks = [block_size(n) for n in sizes]
+    owners = []
+    for area, (size, block) in enumerate(zip(sizes, blocks, strict=True)):
+        ranks = [rank for rank in range(us.size) if us.node_of[rank] == area % us.nodes]
+        owners.append(np.array([ranks[k % len(ranks)] for k in range(-(-size // block))]))
+    return Decomposition(tuple(sizes), tuple(blocks), tuple(owners), us.size)
+
+
+if __name__ == "__main__":
+    main()
