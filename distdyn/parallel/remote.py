@@ -95,18 +95,13 @@ class Remote:
 
     # --- between two chunks ----------------------------------------------------------------------
 
-    def swap(self, start: int, steps: int, emitted: Emitted) -> None:
-        """Exchange the spikes of the chunk of so many steps after step `start`."""
-        self.send(steps, emitted)
-        self.receive(start, steps)
-
     def send(self, steps: int, emitted: Emitted) -> None:
-        """The first half of `swap`, which does not wait."""
+        """Post what the cells have emitted in a chunk of so many steps; does not wait."""
         outgoing = {rank: self._packed(steps, emitted, mask) for rank, mask in self.wanted.items()}
         self.messages.start(outgoing)
 
     def receive(self, start: int, steps: int) -> None:
-        """The second half of `swap`: what came from the others is in the inbox."""
+        """Wait for what the others have sent of the chunk after step `start`, into the inbox."""
         for rank, message in self.messages.finish().items():
             self._unpack(rank, start, steps, message)
         if self.memory is None:

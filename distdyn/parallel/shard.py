@@ -87,6 +87,7 @@ class Shard:
         kernels: whether to use machine code (CPU); None: where it works.
         threads: of each part; None: the cores that are left to it.
         capacity: cells in a round of the exchange by collectives (without machine code).
+        overlap: exchange with other nodes twice as often, and compute while spikes travel.
     """
 
     def __init__(
@@ -101,13 +102,14 @@ class Shard:
         kernels: bool | None = None,
         threads: int | None = None,
         capacity: int = ROUND,
+        overlap: bool = False,
     ) -> None:
         self.graph, self.setting = graph, setting
         self.world = world or World()
         self.stack = Stack(devices or jax.local_devices()[:1], everywhere)
         is_cpu = self.stack.devices[0].platform == "cpu" and not self.stack.is_spanning
         self.kernels = is_cpu and kernels_work() if kernels is None else kernels
-        self.capacity = capacity
+        self.capacity, self.overlap = capacity, overlap
         for population in graph.populations.values():
             population.model.check(setting.dt)
         self.groups = group_populations(graph)
@@ -264,6 +266,10 @@ class Shard:
     def _connect_nodes(self) -> None:
         """The road to ranks of other nodes, if there are any."""
         self.remote = None
+        self._in_flight: tuple[int, int] | None = None  # the chunk whose spikes are on their way
+        self.overlap = self.overlap and bool(self.outside) and self.between > 1
+        if self.overlap:
+            self.between //= 2
         if self.outside:
             from distdyn.parallel.remote import Remote
 
@@ -276,7 +282,7 @@ class Shard:
         """Set the state to that before the first step."""
         self.step = self.setting.origin
         if self.remote:
-            self.remote.clear()
+            self.remote.clear()  # nothing is on its way between two calls of run
         states, self.names = [], []
         for group in self.groups:
             k = group.index
@@ -503,6 +509,10 @@ class Shard:
             results.append(self._chunk(n))
             if not self.remote or self.step - start >= most:
                 break
+        if self._in_flight:
+            if self.remote.is_filled:
+                self._chunk(0)  # what came with the exchange before goes into the rings
+            self._receive()
         self.world.agree(self._failure)
         return _joined(start, results)
 
@@ -532,12 +542,32 @@ class Shard:
         if self.remote:
             self.remote.clear()
             if done:
-                began = time.perf_counter()
-                self.remote.swap(start, done, emitted)
-                self.seconds["communicate"] += time.perf_counter() - began
+                self._exchange_nodes(start, done, emitted)
         self._check_finite(progress.finite)
         spikes = self._spikes(start, done, emitted)
         return ChunkResult(start, done, spikes, self._samples(start, done, progress))
+
+    def _exchange_nodes(self, start: int, done: int, emitted: list[list[tuple]]) -> None:
+        """Send what our cells have emitted; what the others have sent is in the inbox afterwards.
+
+        With overlap that is from the chunk before: it is delivered after one more chunk, which
+        delays of twice the interval allow.
+        """
+        if self._in_flight:
+            self._receive()
+        began = time.perf_counter()
+        self.remote.send(done, emitted)
+        self._in_flight = start, done
+        self.seconds["communicate"] += time.perf_counter() - began
+        if not self.overlap:
+            self._receive()
+
+    def _receive(self) -> None:
+        began = time.perf_counter()
+        with self.world.watch.waiting("spikes of other nodes"):
+            self.remote.receive(*self._in_flight)
+        self._in_flight = None
+        self.seconds["communicate"] += time.perf_counter() - began
 
     def _emitted(self, start: int, done: int, progress: chunk.Progress) -> list[list[tuple]]:
         """By device and group: the cells that spiked, and how many at each step."""

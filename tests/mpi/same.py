@@ -135,6 +135,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--devices", type=int, default=1)
     parser.add_argument("--areas", action="store_true", help="one area per node")
+    parser.add_argument("--overlap", action="store_true", help="compute while spikes travel")
     parser.add_argument("networks", nargs="+")
     options = parser.parse_args()
     found = {}
@@ -145,13 +146,14 @@ def main() -> None:
             network, dt=0.1, seed=7, record="spikes", precision=precision,
             devices=options.devices, progress="off",
             decomposition=decomposition(network) if options.areas else None,
+            overlap=options.overlap,
         )  # fmt: skip
         recording = runner.run(duration)
         found[name] = {
             "hash": recording.spikes_sha256(),
             "spikes": sum(recording.counts().values()),
-            "intervals": runner.intervals,
-            "exchanges": runner.exchanges,
+            "intervals": runner._shard.intervals,
+            "exchanges": runner._shard.exchanges,
         }
         rank = runner.world.rank
     if rank == 0:
@@ -159,10 +161,9 @@ def main() -> None:
 
 
 def decomposition(network: dd.Network):
-    from partition import Decomposition
-
     from distdyn.network.ends import block_size
     from distdyn.parallel.launch import world
+    from partition import Decomposition
 
     us = world()
     sizes = [500, 500]

@@ -1,0 +1,120 @@
+"""The promise: the same spikes, bit for bit, on any number of ranks, devices and nodes."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+SCRIPT = str(Path(__file__).with_name("same.py"))
+GOLDEN = "52ded88a9f83722ba800501cdbf96224b426b669f34c43226349989a04e515f6"
+SMALL = ("golden", "brunel", "varied", "gaps", "alone", "areas")
+ALL = (*SMALL, "coba", "dc", "poisson")
+
+
+@pytest.fixture
+def hashes(ranks):
+    """`hashes(n, devices, *networks)`: what each network's spikes are on so many parts."""
+
+    def run(n, devices, *networks, per_node=None, options=(), limit=240.0):
+        env = {"DISTDYN_RANKS_PER_NODE": str(per_node)} if per_node else {}
+        words = [SCRIPT, "--devices", str(devices), *options, *networks]
+        ended = ranks(n, words, env=env, limit=limit)
+        return json.loads(ended.out.strip().split("\n")[-1])
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def expected():
+    return {}
+
+
+def on_one(hashes, expected, networks, limit=240.0):
+    """The spikes of one process with one device, computed once."""
+    missing = [name for name in networks if name not in expected]
+    if missing:
+        found = hashes(None, 1, *missing, limit=limit)
+        assert all(each["spikes"] > 30 for each in found.values())
+        expected.update({name: each["hash"] for name, each in found.items()})
+    return {name: expected[name] for name in networks}
+
+
+def spikes_of(found):
+    return {name: each["hash"] for name, each in found.items()}
+
+
+def test_one_process_has_the_golden_spikes(hashes, expected):
+    assert on_one(hashes, expected, SMALL)["golden"] == GOLDEN
+
+
+@pytest.mark.parametrize(("n", "devices", "per_node"), [(2, 1, None), (None, 3, None), (3, 2, 2)])
+def test_any_ranks_devices_and_nodes(hashes, expected, n, devices, per_node):
+    found = hashes(n, devices, *SMALL, per_node=per_node)
+    assert spikes_of(found) == on_one(hashes, expected, SMALL)
+
+
+def test_areas_on_nodes_of_their_own_exchange_seldom(hashes, expected):
+    found = hashes(2, 1, "areas", per_node=1, options=["--areas"])["areas"]
+    assert found["hash"] == on_one(hashes, expected, ["areas"])["areas"]
+    assert found["intervals"] == [None, 50]  # 5 ms between the areas, 0.1 ms inside
+    assert found["exchanges"] == 1000 // 50
+
+
+def test_areas_of_two_ranks_each(hashes, expected):
+    found = hashes(4, 1, "areas", per_node=2, options=["--areas"])["areas"]
+    assert found["hash"] == on_one(hashes, expected, ["areas"])["areas"]
+    assert found["intervals"] == [1, 50]
+    assert found["exchanges"] == 20
+
+
+def test_computing_while_spikes_travel(hashes, expected):
+    options = ["--areas", "--overlap"]
+    found = hashes(2, 1, "areas", per_node=1, options=options)["areas"]
+    assert found["hash"] == on_one(hashes, expected, ["areas"])["areas"]
+    assert found["intervals"] == [None, 25]  # half as long: what was sent is read a chunk later
+    assert found["exchanges"] == 40
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [1, 2, 4, 8])
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 7])
+def test_the_whole_grid(hashes, expected, n, devices):
+    found = hashes(n, devices, *ALL, limit=900.0)
+    assert spikes_of(found) == on_one(hashes, expected, ALL, limit=900.0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("n", "devices", "per_node"), [(2, 2, 1), (4, 1, 2), (4, 2, 1), (7, 1, 3)])
+def test_nodes(hashes, expected, n, devices, per_node):
+    found = hashes(n, devices, *ALL, per_node=per_node, limit=900.0)
+    assert spikes_of(found) == on_one(hashes, expected, ALL, limit=900.0)
+
+
+@pytest.mark.slow
+def test_twenty_repeats_on_an_oversubscribed_machine(hashes, expected):
+    for _ in range(20):
+        found = hashes(8, 1, "brunel", per_node=4, limit=300.0)
+        assert spikes_of(found) == on_one(hashes, expected, ["brunel"])
+
+
+COMMAND = ["-m", "distdyn", "run", "coba", "--set", "n=400", "--duration", "50", "--seed", "5",
+           "--quiet", "--json"]  # fmt: skip
+
+
+def hash_of(ended):
+    return json.loads(ended.out.strip().split("\n")[-1])["spikes_sha256"]
+
+
+def test_command_line(ranks):
+    one = hash_of(ranks(None, COMMAND))
+    assert hash_of(ranks(2, COMMAND)) == one
+    assert hash_of(ranks(None, [*COMMAND, "--devices", "2"])) == one
+
+
+@pytest.mark.slow
+def test_command_line_on_more(ranks):
+    one = hash_of(ranks(None, COMMAND))
+    for n in (1, 3, 4):
+        assert hash_of(ranks(n, COMMAND)) == one
+    assert hash_of(ranks(None, [*COMMAND, "--devices", "4"])) == one
+    assert hash_of(ranks(2, [*COMMAND, "--devices", "2"])) == one
