@@ -22,6 +22,7 @@ from distdyn.ops.rows import Rows
 def deliver(
     ring: Int[Array, "slot post"],
     rows: Rows,
+    part: Int64[Array, ""],
     events: Int32[Array, "capacity"],
     cursor: Int64[Array, ""],
     count: Int32[Array, ""],
@@ -33,7 +34,8 @@ def deliver(
     Args:
         ring: arrivals still to come, in integer weight units; updated in place.
         rows: synapses by source; offset = delay * n_post + target.
-        events: indices of sources; those of this step stand at cursor : cursor + count.
+        part: the part of the network to which the cells belong that spiked.
+        events: the cells; those of this step stand at cursor : cursor + count, ascending.
         cursor: where this step's spikes begin.
         count: how many there are.
         stamp: the step with which the spikes are stamped.
@@ -44,15 +46,15 @@ def deliver(
         The ring with the arrivals added.
     """
     slots, n_post = ring.shape
-    base = (stamp % slots) * n_post
+    origin = (stamp % slots) * n_post
     if team is None:
-        return _reference(ring, rows, events, cursor, count, base)
+        return _reference(ring, rows, part, events, cursor, count, origin)
     call = jax.ffi.ffi_call(
         _target(str(ring.dtype), str(rows.offset.dtype), str(rows.weight.dtype)),
         jax.ShapeDtypeStruct(ring.shape, ring.dtype),
-        input_output_aliases={10: 0},
+        input_output_aliases={6 + len(rows): 0},
     )
-    return call(team, events, cursor, count, base, *rows, ring)
+    return call(team, events, cursor, count, origin, part, *rows, ring)
 
 
 @functools.cache
@@ -60,29 +62,41 @@ def _target(accumulator: str, offset: str, weight: str) -> str:
     from distdyn.ops import ffi, kernels
 
     kernel = kernels.deliver_kernel(accumulator, offset, weight)
-    return ffi.register(f"distdyn_deliver_{accumulator}_{offset}_{weight}", kernel.address, 11, 1)
+    name = f"distdyn_deliver_{accumulator}_{offset}_{weight}"
+    return ffi.register(name, kernel.address, 7 + len(Rows._fields), 1)
 
 
-def _reference(ring, rows: Rows, events, cursor, count, base):
+def _reference(ring, rows: Rows, part, events, cursor, count, origin):
     """One synapse after the other, in loops that XLA compiles for any platform."""
-    if not rows.unit.shape[0] or not rows.offset.shape[0]:
+    if not rows.bits.shape[0] or not rows.offset.shape[0]:
         return ring
     flat, size = ring.reshape(-1), ring.size
+    bounds, word = rows.bounds[part], rows.word[part]
 
     def synapse(index, carry):
         flat, scale = carry
-        place = (base + rows.offset[index].astype(jnp.int64)) % size
+        place = (origin + rows.offset[index].astype(jnp.int64)) % size
         weight = rows.weight[index].astype(flat.dtype) if rows.weight.shape[0] else 1
         return flat.at[place].add(weight * scale), scale
 
-    def segment(index, flat):
-        bounds = rows.start[index], rows.start[index + 1]
-        return jax.lax.fori_loop(*bounds, synapse, (flat, rows.unit[index]))[0]
+    def segment(index, carry):
+        flat, units, first = carry
+        begin, end = (rows.base[k >> 6] + rows.start[k] for k in (index, index + 1))
+        flat, _ = jax.lax.fori_loop(begin, end, synapse, (flat, units[index - first]))
+        return flat, units, first
 
     def event(index, flat):
-        source = events[index]
-        bounds = rows.segments[source], rows.segments[source + 1]
-        return jax.lax.fori_loop(*bounds, segment, flat)
+        cell = events[index].astype(jnp.int64)
+        population = jnp.searchsorted(bounds, cell, side="right") - 1
+        place = cell - bounds[population]
+        at = word[population] + (place >> 6)
+        bit = jnp.uint64(1) << (place & 63).astype(jnp.uint64)
+        before = jax.lax.population_count(rows.bits[at] & (bit - jnp.uint64(1)))
+        width = rows.width[population]
+        first = rows.rank[at].astype(jnp.int64) + width * before.astype(jnp.int64)
+        is_here = (word[population] >= 0) & ((rows.bits[at] & bit) != 0)
+        end = first + jnp.where(is_here, width, 0)
+        return jax.lax.fori_loop(first, end, segment, (flat, rows.unit[population], first))[0]
 
     return jax.lax.fori_loop(cursor, cursor + count, event, flat).reshape(ring.shape)
 

@@ -17,12 +17,11 @@ They take plain tuples, not named ones: the cache would hold on to names that ma
 """
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numba import njit
 
+from distdyn.ops.cache import cached
 from distdyn.ops.values import GUIDE_BITS, KNOT_BITS, UNIT_BITS
 
 # Purposes: the last word of every counter. Two draws of one stream never share a counter.
@@ -47,18 +46,9 @@ _LAST_CELL = (1 << KNOT_BITS) - 1
 _COARSE, _FINE = 32 - KNOT_BITS, 32 - 2 * KNOT_BITS  # bits of a word below the cell
 
 
-def _compiled(**options: Any) -> Callable[[Callable], Callable]:
-    def compiled(function: Callable) -> Callable:
-        try:
-            return njit(nogil=True, cache=True, **options)(function)
-        except RuntimeError:  # no place to keep compiled code: read-only package and home
-            return njit(nogil=True, **options)(function)
-
-    return compiled
-
-
-kernel = _compiled()
-inlined = _compiled(forceinline=True)  # loops over philox vectorise only when it is inlined
+kernel = cached(njit, nogil=True)
+# loops over philox vectorise only when it is inlined
+inlined = cached(njit, nogil=True, forceinline=True)
 
 
 @inlined
@@ -112,7 +102,7 @@ def next_word(stream):
 
 
 @inlined
-def _ones(x):
+def ones(x):
     """The number of bits that are set; LLVM makes one instruction of it."""
     x = x - ((x >> _ONE) & _U(0x5555555555555555))
     x = (x & _U(0x3333333333333333)) + ((x >> _U(2)) & _U(0x3333333333333333))
@@ -141,18 +131,18 @@ def heads(stream, n):
         first, purpose = stream[NEXT], stream[PURPOSE]
         for i in range(n >> 7):
             a, b, c, d = philox(c0, c1, first + _U(i), purpose, k0, k1)
-            count += _ones((a << _HALF) | b) + _ones((c << _HALF) | d)
+            count += ones((a << _HALF) | b) + ones((c << _HALF) | d)
         stream[NEXT] += _U(n >> 7)
         n &= 127
     if n >= 64:
-        count += _ones(next_word(stream))
+        count += ones(next_word(stream))
         n -= 64
     if n > 0:
         if np.int64(stream[N_COINS]) < n:
             stream[COINS] = next_word(stream)
             stream[N_COINS] = _U(64)
         coins = stream[COINS]
-        count += _ones(coins & ((_ONE << _U(n)) - _ONE))
+        count += ones(coins & ((_ONE << _U(n)) - _ONE))
         stream[COINS] = coins >> _U(n)
         stream[N_COINS] -= _U(n)
     return count
@@ -283,7 +273,7 @@ def distinct(stream, count, n, bitmap, out, at):
                 bits &= (_ONE << _U(n & 63)) - _ONE
         while bits != _ZERO:
             lowest = bits & (_ZERO - bits)
-            out[at] = (w << 6) + _ones(lowest - _ONE)
+            out[at] = (w << 6) + ones(lowest - _ONE)
             at += 1
             bits ^= lowest
 
@@ -664,7 +654,7 @@ def count_sources(sources, counts):
 @kernel
 def scatter_pairs(
     key, items, per_item, pre, target, delays, given_delay, knots, given_weight,
-    n_target, cursor, offset, weight,
+    n_target, cursor, nowhere, offset, weight,
 ):  # fmt: skip
     """Write listed pairs into the segments of their sources, in the order of the list.
 
@@ -681,7 +671,8 @@ def scatter_pairs(
         knots: how weights are drawn, or empty.
         given_weight: int32, the weight of each item, or empty.
         n_target: the length of a slot of the ring.
-        cursor: where the next synapse of each source is written, -1 for nowhere; advanced.
+        cursor: where the next synapse of each source is written; advanced.
+        nowhere: the cursor of a source whose synapses are not written.
         offset: as in `Rows`; written.
         weight: as in `Rows`; written when weights are drawn or given.
     """
@@ -697,8 +688,8 @@ def scatter_pairs(
             else:
                 delay = shortest + delay_index(d, threshold, guide)
             source = pre[i * per_item + k]
-            to = cursor[source]
-            if to < 0:
+            to = np.int64(cursor[source])
+            if to == nowhere:
                 continue
             cursor[source] = to + 1
             offset[to] = delay * n_target + target[i]
@@ -709,15 +700,15 @@ def scatter_pairs(
 
 
 @kernel
-def sort_segments(segments, start, n_target, offset, weight):
-    """Sort each of these segments by delay; synapses of one delay keep their order."""
+def sort_segments(begin, end, n_target, offset, weight):
+    """Sort each segment begin[i]:end[i] by delay; synapses of one delay keep their order."""
     most = 0
-    for segment in segments:
-        most = max(most, start[segment + 1] - start[segment])
+    for segment in range(begin.size):
+        most = max(most, end[segment] - begin[segment])
     delay, order = np.empty(most, np.int64), np.empty(most, np.int64)
     offset_buffer, weight_buffer = np.empty(most, offset.dtype), np.empty(most, weight.dtype)
-    for segment in segments:
-        low, n = start[segment], start[segment + 1] - start[segment]
+    for segment in range(begin.size):
+        low, n = begin[segment], end[segment] - begin[segment]
         is_sorted = True
         for i in range(n):
             delay[i] = offset[low + i] // n_target

@@ -12,7 +12,6 @@ of the ring belongs to two members. Sums are of integers: the cut changes nothin
 # pyright: reportPrivateImportUsage=false, reportCallIssue=false, reportAttributeAccessIssue=false
 
 import functools
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,62 +20,188 @@ from numba import carray, cfunc, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from distdyn.ops.rows import Rows, aligned_empty
+from distdyn.ops.cache import cached
+from distdyn.ops.rows import Rows, aligned_empty, synapse_count
 
 _U = np.uint64
 LOOKAHEAD = _U(48)  # synapses between asking for a line of the ring and adding to it: L3 latency
+BATCH = _U(32)  # spikes for whose rows memory is asked at once
 SAMPLES = 1 << 16  # offsets, evenly spaced in the table, that decide the thresholds
 
 
-@intrinsic
-def _prefetch(context, array, index):
-    """Ask for the cache line of array[index], to be written soon; never faults."""
+def _asking(writes: int) -> Any:
+    @intrinsic
+    def prefetch(context, array, index):
+        """Ask for the cache line of array[index], which is read or written soon; never faults."""
 
-    def generate(context, builder, signature, arguments):
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
-        place = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
-        kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
-        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        builder.call(function, [place, word(1), word(3), word(1)])  # write, keep, data
-        return context.get_dummy_value()
+        def generate(context, builder, signature, arguments):
+            data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+            byte, word = ir.IntType(8).as_pointer(), ir.IntType(32)
+            place = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
+            kind = ir.FunctionType(ir.VoidType(), [byte, word, word, word])
+            function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            builder.call(function, [place, word(writes), word(3), word(1)])  # keep, data
+            return context.get_dummy_value()
 
-    return types.void(array, index), generate
+        return types.void(array, index), generate
+
+    return prefetch
+
+
+_will_read, _will_write = _asking(0), _asking(1)
 
 
 @njit(inline="always")
-def _place(base, offset, size):
+def _place(origin, offset, size):
     """The place in the flat ring, which is a circle."""
-    place = base + _U(offset)
+    place = origin + _U(offset)
     return place - size if place >= size else place
 
 
+@intrinsic
+def _ones(context, word):
+    """The number of bits that are set."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.ctpop(arguments[0])
+
+    return types.uint64(types.uint64), generate
+
+
 @njit
-def _spread(ring, base, sources, segments, start, unit, offset, weight, member, members):
-    """Add one member's synapses, of segment j those from start[j * members + member] on."""
-    size, last = _U(ring.size), _U(offset.size) - _U(1)
-    has_weight = weight.size > 0
-    for index in range(_U(sources.size)):
-        source = _U(sources[index])
-        for segment in range(_U(segments[source]), _U(segments[source + _U(1)])):
-            scale = unit[segment]
+def _population(bounds, cell):
+    """The population of a cell, by the bounds of the populations of its part."""
+    low, high = _U(0), _U(bounds.size) - _U(1)
+    while high - low > _U(1):
+        middle = (low + high) >> _U(1)
+        if bounds[middle] <= cell:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+@njit
+def spread(ring, origin, cells, part, rows, member, members):
+    """Add one member's synapses of the spikes of one part.
+
+    Spikes are taken by the batch, for each waits for memory several times: for its bits, for where
+    its segments start, for its synapses, and for the ring. Everything is asked for as early as it
+    is known, for the whole batch.
+
+    Args:
+        ring: the arrivals, flat.
+        origin: the place in it of the slot of the spikes' step.
+        cells: the cells of the part that spiked; cheapest in ascending order.
+        part: the part to which they belong.
+        rows: the arrays of a table that is cut for the team (`row_arrays`).
+        member: which share is ours.
+        members: of how many.
+    """
+    bounds, word, width, unit, bits, rank, base, start, offset, weight = rows
+    if not cells.size or not offset.size:
+        return
+    widest = unit.shape[1]
+    at = np.empty((3, min(_U(cells.size), BATCH)), np.uint64)
+    shares = np.empty((3, at.shape[1] * widest), np.int64)
+    for first in range(_U(0), _U(cells.size), BATCH):
+        batch = cells[first : min(first + BATCH, _U(cells.size))]
+        n = _locate(batch, bounds[part], word[part], bits, rank, at)
+        n = _segments(n, width, bits, rank, base, start, members, at)
+        n = _shares(n, width, unit, base, start, offset, weight, member, members, at, shares)
+        _add(ring, origin, n, shares, offset, weight)
+
+
+@njit
+def _locate(cells, bounds, word, bits, rank, at):
+    """Find each cell's word of bits, its bit, and its population; how many may reach us."""
+    n = _U(0)
+    low, high, population, first_word = np.int64(0), np.int64(0), _U(0), np.int64(-1)
+    for index in range(_U(cells.size)):
+        cell = np.int64(cells[index])
+        if not low <= cell < high:
+            population = _population(bounds, cell)
+            low, high = bounds[population], bounds[population + _U(1)]
+            first_word = word[population]
+        if first_word >= 0:
+            within = _U(cell - low)
+            at[0, n] = _U(first_word) + (within >> _U(6))
+            at[1, n], at[2, n] = _U(1) << (within & _U(63)), population
+            _will_read(bits, at[0, n])
+            _will_read(rank, at[0, n])
+            n += _U(1)
+    return n
+
+
+@njit
+def _segments(n, width, bits, rank, base, start, members, at):
+    """Find the first segments of the cells that reach us, in place of their words; how many."""
+    kept = _U(0)
+    for index in range(n):
+        word, bit, population = at[0, index], at[1, index], at[2, index]
+        here = bits[word]
+        if here & bit:
+            segment = _U(rank[word]) + _U(width[population]) * _ones(here & (bit - _U(1)))
+            _will_read(base, segment >> _U(6))
+            _will_read(start, segment * members)
+            at[0, kept], at[2, kept] = segment, population
+            kept += _U(1)
+    return kept
+
+
+@njit
+def _shares(n, width, unit, base, start, offset, weight, member, members, at, shares):
+    """Find our synapses of the cells' segments: begin, end and unit; how many have any."""
+    kept = _U(0)
+    is_last = _U(member + _U(1) == members)
+    for index in range(n):
+        segment, population = at[0, index], at[2, index]
+        for column in range(_U(width[population])):
             cut = segment * members + member
-            begin, end = _U(start[cut]), _U(start[cut + _U(1)])
-            for synapse in range(begin, end):
-                ahead = min(synapse + LOOKAHEAD, last)
-                _prefetch(ring, _place(base, offset[ahead], size))
-                amount = weight[synapse] * scale if has_weight else scale
-                ring[_place(base, offset[synapse], size)] += amount
+            begin = _U(base[segment >> _U(6)]) + _U(start[cut])
+            end = _U(base[(segment + is_last) >> _U(6)]) + _U(start[cut + _U(1)])
+            if begin < end:
+                _will_read(offset, begin)
+                _will_read(weight, begin)
+                shares[0, kept], shares[1, kept] = begin, end
+                shares[2, kept] = unit[population, column]
+                kept += _U(1)
+            segment += _U(1)
+    return kept
 
 
-def _cached(decorate: Callable[..., Any], *arguments: Any) -> Callable[[Any], Any]:
-    def decorated(function: Any) -> Any:
-        try:
-            return decorate(*arguments, cache=True)(function)
-        except RuntimeError:  # no place to keep compiled code: read-only package and home
-            return decorate(*arguments)(function)
-
-    return decorated
+@njit
+def _add(ring, origin, n, shares, offset, weight):
+    """Add the synapses of these shares. A scout goes ahead and asks for the lines of the ring."""
+    size, has_weight = _U(ring.size), weight.size > 0
+    scout, ahead, ahead_end = _U(0), _U(0), _U(0)
+    left = LOOKAHEAD
+    while scout < n:
+        ahead, ahead_end = _U(shares[0, scout]), _U(shares[1, scout])
+        stop = min(ahead_end, ahead + left)
+        left -= stop - ahead
+        while ahead < stop:
+            _will_write(ring, _place(origin, offset[ahead], size))
+            ahead += _U(1)
+        if ahead < ahead_end:
+            break
+        scout += _U(1)
+    for share in range(n):
+        at, end, scale = _U(shares[0, share]), _U(shares[1, share]), shares[2, share]
+        while at < end:
+            if ahead == ahead_end:
+                scout += _U(1)
+                if scout < n:
+                    ahead, ahead_end = _U(shares[0, scout]), _U(shares[1, scout])
+                else:  # at the end of the batch: what it asks for is there
+                    ahead, ahead_end = at, end
+            run = min(end - at, ahead_end - ahead)
+            for i in range(run):
+                _will_write(ring, _place(origin, offset[ahead + i], size))
+                amount = weight[at + i] * scale if has_weight else scale
+                ring[_place(origin, offset[at + i], size)] += amount
+            at += run
+            ahead += run
 
 
 @functools.cache
@@ -86,63 +211,85 @@ def deliver_kernel(accumulator: str, offset: str, weight: str) -> Any:
         getattr(types, name) for name in (accumulator, offset, weight)
     )
     data = [types.int64, types.int32, types.int64, types.int32, types.int64, types.int64]
-    data += [types.int64, ring_type, offset_type, weight_type, ring_type, ring_type]
+    data += [types.int64, types.int64, types.int64, ring_type, types.uint64, types.uint32]
+    data += [types.int64, types.uint32, offset_type, weight_type, ring_type, ring_type]
     shape = types.CPointer(types.int64)
     buffers = [p for kind in data for p in (types.CPointer(kind), shape)]
     signature = types.void(*buffers, types.int64, types.int64, shape)
-    return _cached(cfunc, signature)(_deliver)
+    return cached(cfunc, signature)(_deliver)
 
 
 def _deliver(
-    _team, _0, events, _1, cursor, _2, count, _3, base, _4,
-    segments, segments_shape, start, start_shape, unit, unit_shape,
-    offset, offset_shape, weight, weight_shape, _ring_in, _5, ring, ring_shape,
+    _team, _0, events, _1, cursor, _2, count, _3, origin, _4, part, _5,
+    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
+    bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
+    offset, offset_shape, weight, weight_shape, _ring_in, _6, ring, ring_shape,
     member, members, _tally,
 ):  # fmt: skip
-    _spread(
-        carray(ring, (ring_shape[0] * ring_shape[1],)),
-        _U(base[0]),
-        carray(events, (cursor[0] + count[0],))[cursor[0] :],
-        carray(segments, (segments_shape[0],)),
+    rows = row_arrays(
+        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
+        bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
+        offset, offset_shape, weight, weight_shape,
+    )  # fmt: skip
+    flat = carray(ring, (ring_shape[0] * ring_shape[1],))
+    cells = carray(events, (cursor[0] + count[0],))[cursor[0] :]
+    spread(flat, _U(origin[0]), cells, _U(part[0]), rows, _U(member), _U(members))
+
+
+@njit
+def row_arrays(
+    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
+    bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
+    offset, offset_shape, weight, weight_shape,
+):  # fmt: skip
+    """The arrays of a table, in the order of `Rows`, from the buffers of a handler."""
+    return (
+        carray(bounds, (bounds_shape[0], bounds_shape[1])),
+        carray(word, (word_shape[0], word_shape[1])),
+        carray(width, (width_shape[0],)),
+        carray(unit, (unit_shape[0], unit_shape[1])),
+        carray(bits, (bits_shape[0],)),
+        carray(rank, (rank_shape[0],)),
+        carray(base, (base_shape[0],)),
         carray(start, (start_shape[0],)),
-        carray(unit, (unit_shape[0],)),
         carray(offset, (offset_shape[0],)),
         carray(weight, (weight_shape[0],)),
-        _U(member),
-        _U(members),
     )
 
 
 def cut_rows(rows: Rows, n_target: int, members: int) -> Rows:
-    """The same table with `start` cut for a team: int64[n_segments * members + 1].
+    """The same table with `start` cut for a team: uint32[n_segments * members + 1].
 
-    Member k delivers `start[members * j + k] : start[members * j + k + 1]` of segment j. The
-    thresholds are quantiles of the offsets where all segments are sorted that finely, otherwise
-    rounded to whole delays, by which segments are always sorted.
+    Member m delivers, of segment k, the synapses between the starts at k * members + m and the
+    next, each relative to the base of its own segment. The thresholds are quantiles of the offsets
+    where all segments are sorted that finely, otherwise rounded to whole delays, by which segments
+    are always sorted.
     """
     if members == 1:
         return rows
-    start, offset = np.asarray(rows.start), np.asarray(rows.offset)
-    n = int(start[-1])
+    start, base, offset = np.asarray(rows.start), np.asarray(rows.base), np.asarray(rows.offset)
+    n = synapse_count(rows)
     sample = offset[: n : max(1, n // SAMPLES)] if n else np.zeros(1, offset.dtype)
     shares = np.arange(1, members) / members
     thresholds = np.quantile(sample, shares, method="lower").astype(np.uint64)
-    cut = aligned_empty((len(start) - 1) * members + 1, np.int64)
-    if not _cut(start, offset, thresholds, cut):
+    cut = aligned_empty((len(start) - 1) * members + 1, np.uint32)
+    if not _cut(start, base, offset, thresholds, cut):
         delays = (thresholds + np.uint64(n_target // 2)) // np.uint64(n_target)
-        is_exact = _cut(start, offset, delays * np.uint64(n_target), cut)
+        is_exact = _cut(start, base, offset, delays * np.uint64(n_target), cut)
         assert is_exact, "a segment is not sorted by delay"
     return rows._replace(start=cut)
 
 
-@_cached(njit)
-def _cut(start, offset, thresholds, cut):
+@cached(njit)
+def _cut(start, base, offset, thresholds, cut):
     """Write the bounds; False if a threshold does not divide a segment in two."""
     members = thresholds.size + 1
     for segment in range(start.size - 1):
-        at, end, low = start[segment], start[segment + 1], _U(0)
+        origin = base[segment >> 6]
+        at, end = origin + start[segment], base[(segment + 1) >> 6] + start[segment + 1]
+        low = _U(0)
         for k in range(members):
-            cut[segment * members + k] = at
+            cut[segment * members + k] = at - origin
             high = thresholds[k] if k + 1 < members else _U(1 << 63)
             while at < end and offset[at] < high:
                 if offset[at] < low:
