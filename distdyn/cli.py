@@ -2,6 +2,8 @@
 
     distdyn run microcircuit --set scale=0.1 --duration 1000 --out runs/a
     distdyn run my_net.py:Balanced --set n=8000 --duration 1000 --record E.spikes
+    distdyn plan microcircuit --ranks 64 --devices 4 --nodes 8
+    distdyn sbatch microcircuit --duration 1000 --nodes 2 --ranks-per-node 8
     distdyn plot runs/a
     distdyn doctor
 
@@ -13,13 +15,30 @@ import ast
 import importlib.util
 import inspect
 import json
+import math
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from distdyn.errors import DistDynError, NameLookupError, NetworkError, ParameterError, suggestion
-from distdyn.network.network import Network
+from distdyn import sbatch
+from distdyn.errors import (
+    DistDynError,
+    ExitCode,
+    NameLookupError,
+    NetworkError,
+    ParameterError,
+    suggestion,
+)
+from distdyn.jobscript import script
+from distdyn.network.network import Network, graph
+from distdyn.parallel import launch
+from distdyn.parallel.leave import is_echo
+from distdyn.run import report
+from distdyn.run.agreement import agreed
 from distdyn.run.provenance import peak_rss
 from distdyn.run.record import every
 from distdyn.run.recording import Recording
@@ -28,15 +47,22 @@ from distdyn.run.runner import DSRunner
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit status."""
-    options = _parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parser().parse_args(words, argparse.Namespace(words=words))
     try:
         return options.command(options)
     except DistDynError as error:
-        print(f"distdyn: {type(error).__name__}: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("distdyn: interrupted", file=sys.stderr)
-        return 130
+        return _end(ExitCode.WRONG_INPUT, f"distdyn: {type(error).__name__}: {error}", error)
+    except KeyboardInterrupt as error:
+        return _end(ExitCode.INTERRUPTED, "distdyn: interrupted", error)
+
+
+def _end(code: int, message: str, error: BaseException) -> int:
+    """Say why this process ends; of several ranks that end for one reason, one says it."""
+    if launch.world.cache_info().currsize and launch.world().size > 1:
+        return launch.world().leave(code, message, key=str(error), is_echo=is_echo(error))
+    print(message, file=sys.stderr)
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -46,6 +72,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands.add_parser("run", help="simulate a network", description=_run.__doc__))
+    _add_plan(commands.add_parser("plan", help="memory, traffic and balance, before it runs"))
+    batch = commands.add_parser(
+        "sbatch", help="write a run as a job script for Slurm", allow_abbrev=False
+    )
+    _add_run(batch)
+    sbatch.add_options(batch)
+    batch.set_defaults(command=_sbatch)
     plot = commands.add_parser(
         "plot", help="draw a run: raster and rates", description=_plot.__doc__
     )
@@ -82,13 +115,50 @@ def _add_run(run: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help='"E.spikes", "E.V@1" (every 1 ms), "spikes" (all; the default) or "none"',
     )
-    run.add_argument("--devices", metavar="N", help="how many local devices")
+    run.add_argument(
+        "--no-merge",
+        dest="merge",
+        action="store_false",
+        help="leave the files of the ranks as they are, and one that shows them",
+    )
+    run.add_argument("--devices", metavar="N|auto", help="how many local devices")
     run.add_argument("--platform", metavar="cpu|gpu")
     run.add_argument("--precision", default="float32", metavar="float32|float64")
     run.add_argument("--progress", default="auto", metavar="auto|bar|lines|off")
+    run.add_argument(
+        "--overlap", action="store_true", help="compute while spikes travel between nodes"
+    )
+    run.add_argument(
+        "--watchdog", type=float, metavar="S", help="end a job whose ranks make no progress"
+    )
     run.add_argument("--quiet", action="store_true", help="print nothing but errors and the JSON")
     run.add_argument("--json", action="store_true", help="print the result as one line of JSON")
     run.set_defaults(command=_run)
+
+
+def _add_plan(plan: argparse.ArgumentParser) -> None:
+    plan.description = _plan.__doc__
+    plan.add_argument("network", help="a published network by name, or FILE.py:CLASS")
+    plan.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    plan.add_argument("--ranks", type=int, default=1, metavar="R", help="MPI ranks in all")
+    plan.add_argument("--devices", type=int, default=1, metavar="D", help="of each rank")
+    where = plan.add_mutually_exclusive_group()
+    where.add_argument("--nodes", type=int, metavar="N", help="1 by default")
+    where.add_argument("--ranks-per-node", type=int, metavar="K")
+    plan.add_argument("--dt", type=float, default=0.1, metavar="MS")
+    plan.add_argument("--precision", default="float32", metavar="float32|float64")
+    plan.add_argument("--rate", type=float, default=8.0, metavar="HZ", help="a guess, for traffic")
+    plan.add_argument(
+        "--method",
+        default="round_robin",
+        metavar="NAME",
+        help="round_robin, contiguous, weighted, by_area or multilevel",
+    )
+    plan.add_argument(
+        "--memory-per-rank", metavar="SIZE", help="such as 64G; this machine's by default"
+    )
+    plan.add_argument("--json", action="store_true", help="print the plan as one line of JSON")
+    plan.set_defaults(command=_plan)
 
 
 def _version() -> str:
@@ -102,65 +172,98 @@ def _version() -> str:
 
 def _run(options: argparse.Namespace) -> int:
     """Simulate a network and say how fast it ran and how fast its neurons fired."""
-    network = network_of(options.network, options.set)
+    world = launch.world()
+    _survive_usr1(world)
+    _sign_warnings(world)
+    with agreed(world):
+        network = network_of(options.network, options.set)
+        record = _record(options.record)
     devices = options.devices
     runner = DSRunner(
         network,
         dt=options.dt,
         seed=options.seed,
-        record=_record(options.record),
+        record=record,
         devices=int(devices) if devices and devices.isdigit() else devices,
         platform=options.platform,
         precision=options.precision,
         out=options.out,
         overwrite=options.overwrite,
+        merge=options.merge,
         progress="off" if options.quiet else options.progress,
+        watchdog=options.watchdog,
+        overlap=options.overlap,
     )
+    speaks = world.rank == 0
     with runner:
-        if not options.quiet:
-            print(runner, flush=True)
+        if speaks and not options.quiet:
+            print(runner.banner(), flush=True)
         runner.warm_up(options.warmup)
         recording = runner.run(options.duration)
-        result = summary(runner, recording, options)
+        phases = runner.all_phases()
+        result = summary(runner, recording, options, phases)
         runner.update_provenance(**result)
-    if not options.quiet:
-        print(_report(result))
-    if options.json:
+    if speaks and not options.quiet:
+        print(report.results(result))
+        print(report.phase_table(phases), flush=True)
+    if speaks and options.json:
         print(json.dumps(result), flush=True)
-    return 0
+    return ExitCode.OK
 
 
-def summary(runner: DSRunner, recording: Recording, options: argparse.Namespace) -> dict[str, Any]:
-    """What `--json` prints; `rtf` leaves out build, compilation and warm-up."""
+def summary(
+    runner: DSRunner,
+    recording: Recording,
+    options: argparse.Namespace,
+    phases: Sequence[Mapping[str, float]],
+) -> dict[str, Any]:
+    """What `--json` prints; `rtf` leaves out build, compilation and warm-up.
+
+    Phases are those of the rank that took longest. Collective.
+
+    Args:
+        runner: has run.
+        recording: of the run.
+        options: of the command.
+        phases: seconds of each rank in each phase.
+    """
+    longest = report.most(phases)
+    is_silent = bool(recording.header.spiking) and not recording.header.spikes
     return {
         "network": options.network,
         "neurons": runner.graph.size,
         "synapses": runner.synapses,
-        "ranks": 1,
-        "devices": 1,
+        "ranks": runner.world.size,
+        "devices": len(runner.devices),
         "dt": runner.dt,
         "duration": recording.duration,
         "seed": options.seed,
-        "rtf": runner.phases["run"] / (recording.duration * 1e-3) if recording.duration else None,
-        "phases": {name: round(seconds, 6) for name, seconds in runner.phases.items()},
+        "rtf": longest["run"] / (recording.duration * 1e-3) if recording.duration else None,
+        "phases": {name: round(seconds, 6) for name, seconds in longest.items()},
         "bytes_per_synapse": runner.bytes_per_synapse,
-        "peak_rss": peak_rss(),
-        "spikes": recording.counts(),
-        "rates": recording.rates() if recording.duration else {},
+        "peak_rss": runner.world.sum(peak_rss()),
+        "spikes": None if is_silent else recording.counts(),
+        "rates": None if is_silent else recording.rates() if recording.duration else {},
         "spikes_sha256": recording.spikes_sha256(),
     }
 
 
-def _report(result: dict[str, Any]) -> str:
-    lines = [
-        f"{result['duration']:g} ms in {result['phases']['run']:.2f} s"
-        + (f": real-time factor {result['rtf']:.3g}" if result["rtf"] is not None else "")
-    ]
-    lines += [
-        f"  {path:16} {result['spikes'][path]:10,} spikes {rate:9.3f} Hz"
-        for path, rate in result["rates"].items()
-    ]
-    return "\n".join(lines)
+def _survive_usr1(world: launch.World) -> None:
+    """Go on when a job script tells that its time limit is near; a process would die of that."""
+
+    def note(*_: object) -> None:
+        if world.rank == 0:
+            print("distdyn: SIGUSR1: the run goes on, without a checkpoint", file=sys.stderr)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGUSR1, note)
+
+
+def _sign_warnings(world: launch.World) -> None:
+    """Let a warning say which rank it is of."""
+    if world.size > 1:
+        plain = warnings.formatwarning
+        warnings.formatwarning = lambda *a, **k: f"[r{world.rank}] {plain(*a, **k)}"
 
 
 def _record(names: Sequence[str]) -> list[Any]:
@@ -238,7 +341,47 @@ def _assignment(text: str) -> tuple[str, Any]:
         return name, value
 
 
-# --- plot, doctor --------------------------------------------------------------------------------
+# --- plan ----------------------------------------------------------------------------------------
+
+
+def _plan(options: argparse.Namespace) -> int:
+    """Say how much memory and traffic each part of a network needs, and whether it will fit."""
+    from distdyn.parallel.memory import bytes_of, memory_per_rank
+    from distdyn.parallel.plan import make_plan, topology
+
+    where = topology(
+        options.ranks,
+        options.devices,
+        nodes=options.nodes,
+        ranks_per_node=options.ranks_per_node,
+    )
+    given = options.memory_per_rank
+    memory = memory_per_rank(where) if given is None else bytes_of(given)
+    plan = make_plan(
+        graph(network_of(options.network, options.set)),
+        where,
+        dt=options.dt,
+        precision=options.precision,
+        rate=options.rate,
+        method=options.method,
+    )
+    told = {"network": options.network, **plan.summary()}
+    told["memory_per_rank"] = memory if math.isfinite(memory) else None
+    told["fits"] = bool(plan.per_rank.max() <= memory)
+    print(json.dumps(told) if options.json else plan, flush=True)
+    plan.check(memory)
+    return 0
+
+
+# --- sbatch, plot, doctor ------------------------------------------------------------------------
+
+
+def _sbatch(options: argparse.Namespace) -> int:
+    """Write the job script of a run, with the memory and the time that it is expected to need."""
+    job = sbatch.job_of(options, sbatch.run_words(options.words[1:]))
+    plan = sbatch.plan_of(job, graph(network_of(options.network, options.set)), options)
+    sbatch.write(script(sbatch.with_needs(job, plan, options)), options.output)
+    return 0
 
 
 def _plot(options: argparse.Namespace) -> int:

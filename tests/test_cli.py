@@ -92,7 +92,10 @@ def test_same_arguments_give_the_same_spikes(here, capsys):
 def test_without_json_a_report_is_printed(here, capsys):
     assert main(["run", "my_net.py", "--duration", "50"]) == 0
     out = capsys.readouterr().out
-    assert "DSRunner of Pair" in out and "real-time factor" in out and "Hz" in out
+    assert "Pair: 40 neurons" in out and "real-time factor" in out and "Hz" in out
+    assert "1 cpu device" in out and "seed 0" in out
+    phases = {line.split()[0] for line in out.splitlines()[-4:]}
+    assert phases == {"build", "compile", "run", "record"}
 
 
 def test_quiet_prints_the_json_alone(here, capsys):
@@ -113,7 +116,21 @@ def test_record_of_a_variable_and_of_some_spikes(here, capsys):
 
 def test_record_of_nothing(here, capsys):
     result = run(capsys, "my_net.py", "--duration", "20", "--record", "none")
-    assert (result["spikes"], result["rates"], result["spikes_sha256"]) == ({}, {}, None)
+    assert (result["spikes"], result["rates"], result["spikes_sha256"]) == (None, None, None)
+
+
+def test_record_of_nothing_leaves_no_zeros_in_the_directory(here, capsys):
+    run(capsys, "my_net.py", "--duration", "20", "--record", "none", "--out", "a")
+    kept = json.loads(Path("a/run.json").read_text())
+    assert (kept["spikes"], kept["rates"], kept["spikes_sha256"]) == (None, None, None)
+    assert dd.load("a").counts() == {}
+
+
+def test_merge_and_watchdog_are_for_ranks_and_harmless_without(here, capsys):
+    run(capsys, "my_net.py", "--duration", "1", "--out", "a", "--no-merge", "--watchdog", "5")
+    assert sorted(file.name for file in Path("a").iterdir()) == ["run.json", "spikes.h5"]
+    message = run(capsys, "my_net.py", "--duration", "1", "--watchdog", "0", status=2)
+    assert "watchdog" in message
 
 
 def test_warm_up_is_outside_all_results(here, capsys):

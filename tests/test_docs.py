@@ -1,9 +1,9 @@
 """Every block of code in README.md and docs/ runs.
 
 A page is a story: its blocks run in order, in one empty directory, python blocks in one
-namespace, as a script would. Of a shell block the lines run that begin with `distdyn` or
-`python -m distdyn`. A python block whose first line is `# name.py` is saved under that name, for
-the command lines below it. What cannot run anywhere says why: ```bash no-run: needs SLURM
+namespace, as a script would. Of a shell block the lines run that begin with `distdyn`, `python` or
+`mpirun -n N` before one of them. A python block whose first line is `# name.py` is saved under that
+name, for the command lines below it. What cannot run anywhere says why: ```bash no-run: needs SLURM
 """
 
 import os
@@ -57,24 +57,38 @@ def blocks(text: str) -> list[Block]:
 
 
 def commands(code: str) -> list[list[str]]:
-    """The command lines of a shell block that call distdyn, as lists of arguments."""
+    """The command lines of a shell block that call distdyn or Python, as lists of words."""
     found = []
     for line in code.replace("\\\n", " ").splitlines():
         words = shlex.split(line.strip().removeprefix("$ "), comments=True)
-        if words[:1] == ["distdyn"]:
-            found.append(words[1:])
-        elif words[:3] == ["python", "-m", "distdyn"]:
-            found.append(words[3:])
+        launcher = 3 if words[:2] == ["mpirun", "-n"] else 0
+        if words[launcher : launcher + 1] in (["distdyn"], ["python"]):
+            found.append(words)
     return found
 
 
+def runnable(words: list[str]) -> list[str]:
+    """The same with the Python and the mpirun of this environment, and distdyn as a module.
+
+    So the page is tested as it is in this checkout, whatever is installed.
+    """
+    called = {
+        "mpirun": [str(Path(sys.executable).with_name("mpirun"))],
+        "python": [sys.executable],
+        "distdyn": [sys.executable, "-m", "distdyn"],
+    }
+    start = 3 if words[0] == "mpirun" else 0
+    launcher = [*called["mpirun"], *words[1:3]] if start else []
+    return [*launcher, *called[words[start]], *words[start + 1 :]]
+
+
 def run_shell(block: Block, where: str) -> None:
-    # As a module: so the page is tested as it is in this checkout, whatever is installed.
     environment = os.environ | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"}
     for words in commands(block.code):
-        command = [sys.executable, "-m", "distdyn", *words]
-        run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-        assert run.returncode == 0, f"{where}: distdyn {shlex.join(words)}\n{run.stderr[-4000:]}"
+        run = subprocess.run(
+            runnable(words), env=environment, capture_output=True, text=True, timeout=250
+        )
+        assert run.returncode == 0, f"{where}: {shlex.join(words)}\n{run.stderr[-4000:]}"
 
 
 def run_python(block: Block, page: Path, namespace: dict) -> None:
@@ -156,7 +170,8 @@ def test_blocks_and_commands_are_found():
             "```bash",
             "$ distdyn run coba \\",
             "    --set n=400  # small",
-            "mpirun -n 4 distdyn run coba",
+            "mpirun -n 2 python net.py",
+            "pip install distdyn",
             "```",
             "- a list",
             "  ```python no-run: a sketch",
@@ -166,6 +181,11 @@ def test_blocks_and_commands_are_found():
         ]
     )
     shell, python = blocks(page)
-    assert commands(shell.code) == [["run", "coba", "--set", "n=400"]]
+    assert commands(shell.code) == [
+        ["distdyn", "run", "coba", "--set", "n=400"],
+        ["mpirun", "-n", "2", "python", "net.py"],
+    ]
+    assert runnable(["distdyn", "run"])[1:] == ["-m", "distdyn", "run"]
+    assert runnable(["mpirun", "-n", "2", "python", "net.py"])[1:3] == ["-n", "2"]
     assert (shell.line, shell.is_run, python.is_run) == (3, True, False)
     assert python.code == "if x:\n    ..."

@@ -32,14 +32,16 @@ FLOORS = {
     "analysis": 6,
     "zoo": 7,
     "plot": 7,
+    "jobscript": 7,
     "doctor": 8,
+    "sbatch": 8,
     "cli": 9,
     "": 10,  # distdyn/__init__.py, the public face
     "__main__": 10,
 }
 GROUND = 0  # the one floor without walls: units and random raise errors
 # `import distdyn` runs everything below: only what nothing below imports may say it.
-ABOVE_THE_FACE = {"zoo", "plot", "doctor", "cli", "__main__"}
+ABOVE_THE_FACE = {"zoo", "plot", "jobscript", "doctor", "sbatch", "cli", "__main__"}
 NOT_MODELS = {"network", "parallel", "run"}
 PARTITION_USERS = {"network", "parallel"}
 

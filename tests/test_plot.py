@@ -10,7 +10,8 @@ import pytest
 from distdyn.errors import NameLookupError, RecordError, RunDirectoryError
 from distdyn.plot import plot_run, raster
 from distdyn.run.directory import RunDirectory
-from distdyn.run.recording import Header, Memory, Recording
+from distdyn.run.memory import Memory
+from distdyn.run.recording import Header, Recording
 
 SIZES = {"L4E": 800, "L4I": 200}
 

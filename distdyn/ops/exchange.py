@@ -64,7 +64,7 @@ def close(
     is_full: Bool[Array, ""],
     token: Int64[Array, "2"],
 ) -> Int64[Array, "2"]:
-    """End a step; if its number is a multiple of the interval, or the last one, close the buffer."""
+    """End a step; if its number is a multiple of the interval, or the last, close the buffer."""
     call = jax.ffi.ffi_call(_target("close"), jax.ShapeDtypeStruct((2,), jnp.int64))
     return call(alone(), board, stamp, last, is_full.astype(jnp.int64), token)
 

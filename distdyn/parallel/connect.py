@@ -57,6 +57,10 @@ class Parts(NamedTuple):
     cells: tuple[tuple[Cells, ...], ...]  # by device and group
     room: tuple[int, ...]  # by group: the most cells that one of our parts has
 
+    def length(self, group: int) -> int:
+        """Of the arrays over the cells of a group, which are padded to be equal on all devices."""
+        return max(1, self.room[group])
+
 
 def connections(graph: Graph, groups: Sequence[Group], s: Setting) -> list[Connection]:
     """All pairs of groups that projections join, in order of definition."""
@@ -117,7 +121,7 @@ def build_tables(
             ]
             for device in range(len(parts.numbers))
         ]
-        n_target = max(1, parts.room[group])
+        n_target = parts.length(group)
         values = {
             "seed": s.seed,
             "dt": s.dt,
@@ -230,7 +234,7 @@ def synapses(
             t for t in tables if t[:3] == (c.source, c.group, c.receptor) and path in t.paths
         )
         members = {x.path: x for x in connections if x[2:5] == c[2:5]}
-        shares, n_target = parts.shares[c.source], max(1, parts.room[c.group])
+        shares, n_target = parts.shares[c.source], parts.length(c.group)
         asked = [
             _rows_of(
                 graph, groups, parts, 0, members[p],

@@ -141,15 +141,15 @@ def dry_run(
                 graph, setting, world=world, devices=devices, decomposition=decomposition
             )
         seconds = {"build": time.perf_counter() - began}
-        remote: Any = shard.remote
+        remote: Any = shard.near.remote
         if steps:
             remote.rate, remote.dt = rate, setting.dt
-            shard.run(shard.between)  # compiles
+            shard.run(shard.near.between)  # compiles
             began = time.perf_counter()
             shard.run(steps)
             seconds["step"] = (time.perf_counter() - began) / steps
         own = sum(cells.size for of in shard.parts.cells for cells in of)
         yield Report(
             rank, own, shard.synapse_count, remote.sources if remote else 0, shard.memory(),
-            seconds, shard.between,
+            seconds, shard.near.between,
         )  # fmt: skip

@@ -7,11 +7,11 @@ them. A place says who sends a spike; it is a function of the description and th
 from dataclasses import dataclass
 
 import numpy as np
-from partition import Decomposition
 
 from distdyn.network.network import Graph
 from distdyn.network.population import View
 from distdyn.parallel.groups import Group
+from partition import Decomposition
 
 
 @dataclass(frozen=True, eq=False)

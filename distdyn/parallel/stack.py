@@ -1,4 +1,4 @@
-"""Stack: arrays with a block for each device of a process, one after the other along the first axis.
+"""Stack: arrays with a block for each device, one after the other along the first axis.
 
 Every device runs the same program, so its blocks have the same shape: shorter ones are padded.
 """

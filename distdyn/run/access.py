@@ -1,8 +1,13 @@
-"""Reading and setting by path: `runner["E"].V`, `runner["E"].I_e = 300.`, `runner["exc"]`."""
+"""Reading and setting by path: `runner["E"].V`, `runner["E"].I_e = 300.`, `runner["exc"]`.
 
+Of several ranks all read and set together, and all get and give the whole.
+"""
+
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
+import jax
 import numpy as np
 
 from distdyn.core.parameters import fields_of
@@ -29,6 +34,8 @@ class PopulationAccess:
     """State variables and parameters of a population, as attributes.
 
     Reading gives a number or a new array over the population; setting takes either.
+
+    Collective.
     """
 
     __slots__ = ("_changes", "_path", "_shard")
@@ -49,11 +56,14 @@ class PopulationAccess:
         size = shard.graph.populations[path].size
         if name in self._parameters():
             checked = _checked_parameter(shard, path, name, value, size)
-            shard.write_parameter(path, name, checked)
+            with jax.enable_x64(True):
+                shard.write_parameter(path, name, checked)
             self._changes.append((path, name, checked))
         else:
             state = self._state(name)
-            shard.write_state(path, state, check_value(value, f"{path}.{name}", length=size))
+            checked = check_value(value, f"{path}.{name}", length=size)
+            with jax.enable_x64(True):
+                shard.write_state(path, state, checked)
 
     def __dir__(self) -> list[str]:
         return [*self._parameters(), *self._shard.state_names(self._path)]
@@ -65,8 +75,7 @@ class PopulationAccess:
         return "\n".join(lines)
 
     def _parameters(self) -> list[str]:
-        group = self._shard.group_of(self._path)
-        names = self._shard.parameters[group.index].names
+        names = self._shard.parameter_names(self._path)
         return [name for name in names if "." not in name]
 
     def _state(self, name: str) -> str:
@@ -95,13 +104,17 @@ def _checked_parameter(shard: Shard, path: str, name: str, value: Any, size: int
 
 
 class ProjectionAccess:
-    """The synapses of a projection, and the state of the receptors that it acts through."""
+    """The synapses of a projection, and the state of the receptors that it acts through.
 
-    __slots__ = ("_path", "_shard")
+    Collective, but for `weight` and `delay` when they are read.
+    """
 
-    def __init__(self, shard: Shard, path: str) -> None:
+    __slots__ = ("_changed", "_path", "_shard")
+
+    def __init__(self, shard: Shard, path: str, changed: Callable[[], None]) -> None:
         object.__setattr__(self, "_shard", shard)
         object.__setattr__(self, "_path", path)
+        object.__setattr__(self, "_changed", changed)  # called after the synapses have changed
 
     @property
     def weight(self) -> Any:
@@ -114,17 +127,19 @@ class ProjectionAccess:
         return self._shard.graph.projections[self._path].delay
 
     def edges(self, pre: Any = None, post: Any = None) -> Synapses:
-        """The synapses from and onto these indices of the two ends; None means all."""
-        found = [np.zeros(0)] * 4
-        parts = self._shard.synapses(self._path)
-        if parts:
-            found = [np.concatenate(column) for column in zip(*parts, strict=True)]
-        keep = np.ones(len(found[0]), bool)
-        for index, wanted in ((0, pre), (1, post)):
-            if wanted is not None:
-                keep &= np.isin(found[index], np.atleast_1d(np.asarray(wanted)))
-        order = np.lexsort((found[1][keep], found[0][keep]))
-        return Synapses(*(column[keep][order] for column in found))
+        """The synapses from and onto these indices of the two ends; None means all.
+
+        Every rank gets those of all ranks: of a large projection ask for some.
+
+        Collective.
+        """
+        kept = [_selected(part, pre, post) for part in self._shard.synapses(self._path)]
+        every = [part for parts in self._shard.world.allgather(kept) for part in parts]
+        if not every:
+            return Synapses(*(np.zeros(0, dtype) for dtype in ("i8", "i8", "f8", "f8")))
+        found = [np.concatenate(column) for column in zip(*every, strict=True)]
+        order = np.lexsort((found[1], found[0]))
+        return Synapses(*(column[order] for column in found))
 
     def __getattr__(self, name: str) -> Any:
         shard, path = self._shard, self._path
@@ -152,8 +167,19 @@ class ProjectionAccess:
             old.pre, old.post, old.rule, old.synapse, old.output,
             weight=value, delay=old.delay, storage=old.storage,
         )  # fmt: skip
-        self._shard.write_weight(self._path, new)
+        with jax.enable_x64(True):
+            self._shard.write_weight(self._path, new)
+        self._changed()
 
     def __repr__(self) -> str:
         projection = self._shard.graph.projections[self._path]
         return f"{self._path}: {projection!r}, weights {storage_of(projection.weight)}"
+
+
+def _selected(part: Sequence[np.ndarray], pre: Any, post: Any) -> tuple[np.ndarray, ...]:
+    """Of some synapses (pre, post, weight, delay) those from and onto these indices."""
+    keep = np.ones(len(part[0]), bool)
+    for index, wanted in ((0, pre), (1, post)):
+        if wanted is not None:
+            keep &= np.isin(part[index], np.atleast_1d(np.asarray(wanted)))
+    return tuple(column[keep] for column in part)

@@ -6,11 +6,20 @@ from types import FrameType
 from typing import Any
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C on some rank, after which all ranks stopped at the same step."""
+
+
 class Deferred:
     """Holds back an interrupt (SIGINT) until the block ends; a second one comes through at once.
 
     A chunk gives its arrays away when it begins, so an interrupt in its middle would leave a runner
-    without a state. In other threads than the main one Python delivers no signals: nothing is done.
+    without a state, and one rank that stops alone would leave the others waiting. In other threads
+    than the main one Python delivers no signals: nothing is done.
+
+    Attributes:
+        is_pending: whether there was one. Whoever acts on it sets it back; else it is delivered
+            when the block ends.
     """
 
     def __enter__(self) -> "Deferred":

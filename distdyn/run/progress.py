@@ -1,6 +1,8 @@
 """Progress: a bar on a terminal, full lines in a log, and compile time announced.
 
-Nothing is written before a run has taken a few seconds, but for a compilation that takes long.
+Nothing is written before a run has taken a few seconds, but for a compilation that takes long. Of
+several ranks the first one speaks, and in lines: a launcher passes bars on in one piece at the end,
+whatever it says about a terminal.
 """
 
 import sys
@@ -11,7 +13,8 @@ from distdyn.errors import ParameterError
 
 MODES = ("auto", "bar", "lines", "off")
 QUIET = 2.0  # seconds before the first sign of life
-BETWEEN = 10.0  # seconds between two lines
+BETWEEN = 10.0  # seconds between two lines in the first minute; later more, up to SPARSE times
+SPARSE = 6.0
 
 
 def check_mode(mode: Any) -> str:
@@ -22,10 +25,21 @@ def check_mode(mode: Any) -> str:
 
 
 class Progress:
-    """Reports how far a run of `total` ms is, on stderr."""
+    """Reports how far a run of `total` ms is, on stderr.
 
-    def __init__(self, mode: str, total: float) -> None:
+    Args:
+        mode: one of MODES.
+        total: ms.
+        rank: of this process.
+        is_launched: whether mpirun or srun started it.
+    """
+
+    def __init__(
+        self, mode: str, total: float, *, rank: int = 0, is_launched: bool = False
+    ) -> None:
         self.total = total
+        if mode != "off" and is_launched:
+            mode = "lines" if rank == 0 else "off"
         if mode == "auto":
             mode = "bar" if sys.stderr.isatty() else "lines"
         self.mode = mode
@@ -36,6 +50,7 @@ class Progress:
         """Say how long compilation took, if anyone will have noticed."""
         if self.mode != "off" and seconds > QUIET:
             print(f"compiled the step in {seconds:.1f} s", file=sys.stderr, flush=True)
+        self.began = self.spoke = time.monotonic()
 
     def at(self, done: float) -> None:
         """The run has reached so many ms."""
@@ -44,7 +59,7 @@ class Progress:
             return
         if self.mode == "bar":
             self._bar().update(done - self._bar().n)
-        elif now - self.spoke >= BETWEEN:
+        elif now - self.spoke >= BETWEEN * min(SPARSE, max(1.0, (now - self.began) / 60.0)):
             self.spoke = now
             factor = (now - self.began) / (done * 1e-3) if done else float("inf")
             print(

@@ -61,7 +61,7 @@ def environment() -> dict:
     """The program and the machine: versions of the packages, host, processor, cores we may use."""
     return {
         "python": platform.python_version(),
-        "versions": {package: _version(package) for package in PACKAGES},
+        "versions": {package: version_of(package) for package in PACKAGES},
         "host": socket.gethostname(),
         "system": platform.platform(),
         "cpu": _cpu(),
@@ -124,7 +124,8 @@ def _plain(value: Any) -> Any:
     return shown(value)
 
 
-def _version(package: str) -> str | None:
+def version_of(package: str) -> str | None:
+    """The version of a package as it was installed; None if it was not."""
     try:
         return version(package)
     except PackageNotFoundError:

@@ -12,7 +12,9 @@ import numpy as np
 
 from distdyn.errors import RunDirectoryError
 from distdyn.run import store
+from distdyn.run.joined import JoinedSpikes, JoinedTrace
 from distdyn.run.recording import Header, Recording, Sampling
+from distdyn.run.rows import Rows, SomeRows, rows_until
 from distdyn.run.store import StoredSpikes, StoredTrace
 
 FORMAT = 1
@@ -23,13 +25,17 @@ def load(directory: str | os.PathLike) -> Recording:
     """Read back what a run wrote, also while it runs or after it died.
 
     The recording covers all calls of `run` that wrote to the directory. Spikes and traces are read
-    when they are asked for.
+    when they are asked for. Of several ranks that died, or whose files were not merged, it goes up
+    to the last step that all of them wrote.
 
     Raises:
         RunDirectoryError: the directory or a file of it is missing, damaged or of another kind.
     """
     path = Path(directory)
-    header = header_from_json(read_run(path), path)
+    run = read_run(path)
+    header = header_from_json(run, path)
+    if ranks := rank_files(run, path):
+        return _load_ranks(path, header, ranks)
     start, stop, counts = store.read_committed(path / "spikes.h5", header.spikes)
     spikes = {
         name: StoredSpikes(path / "spikes.h5", name, counts[name], header.dt, header.t0)
@@ -37,13 +43,62 @@ def load(directory: str | os.PathLike) -> Recording:
     }
     samplings, traces = {}, {}
     for name, file in trace_files(header.traces).items():
-        interval, population = header.traces[name].interval, population_of(name, header.sizes)
-        id, dtype, time, count = store.read_trace(path / file, population)
-        first = round((time - header.t0) / header.dt)
-        count = min(count, max(0, (stop - first) // interval + 1))  # the spikes came last
-        samplings[name] = Sampling(id, interval, header.traces[name].unit, dtype)
-        traces[name] = StoredTrace(path / file, population, count, first, interval)
+        samplings[name], traces[name] = _load_trace(path / file, header, name, stop)
     return Recording(replace(header, traces=samplings), start, stop, spikes, traces)
+
+
+def _load_trace(file: Path, header: Header, name: str, stop: int) -> tuple[Sampling, StoredTrace]:
+    """One trace: how it is recorded, and its samples up to a step."""
+    interval, population = header.traces[name].interval, population_of(name, header.sizes)
+    id, dtype, time, count = store.read_trace(file, population)
+    first = round((time - header.t0) / header.dt)
+    count = min(count, max(0, (stop - first) // interval + 1))  # the spikes came last
+    sampling = Sampling(id, interval, header.traces[name].unit, dtype)
+    return sampling, StoredTrace(file, population, count, first, interval)
+
+
+def _load_ranks(path: Path, header: Header, ranks: int) -> Recording:
+    """What the files of all ranks hold together."""
+    files = [path / of_rank("spikes.h5", rank) for rank in range(ranks)]
+    committed = [store.read_committed(file, header.spikes) for file in files]
+    start = max(each[0] for each in committed)
+    stop = max(start, min(each[1] for each in committed))  # one may not have begun to write
+    spikes = {}
+    for name in header.spikes:
+        parts: list[Rows] = []
+        for file, (_, last, counts) in zip(files, committed, strict=True):
+            rows = StoredSpikes(file, name, counts[name], header.dt, header.t0)
+            parts.append(rows if last <= stop else SomeRows(rows, 0, rows_until(rows, stop)))
+        spikes[name] = JoinedSpikes(parts)
+    samplings, traces = {}, {}
+    for name, file in trace_files(header.traces).items():
+        samplings[name], traces[name] = _join_trace(path / file, header, name, stop, ranks)
+    return Recording(replace(header, traces=samplings), start, stop, spikes, traces)
+
+
+def _join_trace(
+    file: Path, header: Header, name: str, stop: int, ranks: int
+) -> tuple[Sampling, JoinedTrace]:
+    """One trace whose columns are in files of ranks; a rank without columns may have none."""
+    population = population_of(name, header.sizes)
+    files = [file.with_name(of_rank(file.name, rank)) for rank in range(ranks)]
+    files = [file for rank, file in enumerate(files) if rank == 0 or file.is_file()]
+    found = [_load_trace(file, header, name, stop) for file in files]
+    places = [store.read_columns(file, population) for file in files]
+    total = places[0][1]
+    if sorted(np.concatenate([own for own, _ in places]).tolist()) != list(range(total)):
+        raise RunDirectoryError(
+            f'"{file.with_suffix("")}.rank-*.h5" do not hold each of {total} columns of "{name}" '
+            "once: a file is missing, or of another run."
+        )
+    id = np.zeros(total, np.int64)
+    for (sampling, _), (own, _) in zip(found, places, strict=True):
+        id[own] = sampling.id
+    parts = [rows for _, rows in found]
+    first = max(rows.first_step for rows in parts)  # 0 where nothing was written yet
+    parts = [replace(rows, first_step=first) for rows in parts]
+    joined = JoinedTrace(parts, [own for own, _ in places], found[0][0].dtype)
+    return replace(found[0][0], id=id), joined
 
 
 def read_run(directory: str | os.PathLike) -> dict:
@@ -115,6 +170,23 @@ def header_from_json(run: dict, directory: Path) -> Header:
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise _not_ours(directory / "run.json", error) from error
     return header
+
+
+def rank_files(run: dict, directory: Path) -> int:
+    """Of how many ranks the files are; 0 if they are whole.
+
+    Raises:
+        RunDirectoryError: that is no such number.
+    """
+    ranks = run.get("rank_files", 0)
+    if type(ranks) is not int or not 0 <= ranks < 10**7:
+        raise _not_ours(directory / "run.json", ValueError(f"rank_files is {ranks!r}"))
+    return ranks
+
+
+def of_rank(name: str, rank: int) -> str:
+    """The file of one of several ranks: `spikes.h5` -> `spikes.rank-0003.h5`."""
+    return f"{name.removesuffix('.h5')}.rank-{rank:04}.h5"
 
 
 def _not_ours(path: Path, error: Exception) -> RunDirectoryError:

@@ -104,10 +104,8 @@ def _trace(shard: Shard, name: str, item: str | Every, dt: float) -> tuple[Sampl
     asked = item.ids if isinstance(item, Every) else None
     ids = np.arange(size) if asked is None else _ids(asked, size, name)
     interval = _interval(item, name, dt)
-    group, index, cells = shard.leaf(path, leaf)
-    dtype = str(shard.states[group.index][index].dtype)
-    sample = Sample(group.index, index, cells.start + ids, interval)
-    return sample, Sampling(ids, interval, unit, dtype)
+    dtype = shard.dtype(path, leaf)
+    return Sample(path, leaf, ids, interval), Sampling(ids, interval, unit, dtype)
 
 
 def _interval(item: str | Every, name: str, dt: float) -> int:

@@ -1,17 +1,26 @@
-"""What a run returns: spikes and traces by path, with what is needed to read them."""
+"""What a run returns: spikes and traces by path, with what is needed to read them.
+
+Where several ranks run, each holds the *share* of the neurons that it owns, and what concerns all
+of them (`gather`, `counts`, `rates`, `spikes_sha256`) is collective.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float64, Int64, Real, Shaped
 
 from distdyn.errors import NameLookupError, RecordError, suggestion
-from distdyn.run.rows import ByPath, HeldRows, Rows, SomeRows, merge, rows_until
-from distdyn.run.spike_hash import spikes_sha256
+from distdyn.run import collect
+from distdyn.run.rows import ByPath, HeldRows, Rows, SomeRows, rows_until
+from distdyn.run.spike_hash import SpikeHash, spikes_sha256
 from distdyn.units import to_steps
+
+if TYPE_CHECKING:
+    from distdyn.parallel.launch import World
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,12 +112,46 @@ class Header:
         return self.t0 + step.astype(np.float64) * self.dt
 
 
+@dataclass(frozen=True, eq=False)
+class Share:
+    """What one rank of several has of a recording, and what it knows of the others.
+
+    Attributes:
+        world: the ranks.
+        header: of what all of them record.
+        id: the neurons that this rank owns, ascending, by path of their population.
+        column: which columns of each trace are of these neurons, by path of the variable.
+        whole: gives, on rank 0, all that the run has written to its directory; None in memory.
+        sha256: the hash of all spikes, if all ranks know it.
+    """
+
+    world: "World"
+    header: Header
+    id: Mapping[str, Int64[np.ndarray, "_"]]
+    column: Mapping[str, Int64[np.ndarray, "_"]]
+    whole: "Callable[[], Recording] | None" = None
+    sha256: str | None = None
+
+    @cached_property
+    def own(self) -> Header:
+        """The header of what this rank records."""
+        traces = {
+            path: replace(how, id=how.id[self.column[path]])
+            for path, how in self.header.traces.items()
+        }
+        return replace(self.header, traces=traces)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Recording:
     """Spikes and traces of the steps start + 1, ..., stop of a run.
 
     A spike that a step from t to t + dt produces is stamped with the number and the time of its
     end; so is a sample of a variable.
+
+    One of several ranks holds the spikes and columns of the neurons that it owns; `gather` brings
+    the whole to rank 0. The private field `_share` knows the other ranks. It is None where there
+    are none: for one rank, for what was gathered, loaded or unpickled.
 
     Attributes:
         header: what was recorded, of which network.
@@ -123,6 +166,7 @@ class Recording:
     stop: int
     spike_rows: Mapping[str, Rows]
     trace_rows: Mapping[str, Rows]
+    _share: Share | None = None
 
     @property
     def dt(self) -> float:
@@ -159,26 +203,62 @@ class Recording:
 
         Collective.
         """
-        return self
+        share = self._share
+        if share is None:
+            return self
+        world, header = share.world, share.header
+        if share.whole is not None:
+            world.barrier()  # all ranks have written
+            return share.whole().part(self.start, self.stop) if world.rank == 0 else None
+        spikes = {
+            path: collect.gather_spikes(world, rows) for path, rows in self.spike_rows.items()
+        }
+        traces = {
+            path: collect.gather_trace(
+                world, rows, self.header.traces[path].id, header.traces[path].id,
+                header.traces[path].dtype,
+            )
+            for path, rows in self.trace_rows.items()
+        }  # fmt: skip
+        if world.rank:
+            return None
+        return Recording(header, self.start, self.stop, spikes, traces)  # pyright: ignore
 
     def counts(self) -> dict[str, int]:
-        """How many spikes each recorded population fired."""
+        """How many spikes each recorded population fired, on all ranks together.
+
+        Collective.
+        """
+        if self._share is not None:
+            return collect.total_counts(self._share.world, self.spike_rows)
         return {path: rows.count for path, rows in self.spike_rows.items()}
 
     def rates(self) -> dict[str, float]:
-        """Spikes per neuron and second of each recorded population, in Hz."""
-        neuron_s = {path: self.sizes[path] * self.duration / 1000.0 for path in self.spike_rows}
-        return {path: n / neuron_s[path] if n else 0.0 for path, n in self.counts().items()}
+        """Spikes per neuron and second of each recorded population, in Hz.
+
+        Collective.
+        """
+        return rates_of(self.counts(), self.sizes, self.duration)
 
     def spikes_sha256(self) -> str | None:
         r"""One hash of all spikes: two runs are the same if and only if it is equal.
 
         SHA-256 over the lines `"{step},{gid}\n"`, sorted by (step, gid), of all spiking
         populations. None if the spikes of one of them were not recorded.
+
+        Collective.
         """
         if not self.header.is_hashable:
             return None
-        return spikes_sha256(self.spike_rows, self.offsets)
+        share = self._share
+        if share is None:
+            return spikes_sha256(self.spike_rows, self.offsets)
+        if share.sha256 is not None:
+            return share.sha256
+        offsets = [self.offsets[path] for path in self.spike_rows]
+        return collect.hash_spikes(
+            share.world, list(self.spike_rows.values()), offsets, SpikeHash()
+        )
 
     def between(self, start: float, stop: float) -> "Recording":
         """The part from `start` to `stop` (ms): samples and spikes with start < time <= stop.
@@ -211,7 +291,12 @@ class Recording:
             stop,
             {path: cut(rows) for path, rows in self.spike_rows.items()},
             {path: cut(rows) for path, rows in self.trace_rows.items()},
+            replace(self._share, sha256=None) if self._share else None,
         )
+
+    def __getstate__(self) -> dict:
+        """Ranks stay behind: what is unpickled stands for itself."""
+        return {**self.__dict__, "_share": None}
 
     def __repr__(self) -> str:
         lines = [
@@ -219,11 +304,18 @@ class Recording:
             f"dt = {self.dt:g} ms, {sum(self.sizes.values()):,} neurons"
         ]
         width = max((len(path) for path in (*self.spike_rows, *self.trace_rows)), default=0)
-        rates = self.rates()
-        for path, count in self.counts().items():
+        share = self._share
+        if share is not None:
             lines.append(
-                f"  spikes  {path:{width}}  {self.sizes[path]:>9,} neurons  {count:>11,} spikes  "
-                f"{rates[path]:8.3f} Hz"
+                f"  the share of rank {share.world.rank} of {share.world.size}; see gather()"
+            )
+        counts = {path: rows.count for path, rows in self.spike_rows.items()}  # not collective
+        rates = rates_of(counts, self.sizes, self.duration)
+        for path, count in counts.items():
+            rate = f"  {rates[path]:8.3f} Hz" if share is None else ""
+            lines.append(
+                f"  spikes  {path:{width}}  {self.sizes[path]:>9,} neurons  {count:>11,} spikes"
+                + rate
             )
         for path, rows in self.trace_rows.items():
             how = self.header.traces[path]
@@ -232,7 +324,7 @@ class Recording:
                 f"  trace   {path:{width}}  {len(how.id):>9,} columns  {rows.count:>11,} samples  "
                 f"{every}{', in ' * bool(how.unit)}{how.unit}"
             )
-        if len(lines) == 1:
+        if not self.spike_rows and not self.trace_rows:
             lines.append("  nothing was recorded")
         return "\n".join(lines)
 
@@ -261,6 +353,14 @@ class Recording:
             f'traces: "{path}" is not in this recording. {suggestion(path, self.trace_rows)} '
             f'Add "{path}" to record= if it is a variable of the network.'
         )
+
+
+def rates_of(
+    counts: Mapping[str, int], sizes: Mapping[str, int], duration: float
+) -> dict[str, float]:
+    """Spikes per neuron and second (Hz) from counts in so many ms."""
+    neuron_s = {path: sizes[path] * duration / 1000.0 for path in counts}
+    return {path: n / neuron_s[path] if n else 0.0 for path, n in counts.items()}
 
 
 def concatenate(recordings: Sequence[Recording]) -> Recording:
@@ -295,6 +395,7 @@ def concatenate(recordings: Sequence[Recording]) -> Recording:
         recordings[-1].stop,
         {path: join(path, lambda one: one.spike_rows) for path in first.spike_rows},
         {path: join(path, lambda one: one.trace_rows) for path in first.trace_rows},
+        replace(first._share, sha256=None, whole=None) if first._share else None,
     )
 
 
@@ -303,71 +404,3 @@ def _shape(recording: Recording) -> tuple:
     header = recording.header
     traces = {path: (how.interval, how.id.tolist()) for path, how in header.traces.items()}
     return (header.dt, header.t0, dict(header.sizes), list(recording.spike_rows), traces)
-
-
-class Memory:
-    """Keeps in memory what one call of `run` records."""
-
-    def __init__(self, header: Header) -> None:
-        self.header = header
-        self.begin(0)
-
-    def begin(self, step: int) -> None:
-        """A call of `run` starts at this step."""
-        self._start = step
-        self._spikes: dict[str, list] = {path: [] for path in self.header.spikes}
-        self._traces: dict[str, list] = {path: [] for path in self.header.traces}
-
-    def append_spikes(
-        self, path: str, step: Int64[np.ndarray, "s"], id: Int64[np.ndarray, "s"]
-    ) -> None:
-        """Add spikes of one population, in any order within a chunk; the arrays are copied."""
-        self._spikes[path].append((step.astype(np.int64), id.astype(np.int64)))
-
-    def append_trace(
-        self,
-        path: str,
-        step: Int64[np.ndarray, "t"],
-        id: Int64[np.ndarray, "k"],
-        value: Shaped[np.ndarray, "t k"],
-    ) -> None:
-        """Add samples of one variable, in the order of their steps; the arrays are copied."""
-        check_samples(self.header, path, id)
-        self._traces[path].append((step.astype(np.int64), value.copy()))
-
-    def flush(self, step: int) -> None:
-        """The chunk that ends at this step is complete."""
-
-    def finish(self, step: int) -> Recording:
-        """The call of `run` ends at this step: what it recorded."""
-        spikes = {path: HeldRows(*merge(parts)) for path, parts in self._spikes.items()}
-        traces = {path: self._joined(path) for path in self._traces}
-        recording = Recording(self.header, self._start, step, spikes, traces)
-        self.begin(step)
-        return recording
-
-    def fail(self, error: BaseException) -> None:
-        """The call of `run` ended with an error: what it recorded is dropped."""
-        self.begin(self._start)
-
-    def close(self) -> None:
-        """Nothing more will be recorded."""
-
-    def _joined(self, path: str) -> HeldRows:
-        how = self.header.traces[path]
-        steps = [np.zeros(0, np.int64)]
-        values = [np.zeros((0, len(how.id)), how.dtype)]
-        for step, value in self._traces[path]:
-            steps.append(step)
-            values.append(value)
-        return HeldRows(np.concatenate(steps), np.concatenate(values))
-
-
-def check_samples(header: Header, path: str, id: Int64[np.ndarray, "k"]) -> None:
-    """Raise RecordError unless the columns are those that the header announces."""
-    known = header.traces[path].id
-    if not np.array_equal(known, id):
-        raise RecordError(
-            f'traces: "{path}" came with {len(id)} ids that are not the {len(known)} announced. '
-            "Give the columns in the order of the header."
-        )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import singledispatch
 from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -105,6 +106,7 @@ def merge(
     return key // size + first, key % size
 
 
+@singledispatch
 def rows_until(rows: Rows, step: int) -> int:
     """How many rows have a step of at most `step`, by bisection: a file is hardly read."""
     low, high = 0, rows.count
@@ -115,3 +117,27 @@ def rows_until(rows: Rows, step: int) -> int:
         else:
             high = middle
     return low
+
+
+@rows_until.register
+def _(rows: HeldRows, step: int) -> int:
+    return int(np.searchsorted(rows.step, step, side="right"))
+
+
+@rows_until.register
+def _(rows: SomeRows, step: int) -> int:
+    return min(max(rows_until(rows.rows, step), rows.first), rows.last) - rows.first
+
+
+def columns_of(
+    wanted: Int64[np.ndarray, "k"], present: Int64[np.ndarray, "m"]
+) -> Int64[np.ndarray, "k"]:
+    """Where each wanted id is among those present, which may come in any order.
+
+    Raises:
+        ValueError: one of them is not present.
+    """
+    order = np.argsort(present, kind="stable")
+    if len(wanted) and not np.all(np.isin(wanted, present)):
+        raise ValueError(f"id {wanted[~np.isin(wanted, present)][0]} is not present")
+    return order[np.searchsorted(present, wanted, sorter=order)] if len(wanted) else wanted

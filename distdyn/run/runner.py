@@ -4,36 +4,39 @@
     recording = runner.run(1000.)
 
 The run goes in chunks of about a second of wall time; between two of them the host drains what was
-recorded and nothing else.
+recorded, and the ranks of a job agree on how long the next one is and whether there is one.
 """
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import jax
+import numpy as np
 
 from distdyn.core.system import DynamicalSystem
-from distdyn.errors import (
-    NetworkError,
-    ParameterError,
-    PlatformError,
-    PrecisionError,
-    RunDirectoryError,
-    TimeError,
-)
+from distdyn.errors import DistDynError, NetworkError, RunDirectoryError
 from distdyn.network.network import Graph, Network, graph
 from distdyn.network.population import Population
+from distdyn.parallel import cores, distributed, launch
+from distdyn.parallel.detect import detect
+from distdyn.parallel.devices import local_devices
 from distdyn.parallel.parameters import Setting
 from distdyn.parallel.shard import ChunkResult, Shard
+from distdyn.run import arguments, report
 from distdyn.run.access import PopulationAccess, ProjectionAccess
-from distdyn.run.interrupt import Deferred
+from distdyn.run.agreement import agreed, check_common, description, versions
+from distdyn.run.interrupt import Deferred, Interrupted
+from distdyn.run.memory import Memory
 from distdyn.run.progress import Progress, check_mode
-from distdyn.run.provenance import describe_run
+from distdyn.run.provenance import describe_run, version_of
 from distdyn.run.record import CELL, parse, spiking_populations
-from distdyn.run.recording import Header, Memory, Recording
-from distdyn.units import check_dt, shown, to_steps
+from distdyn.run.recording import Header, Recording, Share
+from distdyn.run.rows import columns_of
+from distdyn.units import check_dt
 
 CHUNK_SECONDS = 1.0  # of wall time, about
 FIRST_CHUNK = 200  # steps
@@ -42,21 +45,36 @@ FIRST_CHUNK = 200  # steps
 class DSRunner:
     """Simulates a network, or a dynamical system by itself.
 
+    Under `mpirun` or `srun` every rank makes the same runner and the same calls; each owns a part
+    of the neurons. All methods but `print` and the attributes are collective.
+
     Args:
         system: a `Network`, or a `DynamicalSystem`: one cell, whose names are bare (`"V"`).
         dt: time step, ms.
         seed: of all draws, 0 <= seed < 2^64.
         t0: time at which the run begins, ms, a multiple of dt.
         record: what to record: `"E.spikes"`, `"spikes"` (of all), `"E.V"`, `every(1., "E.V")`.
-        devices: how many local devices; one for now.
+        devices: how many local devices, or "auto".
         platform: "cpu" or "gpu"; by default that of JAX.
         precision: "float32" or "float64", of floating states and parameters.
+        decomposition: who owns which neurons, a `partition.Decomposition`.
         out: a directory to which every `run` appends; without it recordings stay in memory.
         overwrite: replace a run that the directory holds.
-        progress: "auto", "bar", "lines" or "off".
+        merge: at the end (`close`, or the end of `with`) make one file of those of all ranks; else
+            leave a file that shows theirs.
+        progress: "auto", "bar", "lines" or "off"; of several ranks the first one writes lines.
+        watchdog: seconds without progress after which a job of several ranks is ended.
+        overlap: compute while spikes travel between nodes: they are exchanged twice as often.
+
+    Attributes:
+        recording: after a call of `run` that ended early, by an error or Ctrl-C: what it recorded
+            until then. None otherwise.
+        world: the ranks that run this.
+        devices: the local devices.
 
     Raises:
-        DistDynError: something of the description or of these arguments is not possible.
+        DistDynError: something of the description or of these arguments is not possible; on all
+            ranks alike.
     """
 
     def __init__(
@@ -74,26 +92,47 @@ class DSRunner:
         decomposition: Any = None,
         out: Any = None,
         overwrite: bool = False,
+        merge: bool = True,
         checkpoint_every: Any = None,
         progress: str = "auto",
+        watchdog: float | None = None,
+        overlap: bool = False,
     ) -> None:
         began = time.perf_counter()
-        _refuse(
-            parameters=parameters, decomposition=decomposition, checkpoint_every=checkpoint_every
-        )
-        self.progress = check_mode(progress)
-        self.dt = check_dt(dt)
-        setting = Setting(
-            self.dt, _checked_seed(seed), _checked_precision(precision), _origin(t0, self.dt)
-        )
-        self.name = type(system).__name__
-        self.device = _device(devices, platform)
-        self._directory = _claimed(out, overwrite)
+        self.world = launch.world()
+        with agreed(self.world):
+            arguments.refuse(parameters=parameters, checkpoint_every=checkpoint_every)
+            self.progress = check_mode(progress)
+            self.dt = check_dt(dt)
+            setting = Setting(
+                self.dt,
+                arguments.seed(seed),
+                arguments.precision(precision),
+                arguments.steps_in(t0, self.dt, "t0"),
+            )
+            self.name = type(system).__name__
+            members = _graph(system)
+            if watchdog is not None:
+                self.world.watch.limit = watchdog
+        if self.world.size > 1:
+            check_common(
+                self.world, seed=setting.seed, dt=self.dt, precision=precision, t0=t0,
+                record=record, platform=platform, out=str(out), merge=merge, watchdog=watchdog,
+                decomposition=decomposition, **versions(), **description(members),
+            )  # fmt: skip
+        with agreed(self.world):
+            self._directory = _claimed(out, overwrite, self.world, merge)
         try:
-            with self._place():
-                self._shard = Shard(_graph(system), setting)
+            spans = distributed.spans(self.world, platform)
+            self.devices = local_devices(devices, platform, self.world, neurons=members.size)
+            self._everywhere = distributed.everywhere(self.devices) if spans else None
+            self._decomposition, self._overlap = decomposition, overlap
+            self._shard = self._built(members, setting)
+            with agreed(self.world), self._place():
                 self._request = parse(record, self._shard, self.dt)
                 self._watch()
+            self._take_census()
+            self.cores = cores.look(self.world)
             self._sink = self._open()
         except BaseException:
             if self._directory is not None:
@@ -101,7 +140,11 @@ class DSRunner:
             raise
         self._changes: list[tuple[str, str, Any]] = []
         self._steps = FIRST_CHUNK
-        self.phases = {"build": time.perf_counter() - began, "compile": 0.0, "run": 0.0}
+        self.recording: Recording | None = None
+        self.phases = {
+            "build": time.perf_counter() - began, "compile": 0.0, "run": 0.0, "record": 0.0
+        }  # fmt: skip
+        self._before: dict[str, float] = {}  # the shard's phases that are outside of the results
 
     # --- running ---------------------------------------------------------------------------------
 
@@ -114,38 +157,48 @@ class DSRunner:
     ) -> Recording:
         """Go on for a duration (ms, a multiple of dt); returns what this call recorded.
 
+        Ctrl-C ends it with KeyboardInterrupt after a whole chunk, about a second, on all ranks at
+        the same step; what was recorded is in `recording`, and another `run` goes on from there.
+
         Args:
             duration: 0 does nothing.
             every: an interval in ms at which `call` is called with this runner.
             call: may read and set states, parameters and weights.
         """
-        steps = _duration(duration, self.dt)
-        interval = _interval(every, call, self.dt)
-        progress = Progress(self.progress, steps * self.dt)
-        self._sink.begin(self.step)
+        with agreed(self.world):
+            steps = arguments.steps_in(duration, self.dt, "duration")
+            interval = arguments.interval(every, call, self.dt)
+        check_common(self.world, duration=duration, every=every, step=self.step)
+        progress = self._progress(steps)
+        self.recording = None
+        with agreed(self.world):
+            self._sink.begin(self.step)
         try:
             with self._place():
-                self._compile(progress)
-                self._run(steps, interval, call, progress)
-            return self._sink.finish(self.step)
+                self._advance(steps, interval, call, progress)
+            return self._finish()
+        except Interrupted:
+            self.recording = self._finish("KeyboardInterrupt")
+            raise
         except BaseException as error:
-            self._sink.fail(error)
+            self.recording = self._sink.fail(error)
             raise
         finally:
             progress.close()
 
     def warm_up(self, duration: float) -> None:
         """Go on for a duration (ms) without recording anything; its time is kept apart."""
-        steps = _duration(duration, self.dt)
+        with agreed(self.world):
+            steps = arguments.steps_in(duration, self.dt, "duration")
+        check_common(self.world, warmup=duration, step=self.step)
         if not steps:
             return
-        progress = Progress(self.progress, steps * self.dt)
+        progress = self._progress(steps)
         spent = self.phases["run"]
         with self._place():
             self._shard.watch((), ())
             try:
-                self._compile(progress)
-                self._run(steps, None, None, progress, is_recorded=False)
+                self._advance(steps, None, None, progress, is_recorded=False)
             except BaseException as error:
                 self._sink.fail(error)
                 raise
@@ -154,17 +207,9 @@ class DSRunner:
                 progress.close()
         warm_up = self.phases["run"] - spent
         self.phases |= {"run": spent, "warmup": self.phases.get("warmup", 0.0) + warm_up}
+        self._before = self._shard.phases
 
-    def _compile(self, progress: Progress) -> None:
-        """Zero steps: what is not compiled yet is compiled, and its time is known."""
-        began = time.perf_counter()
-        with Deferred():
-            self._shard.run(0)
-        seconds = time.perf_counter() - began
-        self.phases["compile"] += seconds
-        progress.compiled(seconds)
-
-    def _run(
+    def _advance(
         self,
         steps: int,
         interval: int | None,
@@ -173,45 +218,107 @@ class DSRunner:
         *,
         is_recorded: bool = True,
     ) -> None:
-        first, last = self.step, self.step + steps
-        while self.step < last:
-            began = time.perf_counter()
-            stop = last
-            if interval is not None:
-                stop = min(stop, (self.step // interval + 1) * interval)
-            with Deferred():
-                result = self._shard.run(min(self._steps, stop - self.step))
-                if is_recorded:
-                    self._drain(result)
-            seconds = time.perf_counter() - began
-            self.phases["run"] += seconds
-            self._steps = _next_chunk(result.done, seconds)
-            progress.at((self.step - first) * self.dt)
-            if interval is not None and call is not None and self.step % interval == 0:
-                call(self)
+        """Compile and run, chunk after chunk.
 
-    def _drain(self, result: ChunkResult) -> None:
-        for path, (step, id) in result.spikes.items():
-            self._sink.append_spikes(path, step, id)
-        for (name, _, sampling), (step, values) in zip(
-            self._request.traces, result.samples, strict=True
-        ):
-            self._sink.append_trace(name, step, sampling.id, values)
-        self._sink.flush(self.step)
+        Raises:
+            Interrupted: there was a Ctrl-C on some rank; all are at the same whole step.
+        """
+        first, last = self.step, self.step + steps
+        with Deferred() as interrupt:
+            self._compile(progress)
+            is_stopped = self._agree(interrupt, None)
+            while self.step < last and not is_stopped:
+                began = time.perf_counter()
+                stop = last
+                if interval is not None:
+                    stop = min(stop, (self.step // interval + 1) * interval)
+                result = self._shard.run(min(self._steps, stop - self.step))
+                error = self._drain(result) if is_recorded else None
+                seconds = time.perf_counter() - began
+                self.phases["run"] += seconds
+                self._steps = _next_chunk(result.done, seconds)
+                self.world.watch.progress(self.step)
+                progress.at((self.step - first) * self.dt)
+                is_stopped = self._agree(interrupt, error)
+                is_due = interval is not None and self.step % interval == 0
+                if is_due and call is not None and not is_stopped:
+                    call(self)
+        self.world.watch.progress(None)
+        if is_stopped:
+            raise Interrupted
+
+    def _compile(self, progress: Progress) -> None:
+        """Zero steps: what is not compiled yet is compiled, and its time is known."""
+        began = time.perf_counter()
+        self._shard.run(0)
+        seconds = time.perf_counter() - began
+        self.phases["compile"] += seconds
+        progress.compiled(seconds)
+
+    def _agree(self, interrupt: Deferred, error: DistDynError | None) -> bool:
+        """All ranks: is there an interrupt or an error, and how long is the next chunk.
+
+        The length is that of rank 0, which would have made the chunk a second long.
+        """
+        steps = 0 if self.world.rank else self._steps
+        said = np.array([interrupt.is_pending, error is not None, steps], np.int64)
+        is_stopped, has_failed, self._steps = self.world.max(said).tolist()
+        if has_failed:
+            self.world.agree(error)
+        if is_stopped:
+            interrupt.is_pending = False
+        return bool(is_stopped)
+
+    def _drain(self, result: ChunkResult) -> DistDynError | None:
+        """Hand over what a chunk recorded; what cannot be written is for all ranks to hear."""
+        began = time.perf_counter()
+        try:
+            for path, (step, id) in result.spikes.items():
+                self._sink.append_spikes(path, step, id)
+            for (name, *_), (step, ids, values) in zip(
+                self._request.traces, result.samples, strict=True
+            ):
+                own = self._sink.header.traces[name].id
+                if not np.array_equal(own, ids):
+                    values = values[:, columns_of(own, ids)]
+                self._sink.append_trace(name, step, own, values)
+            self._sink.flush(self.step)
+        except DistDynError as error:
+            return error
+        finally:
+            self.phases["record"] += time.perf_counter() - began
+        return None
+
+    def _finish(self, reason: str = "completed") -> Recording:
+        began = time.perf_counter()
+        try:
+            return self._sink.finish(self.step, reason)
+        finally:
+            self.phases["record"] += time.perf_counter() - began
+
+    def _progress(self, steps: int) -> Progress:
+        is_launched = detect(os.environ).launcher != "none"
+        return Progress(
+            self.progress, steps * self.dt, rank=self.world.rank, is_launched=is_launched
+        )
 
     def reset(self, seed: int | None = None) -> None:
         """Back to the beginning, with another seed if one is given; what was set stays set."""
         setting = self._shard.setting
-        seed = setting.seed if seed is None else _checked_seed(seed)
+        with agreed(self.world):
+            seed = setting.seed if seed is None else arguments.seed(seed)
+        check_common(self.world, seed=seed)
         with self._place():
             if seed == setting.seed:
                 self._shard.start()
             else:
                 old = self._shard
                 setting = Setting(setting.dt, seed, setting.precision, setting.origin)
-                self._shard = Shard(old.graph, setting)
+                self._shard = self._built(old.graph, setting)
                 for path, name, value in self._changes:
                     self._shard.write_parameter(path, name, value)
+                self._before = {}
+                self._take_census()
             self._watch()
 
     # --- looking and setting ---------------------------------------------------------------------
@@ -233,13 +340,13 @@ class DSRunner:
 
     @property
     def synapses(self) -> int:
-        """How many synapses there are."""
-        return self._shard.synapse_count
+        """How many synapses there are, on all ranks together."""
+        return self.census.n_synapses
 
     @property
     def bytes_per_synapse(self) -> float:
-        """All arrays that hold connectivity, per synapse."""
-        return self._shard.connectivity_bytes / max(1, self.synapses)
+        """All arrays of all ranks that hold connectivity, per synapse."""
+        return self.census.bytes_per_synapse
 
     def __getitem__(self, path: str) -> PopulationAccess | ProjectionAccess:
         """A population (states and parameters) or a projection (weights, edges), by path."""
@@ -247,7 +354,7 @@ class DSRunner:
         if kind == "population":
             return PopulationAccess(self._shard, path, self._changes)
         if kind == "projection":
-            return ProjectionAccess(self._shard, path)
+            return ProjectionAccess(self._shard, path, self._take_census)
         raise NetworkError(f'input "{path}" has nothing to read. Look at its post population.')
 
     def describe(self) -> dict[str, Any]:
@@ -259,43 +366,94 @@ class DSRunner:
             synapses=self.synapses,
             seed=setting.seed,
             precision=setting.precision,
-            platform=self.device.platform,
+            platform=self.devices[0].platform,
         )
-        return {**description, "phases": dict(self.phases)}
+        more = {"ranks": self.world.size, "devices": len(self.devices), "phases": dict(self.phases)}
+        return {**description, **more}
+
+    def all_phases(self) -> list[dict[str, float]]:
+        """Seconds that each rank spent in each phase, those inside of `run` included.
+
+        Collective.
+        """
+        within = self._shard.phases
+        within = {name: t - self._before.get(name, 0.0) for name, t in within.items()}
+        return self.world.allgather({**self.phases, **within})
+
+    def banner(self) -> str:
+        """What runs where, in a few lines."""
+        setting, shard = self._shard.setting, self._shard
+        platform, version = self.devices[0].platform, version_of("distdyn")
+        where = report.hardware(self.world.size, len(self.devices), platform, self.cores.text)
+        lines = [
+            f"distdyn{f' {version}' if version else ''} | {where} | jax {jax.__version__} | "
+            f"seed {setting.seed} | {setting.precision}",
+            f"{self.name}: {self.graph.size} neurons, {report.shown_count(self.synapses)} synapses "
+            f"of {self.bytes_per_synapse:.2f} bytes",
+        ]
+        if self.world.size > 1:
+            lines[1] += f" | {self.census}"
+        said = [report.exchanges(shard.intervals, self.dt)]
+        said += [f"output {self._directory.path}"] if self._directory is not None else []
+        lines += [" | ".join(filter(None, said))] if any(said) else []
+        lines += [f"warning: {line}" for line in self.cores.warnings]
+        return "\n".join([*lines, *self._unfused()])
 
     def update_provenance(self, **fields: Any) -> None:
         """Write more about the run into its `run.json`."""
-        if self._directory is not None:
+        with agreed(self.world):
             self._sink.update(**fields)
 
     def close(self) -> None:
-        """Finish the run directory; without one there is nothing to do."""
+        """Finish the run directory; of several ranks, make one file of theirs."""
         self._sink.close()
 
     def __enter__(self) -> "DSRunner":
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        # With another error the other ranks may be elsewhere: nobody waits for them.
+        self._sink.close(is_together=kind is None or kind is Interrupted)
 
     def __repr__(self) -> str:
         groups = len(self._shard.groups)
         lines = [
             f"DSRunner of {self.name} at {self.t:g} ms (dt = {self.dt:g} ms, seed "
-            f"{self._shard.setting.seed}, {self._shard.setting.precision}, {self.device.platform})",
+            f"{self._shard.setting.seed}, {self._shard.setting.precision}, "
+            f"{self.devices[0].platform})",
             f"  {self.graph.size} neurons in {groups} group{'s' * (groups != 1)}, "
             f"{self.synapses} synapses of {self.bytes_per_synapse:.2f} bytes",
         ]
-        lines += [
-            f"  {path}: cells run without their kernel, slower ({reason})"
-            for path, reason in self._shard.unfused.items()
-        ]
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._unfused()])
 
     # --- within ----------------------------------------------------------------------------------
 
+    def _built(self, members: Graph, setting: Setting) -> Shard:
+        with self._place():
+            return Shard(
+                members, setting, world=self.world, devices=self.devices,
+                everywhere=self._everywhere, decomposition=self._decomposition,
+                overlap=self._overlap,
+            )  # fmt: skip
+
+    def _take_census(self) -> None:
+        """Ask all ranks what they hold."""
+        shard = self._shard
+        neurons = sum(len(shard.owned(path)) for path in shard.graph.populations)
+        said = [neurons, shard.synapse_count, shard.connectivity_bytes]
+        held = np.array(self.world.allgather(said), np.int64)
+        self.census = report.Census(held[:, 0], held[:, 1], held[:, 2])
+
+    def _unfused(self) -> list[str]:
+        return [
+            f"  {path}: cells run without their kernel, slower ({reason})"
+            for path, reason in self._shard.unfused.items()
+        ]
+
     def _place(self) -> Any:
-        return _Place(self.device)
+        return _Place(self.devices[0])
 
     def _watch(self) -> None:
         self._shard.watch(self._request.spikes, [sample for _, sample, _ in self._request.traces])
@@ -310,10 +468,27 @@ class DSRunner:
             traces={name: sampling for name, _, sampling in self._request.traces},
             spiking=spiking_populations(g),
         )
+        share = self._share(header) if self.world.size > 1 else None
         if self._directory is None:
-            return Memory(header)
+            return Memory(header, share)
         self.phases = {}
-        return self._directory.create(header, self.describe())
+        with agreed(self.world):
+            self._directory.clear()
+        with agreed(self.world):
+            return self._directory.create(header, self.describe(), share=share)
+
+    def _share(self, header: Header) -> Share:
+        """What of the recording is ours."""
+        owned = self._shard.owned
+        return Share(
+            self.world,
+            header,
+            {path: owned(path) for path in header.spikes},
+            {
+                name: np.flatnonzero(np.isin(sample.ids, owned(sample.path)))
+                for name, sample, _ in self._request.traces
+            },
+        )
 
 
 class _Place:
@@ -337,80 +512,17 @@ def _graph(system: Network | DynamicalSystem) -> Graph:
     return graph(system)
 
 
-def _device(devices: Any, platform: str | None) -> Any:
-    if devices not in (None, 1, "auto"):
-        if not isinstance(devices, int) or isinstance(devices, bool) or devices < 1:
-            raise PlatformError(f"devices = {shown(devices)} is not possible. Use devices=1.")
-        raise PlatformError(f"devices = {devices}: one device is available for now. Use devices=1.")
-    if platform not in (None, "cpu", "gpu"):
-        raise PlatformError(f'platform = {shown(platform)} is unknown. Use "cpu" or "gpu".')
-    try:
-        return jax.local_devices(backend=platform)[0]
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
-        raise PlatformError(
-            f'platform = "{platform}": JAX finds no such device ({reason}). Use platform="cpu", or '
-            "install distdyn[cuda12] on a machine with a GPU."
-        ) from error
-
-
-def _checked_seed(seed: Any) -> int:
-    if isinstance(seed, bool) or not hasattr(seed, "__index__") or not 0 <= int(seed) < 2**64:
-        raise ParameterError(
-            f"seed = {shown(seed)} is not possible. Use an integer 0 <= seed < 2^64."
-        )
-    return int(seed)
-
-
-def _checked_precision(precision: Any) -> str:
-    if precision not in ("float32", "float64"):
-        raise PrecisionError(
-            f'precision = {shown(precision)} is unknown. Use "float32" or "float64".'
-        )
-    return precision
-
-
-def _origin(t0: Any, dt: float) -> int:
-    step = to_steps(t0, dt, "t0")
-    if not isinstance(step, int):
-        raise TimeError("t0 must be one time.")
-    return step
-
-
-def _duration(duration: Any, dt: float) -> int:
-    steps = to_steps(duration, dt, "duration")
-    if not isinstance(steps, int):
-        raise TimeError("duration must be one time.")
-    return steps
-
-
-def _interval(every: Any, call: Any, dt: float) -> int | None:
-    if (every is None) != (call is None):
-        raise ParameterError("run: every and call belong together. Give both, or neither.")
-    if every is None:
-        return None
-    steps = to_steps(every, dt, "run: every")
-    if not isinstance(steps, int) or steps < 1:
-        raise TimeError(f"run: every = {shown(every)} must be one time > 0.")
-    return steps
-
-
-def _claimed(out: Any, overwrite: bool) -> Any:
+def _claimed(out: Any, overwrite: bool, world: launch.World, merge: bool) -> Any:
     if out is None:
         return None
     from distdyn.run.directory import RunDirectory
 
     try:
-        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        if world.rank == 0:
+            Path(out).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunDirectoryError(f'out: "{out}" cannot be made: {error}. Use another.') from error
-    return RunDirectory(out, overwrite=overwrite)
-
-
-def _refuse(**later: Any) -> None:
-    for name, value in later.items():
-        if value is not None:
-            raise ParameterError(f"DSRunner: {name} is not available yet. Leave it out.")
+    return RunDirectory(out, overwrite=overwrite, world=world, merge=merge)
 
 
 def _next_chunk(done: int, seconds: float) -> int:

@@ -6,12 +6,13 @@ not how the network was cut.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8
 
 from distdyn.run.rows import Rows, merge
+from distdyn.run.stream import together
 
 _LINES = 1 << 15  # lines made at once: their text stays in the cache
 
@@ -34,7 +35,7 @@ class SpikeHash:
 
 
 def spikes_sha256(
-    spikes: Mapping[str, Rows], offsets: Mapping[str, int], *, block: int = 1 << 18
+    spikes: Mapping[str, Rows], offsets: Mapping[str, int], *, block: int | None = None
 ) -> str:
     """The hash of the spikes of several populations, read in blocks so that memory is bounded.
 
@@ -44,32 +45,16 @@ def spikes_sha256(
         block: how many spikes of each population are held at once.
     """
     sha = SpikeHash()
-    for step, gid in _merged([(offsets[path], spikes[path]) for path in spikes], block):
-        sha.update(step, gid)
+    for parts in together(list(spikes.values()), block):
+        sha.update(*with_gid(parts, [offsets[path] for path in spikes]))
     return sha.hexdigest()
 
 
-def _merged(
-    rows: Sequence[tuple[int, Rows]], block: int
-) -> Iterator[tuple[Int64[np.ndarray, "s"], Int64[np.ndarray, "s"]]]:
-    """The spikes (step, gid) of all populations in blocks that follow each other in time."""
-    done = [0] * len(rows)
-    while any(first < source.count for first, (_, source) in zip(done, rows, strict=True)):
-        parts, until = [], None
-        for first, (offset, source) in zip(done, rows, strict=True):
-            last = min(first + block, source.count)
-            step, id = source.read(first, last)
-            parts.append((step, id + offset))
-            if last < source.count:  # rows still to come may share the last step
-                until = int(step[-1]) - 1 if until is None else min(until, int(step[-1]) - 1)
-        if until is not None:
-            ends = [int(np.searchsorted(step, until, side="right")) for step, _ in parts]
-            parts = [(step[:end], gid[:end]) for (step, gid), end in zip(parts, ends, strict=True)]
-        done = [first + len(step) for first, (step, _) in zip(done, parts, strict=True)]
-        if any(len(step) for step, _ in parts):
-            yield merge(parts)
-        else:  # one step holds more spikes than a block
-            block *= 2
+def with_gid(
+    parts: Sequence[tuple[np.ndarray, np.ndarray]], offsets: Sequence[int]
+) -> tuple[Int64[np.ndarray, "s"], Int64[np.ndarray, "s"]]:
+    """The spikes (step, id) of several populations as (step, gid), sorted by both."""
+    return merge([(step, id + offset) for (step, id), offset in zip(parts, offsets, strict=True)])
 
 
 def _lines(step: Int64[np.ndarray, "s"], gid: Int64[np.ndarray, "s"]) -> bytes:

@@ -4,6 +4,8 @@
                     /committed            start, stop, complete spikes of each population
     <variable>.h5   /report/<population>/{data, mapping/...}       one file per trace
 
+Of several ranks each writes files of its own (`spikes.rank-0003.h5`) in the same layout.
+
 Every write opens its file, appends and closes it, so that other programs can read along and a file
 is whole between two writes whatever ends the process. `/committed`, and `mapping/time` of a trace,
 are written last: a reader trusts nothing beyond them, should the process die within a write.
@@ -112,15 +114,32 @@ def append_spikes(
 
 
 def create_trace(
-    path: Path, population: str, id: Int64[np.ndarray, "k"], dtype: str, unit: str, every: float
+    path: Path,
+    population: str,
+    id: Int64[np.ndarray, "k"],
+    dtype: str,
+    unit: str,
+    every: float,
+    *,
+    columns: tuple[Int64[np.ndarray, "k"], int] | None = None,
 ) -> None:
-    """A new file for the samples of one variable, taken every so many ms."""
+    """A new file for the samples of one variable, taken every so many ms.
+
+    Args:
+        path: the file.
+        population: of the neurons.
+        id: of the neurons, a column for each.
+        dtype: of the values.
+        unit: of the values.
+        every: ms between two samples.
+        columns: in the file of one rank: which of all columns these are, and how many there are.
+    """
     _check_free(path, 32 * len(id))
     with _opened(path, "x") as file:
         _sign(file)
         group = file.create_group(f"report/{population}")
-        columns = max(1, min(len(id), _CHUNK // 4))
-        chunks = (max(1, _CHUNK // (columns * np.dtype(dtype).itemsize)), columns)
+        width = max(1, min(len(id), _CHUNK // 4))
+        chunks = (max(1, _CHUNK // (width * np.dtype(dtype).itemsize)), width)
         shape, largest = (0, len(id)), (None, max(1, len(id)))
         group.create_dataset("data", shape, dtype, maxshape=largest, chunks=chunks)
         group["data"].attrs["units"] = unit
@@ -131,6 +150,9 @@ def create_trace(
         mapping["element_ids"] = np.zeros(len(id), np.uint32)
         mapping["time"] = np.array([0.0, 0.0, every])
         mapping["time"].attrs["units"] = "ms"
+        if columns is not None:
+            mapping["columns"] = columns[0].astype(np.uint64)
+            mapping["columns"].attrs["total"] = columns[1]
 
 
 def append_trace(
@@ -192,6 +214,82 @@ def read_trace(path: Path, population: str) -> tuple[Int64[np.ndarray, "k"], str
                 "ids were written. The file is damaged."
             )
         return id, str(data.dtype), float(time[0]), count
+
+
+def read_columns(path: Path, population: str) -> tuple[Int64[np.ndarray, "k"], int]:
+    """Which columns of a trace the file of a rank holds, and how many there are in all.
+
+    Raises:
+        RunDirectoryError: the file is missing, damaged, or holds something else.
+    """
+    with _opened(path, "r") as file:
+        data = _dataset(file, f"report/{population}/mapping/columns", "iu", 1)
+        columns, total = data[...].astype(np.int64), int(data.attrs["total"])  # pyright: ignore
+    if len(columns) and not 0 <= columns.min() <= columns.max() < total:
+        raise RunDirectoryError(f'"{path}" has columns beyond the {total} of all. It is damaged.')
+    return columns, total
+
+
+def link_spikes(
+    path: Path, files: Sequence[str], counts: Mapping[str, Sequence[int]], committed: np.ndarray
+) -> None:
+    """A file whose spikes lie in the files of ranks beside it, one rank's after the other's.
+
+    Args:
+        path: the new file.
+        files: names of the files of the ranks.
+        counts: by population, how many spikes of each file belong to it.
+        committed: as for `append_spikes`.
+    """
+    with _opened(path, "x") as file:
+        _sign(file)
+        for population, rows in counts.items():
+            group = file.create_group(f"spikes/{population}")
+            group.attrs.create("sorting", 0, dtype=_SORTING)
+            for name, dtype in (("timestamps", "f8"), ("node_ids", "u8")):
+                layout = h5py.VirtualLayout((sum(rows),), dtype)
+                at = 0
+                for source, n in zip(files, rows, strict=True):
+                    if n:
+                        layout[at : at + n] = h5py.VirtualSource(
+                            source, f"spikes/{population}/{name}", (n,), maxshape=(None,)
+                        )[:n]
+                    at += n
+                group.create_virtual_dataset(name, layout)
+            group["timestamps"].attrs["units"] = "ms"
+        file["committed"] = committed
+
+
+def link_trace(path: Path, population: str, files: Sequence[str], n_samples: int) -> None:
+    """A file whose samples lie in the files of ranks beside it, rank after rank."""
+    parts = []
+    for source in files:
+        with _opened(path.with_name(source), "r") as file:
+            group = file[f"report/{population}"]
+            attributes = {name: group[name].attrs["units"] for name in ("data", "mapping/time")}
+            id, time = group["mapping/node_ids"][...], group["mapping/time"][...]
+            parts.append((source, id, group["data"].shape, group["data"].dtype))
+    every = time[2]
+    with _opened(path, "x") as file:
+        _sign(file)
+        group = file.create_group(f"report/{population}")
+        id = np.concatenate([part[1] for part in parts])
+        layout, at = h5py.VirtualLayout((n_samples, len(id)), parts[0][3]), 0
+        for source, own, shape, dtype in parts:
+            if len(own) and n_samples:
+                layout[:, at : at + len(own)] = h5py.VirtualSource(
+                    source, f"report/{population}/data", shape, dtype, (None, len(own))
+                )[:n_samples]
+            at += len(own)
+        group.create_virtual_dataset("data", layout)
+        mapping = group.create_group("mapping")
+        mapping["node_ids"] = id
+        mapping["node_ids"].attrs["sorted"] = np.uint8(np.all(id[1:] >= id[:-1]))
+        mapping["index_pointers"] = np.arange(len(id) + 1, dtype=np.uint64)
+        mapping["element_ids"] = np.zeros(len(id), np.uint32)
+        mapping["time"] = np.array([time[0], time[0] + n_samples * every, every])
+        for name, unit in attributes.items():
+            group[name].attrs["units"] = unit
 
 
 def to_disk(path: Path) -> None:

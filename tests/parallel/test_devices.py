@@ -57,7 +57,7 @@ def test_one_device_leaves_jax_as_it_is():
     "devices", ["0", 0, "-1", -1, "1.5", 1.5, "two", "", True, [2], "10000", 10**6, "Auto"]
 )
 def test_what_is_not_a_number_of_devices(devices):
-    with pytest.raises(PlatformError, match="devices = .*Use"):
+    with pytest.raises(PlatformError, match=r"devices = .*Use"):
         local_devices(devices, "cpu", World())
 
 
@@ -83,8 +83,15 @@ def test_numbers_as_text():
 
 @pytest.mark.parametrize(
     "cores, neurons, ranks, number",
-    [(8, 0, 1, 1), (8, 1999, 1, 1), (8, 8000, 1, 4), (8, 10**6, 1, 8), (8, 8000, 2, 2), (2, 8000, 1, 2)],
-)  # fmt: skip
+    [
+        (8, 0, 1, 1),
+        (8, 1999, 1, 1),
+        (8, 8000, 1, 4),
+        (8, 10**6, 1, 8),
+        (8, 8000, 2, 2),
+        (2, 8000, 1, 2),
+    ],
+)
 def test_automatic(cores, neurons, ranks, number):
     assert automatic(cores, neurons, ranks) == number
 

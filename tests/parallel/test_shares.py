@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from partition import Decomposition, round_robin
 
 import distdyn as dd
 from distdyn.network.ends import block_size
 from distdyn.network.network import graph
 from distdyn.parallel.groups import group_populations
 from distdyn.parallel.shares import Shares
+from partition import Decomposition, round_robin
 
 
 class Three(dd.Network):

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from distdyn.errors import NameLookupError, RecordError, TimeError
+from distdyn.run.memory import Memory
 from distdyn.run.provenance import describe_run, environment, peak_rss, write_json
-from distdyn.run.recording import Header, Memory, Recording, Sampling, concatenate
+from distdyn.run.recording import Header, Recording, Sampling, concatenate
 from distdyn.run.rows import HeldRows, merge
 from distdyn.run.spike_hash import spikes_sha256
 

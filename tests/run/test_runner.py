@@ -538,3 +538,37 @@ def test_run_that_was_interrupted_goes_on():
     same = build(dt=0.1, record=())
     same.run(done + 10.0)
     np.testing.assert_array_equal(runner["E"].V, same["E"].V)
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_interrupted_run_keeps_what_it_recorded(tmp_path, stored):
+    runner = build(out=tmp_path / "run" if stored else None)
+    assert runner.recording is None
+    threading.Timer(0.5, signal.raise_signal, [signal.SIGINT]).start()
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(1e6)
+    found = runner.recording
+    assert (found.start, found.stop) == (0, runner.step)
+    assert found.spikes_sha256() == build().run(runner.t).spikes_sha256()
+    runner.run(1.0)
+    assert runner.recording is None
+
+
+def test_failed_run_keeps_what_its_complete_chunks_recorded():
+    runner = build(Alone(5, Explosive(), V=0.01), record="N.V")  # leaves all bounds after 100 ms
+    with pytest.raises(SimulationError):
+        runner.run(1000.0)
+    found = runner.recording
+    assert 0 < found.stop <= 1000 and len(found.traces["N.V"]) == found.stop
+    assert np.all(np.isfinite(found.traces["N.V"].value))
+
+
+def test_error_in_a_call_keeps_what_was_recorded():
+    def call(runner):
+        raise ZeroDivisionError
+
+    runner = build()
+    with pytest.raises(ZeroDivisionError):
+        runner.run(100.0, every=20.0, call=call)
+    assert runner.recording.stop == 200
+    assert runner.recording.spikes_sha256() == build().run(20.0).spikes_sha256()

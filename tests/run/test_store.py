@@ -14,9 +14,10 @@ import pytest
 from distdyn.errors import RunDirectoryError
 from distdyn.run.directory import RunDirectory
 from distdyn.run.lock import Lock
+from distdyn.run.memory import Memory
 from distdyn.run.provenance import describe_run
 from distdyn.run.reader import load, read_run, trace_files
-from distdyn.run.recording import Header, Memory, Sampling, concatenate
+from distdyn.run.recording import Header, Sampling, concatenate
 
 ROOT = Path(__file__).parents[2]
 HEADER = Header(
@@ -264,7 +265,7 @@ def test_run_that_was_replaced_in_this_process_writes_no_more(tmp_path, seed):
         play(old, seed, 50, 100)
     play(new, seed, 0, 100)
     old.close()
-    assert new.directory.lock.is_held
+    assert new.directory.holds_lock
     assert load(tmp_path / "a").stop == 100
 
 

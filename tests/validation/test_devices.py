@@ -116,7 +116,7 @@ def test_collectives_instead_of_shared_memory(devices, capacity):
     network = Own(60, I=dd.Normal(24.0, 2.0))
     _, spikes, _ = run(network, 1, 150)
     shard, others, _ = run(network, devices, 150, kernels=False, capacity=capacity)
-    assert shard.exchange == "mesh"
+    assert shard.near.exchange == "mesh"
     assert len(spikes["N"][0]) > 30
     same(spikes, others)
 

@@ -1,0 +1,187 @@
+"""Built: the parts of a process as data on the host, before any device sees them.
+
+Everything here follows from the description, the seed and the decomposition: who owns which cells,
+their parameters, the programs of the groups, and the tables of synapses. All parts of the network
+are built like this, each by its own process, without a word between them.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from distdyn.errors import NetworkError
+from distdyn.network.ends import block_size
+from distdyn.network.network import Graph
+from distdyn.network.projection import Projection
+from distdyn.ops.rows import synapse_count
+from distdyn.parallel import connect
+from distdyn.parallel.assemble import Assembly, assemble
+from distdyn.parallel.connect import Parts
+from distdyn.parallel.groups import Group, group_populations
+from distdyn.parallel.operands import Fixed
+from distdyn.parallel.parameters import Setting, cell_parameters
+from distdyn.parallel.shares import Shares
+from partition import Decomposition, round_robin
+
+
+class Built:
+    """The parts of one rank.
+
+    Args:
+        graph: the network.
+        setting: dt, seed, precision, first step.
+        rank, ranks: ours, and of how many.
+        devices: of each rank, with one part each.
+        decomposition: who owns which neurons; by default blocks are dealt round-robin.
+        alike: makes lengths equal on all devices of a mesh that spans ranks; None: there is none.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        setting: Setting,
+        rank: int,
+        ranks: int,
+        devices: int,
+        decomposition: Decomposition | None,
+        alike: Callable[[Any], Any] | None,
+    ) -> None:
+        self.graph, self.setting = graph, setting
+        self.alike = alike or (lambda length: length)
+        for population in graph.populations.values():
+            population.model.check(setting.dt)
+        self.groups = group_populations(graph)
+        numbers = tuple(rank * devices + device for device in range(devices))
+        equal = range(ranks * devices) if alike else numbers
+        self.parts = self._parts(decomposition, numbers, ranks * devices, equal)
+        self.parameters = [
+            [cell_parameters(cells, setting.seed) for cells in of] for of in self.parts.cells
+        ]
+        self.connections = connect.connections(graph, self.groups, setting)
+        self.slots = [
+            tuple(
+                connect.ring_slots(self.connections, group.index, r, setting.dt)
+                for r in range(len(group.receptors))
+            )
+            for group in self.groups
+        ]
+        self.assemblies = [self._assemble(group) for group in self.groups]
+        self.tables = self._build_tables()
+
+    def _parts(
+        self,
+        decomposition: Decomposition | None,
+        numbers: tuple[int, ...],
+        n_parts: int,
+        equal: Sequence[int],
+    ) -> Parts:
+        graph = self.graph
+        sizes = [population.size for population in graph.populations.values()]
+        if decomposition is None:
+            decomposition = round_robin(sizes, [block_size(size) for size in sizes], n_parts)
+        _check_decomposition(decomposition, list(graph.populations), sizes, n_parts)
+        shares = tuple(Shares.of(graph, group, decomposition) for group in self.groups)
+        cells = tuple(
+            tuple(group.owned(graph, decomposition, part) for group in self.groups)
+            for part in numbers
+        )
+        room = tuple(share.largest(equal) for share in shares)
+        return Parts(decomposition, shares, numbers, cells, room)
+
+    def _assemble(self, group: Group) -> list[Assembly] | None:
+        """The group's assembly on each device; all have the same program."""
+        if group.is_schedule:
+            return None
+        k = group.index
+        return [
+            assemble(self.graph, cells[k], parameters[k], self.slots[k], self.setting)
+            for cells, parameters in zip(self.parts.cells, self.parameters, strict=True)
+        ]
+
+    def scale(self, group: int, receptor: int) -> float:
+        assemblies = self.assemblies[group]
+        assert assemblies is not None
+        return assemblies[0].scales[receptor]
+
+    def _build_tables(self) -> list[connect.Table]:
+        return connect.build_tables(
+            self.graph, self.groups, self.parts, self.connections, self.scale, self.setting,
+            self.alike,
+        )  # fmt: skip
+
+    # --- looking and setting ---------------------------------------------------------------------
+
+    def group_of(self, path: str) -> Group:
+        """The group in which a population runs."""
+        return next(group for group in self.groups if path in group.paths)
+
+    def ring(self, group: int, receptor: int) -> int:
+        """The index of a receptor's ring among the rings of its group."""
+        return sum(1 for slots in self.slots[group][:receptor] if slots)
+
+    def parameter(self, path: str, name: str) -> list[Any]:
+        """A parameter of a population's group on each device."""
+        k = self.group_of(path).index
+        return [of[k].values[of[k].names.index(name)] for of in self.parameters]
+
+    def write_parameter(self, path: str, name: str, value: float | np.ndarray) -> None:
+        """Set a parameter of a population to a number or an array over all its neurons."""
+        group = self.group_of(path)
+        for cells, of in zip(self.parts.cells, self.parameters, strict=True):
+            mine, parameters = cells[group.index], of[group.index]
+            leaf = parameters.names.index(name)
+            old = parameters.values[leaf]
+            if old.per == "segment" and not np.ndim(value):
+                new = old.array.copy()
+                new[group.paths.index(path)] = value
+                parameters.values[leaf] = Fixed("segment", new)
+                continue
+            new = np.repeat(old.array, np.diff(mine.bounds)) if old.per == "segment" else old.array
+            new = new.copy()
+            here, ids = mine.of(path)
+            new[here] = value if not np.ndim(value) else np.asarray(value)[ids]
+            parameters.values[leaf] = Fixed("cell", new)
+        self.assemblies[group.index] = self._assemble(group)
+
+    def write_weight(self, path: str, projection: Projection) -> list[tuple[float, ...]]:
+        """Replace a projection by one with another weight: rows are drawn again, the same ones.
+
+        Returns:
+            The scales of the rings before, by group and receptor.
+        """
+        self.graph.projections[path] = projection
+        self.connections = connect.connections(self.graph, self.groups, self.setting)
+        before = [a[0].scales if a else () for a in self.assemblies]
+        self.assemblies = [self._assemble(group) for group in self.groups]
+        self.tables = self._build_tables()
+        return before
+
+    def synapses(self, path: str) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+        """Our synapses of a projection in pieces: pre, post, weight, delay in ms."""
+        return connect.synapses(
+            self.graph, self.groups, self.parts, self.connections, self.tables, self.scale,
+            self.setting, path,
+        )  # fmt: skip
+
+    @property
+    def synapse_count(self) -> int:
+        """How many synapses we have."""
+        return sum(synapse_count(rows) for table in self.tables for rows in table.rows)
+
+
+def _check_decomposition(
+    decomposition: Decomposition, paths: list[str], sizes: list[int], parts: int
+) -> None:
+    if decomposition.parts != parts or list(decomposition.sizes) != sizes:
+        raise NetworkError(
+            f"decomposition: it is of {decomposition.parts} parts and populations of "
+            f"{list(decomposition.sizes)} neurons; this run has {parts} parts (ranks x devices) "
+            f"and populations of {sizes}. Make one for this run."
+        )
+    for path, size, block in zip(paths, sizes, decomposition.blocks, strict=True):
+        if block % block_size(size) and size > block:
+            raise NetworkError(
+                f'decomposition: population "{path}" is dealt in blocks of {block}; its {size} '
+                f"neurons are drawn in blocks of {block_size(size)}. Use multiples of them."
+            )
