@@ -96,7 +96,7 @@ class Layout:
         memory[self.head + CLOSED :: self.stride][: len(self.parts)] = 0
 
     def clocks(self, memory: np.ndarray, box: int) -> np.ndarray:
-        """A view of what the owner of a box has spent on update, delivery and waiting, and ENDED."""
+        """A view of what the owner of a box has spent on update, delivery, waiting, and ENDED."""
         place = self.head + box * self.stride + CLOCK
         return memory[place : place + 4]
 

@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from distdyn.errors import NetworkError
+from distdyn.errors import DelayError, NetworkError
 from distdyn.network.ends import block_size
 from distdyn.network.network import Graph
 from distdyn.network.projection import Projection
 from distdyn.ops.rows import synapse_count
 from distdyn.parallel import connect
 from distdyn.parallel.assemble import Assembly, assemble
+from distdyn.parallel.build import longest_delay
 from distdyn.parallel.connect import Parts
 from distdyn.parallel.groups import Group, group_populations
+from distdyn.parallel.memory import memory_of_this_machine, shown_bytes
 from distdyn.parallel.operands import Fixed
 from distdyn.parallel.parameters import Setting, cell_parameters
 from distdyn.parallel.shares import Shares
@@ -66,6 +68,7 @@ class Built:
             )
             for group in self.groups
         ]
+        self._check_rings()
         self.assemblies = [self._assemble(group) for group in self.groups]
         self.tables = self._build_tables()
 
@@ -88,6 +91,23 @@ class Built:
         )
         room = tuple(share.largest(equal) for share in shares)
         return Parts(decomposition, shares, numbers, cells, room)
+
+    def _check_rings(self) -> None:
+        """Refuse a delay whose ring no machine like this one could hold; on all ranks alike."""
+        most, setting = memory_of_this_machine(), self.setting
+        itemsize = np.dtype(setting.accumulator).itemsize
+        for c in self.connections:
+            share = self.parts.shares[c.group]
+            cells = share.largest(range(self.parts.decomposition.parts))
+            steps = longest_delay(c.delay, setting.dt)
+            needed = (steps + 1) * cells * itemsize
+            if needed > most:
+                raise DelayError(
+                    f'projection "{c.path}": delay = {steps * setting.dt:g} ms is {steps} steps; '
+                    f"what is on its way to {cells} neurons in that time takes "
+                    f"{shown_bytes(needed)}, this machine has {shown_bytes(most)}. Use a shorter "
+                    "delay, or more ranks."
+                )
 
     def _assemble(self, group: Group) -> list[Assembly] | None:
         """The group's assembly on each device; all have the same program."""

@@ -133,9 +133,12 @@ class Seen:
             last = lines["count"][is_stuck].max()
             is_late |= (lines["state"] != WAITING) | (lines["count"] < last)
             is_late |= is_stuck & (lines["what"] != lines["what"][is_stuck][0])
-        least = [min(self.epochs[k], default=-1) for k in range(len(lines))]
-        if (lines["state"] == STEPPING).any() and max(least) > min(least):
-            is_late |= np.array(least) == min(least)
+        # Parts of other (fake) nodes have no epochs here: they do not step together with these.
+        least = {k: min(epochs) for k, epochs in self.epochs.items() if epochs}
+        if any(lines["state"][k] == STEPPING for k in least):
+            first = max(least.values())
+            behind = min(least.values())
+            is_late[[k for k, epoch in least.items() if epoch == behind < first]] = True
         return np.flatnonzero(is_late & is_slow & (lines["leaving"] == HERE))
 
     def _all_wait(self) -> bool:

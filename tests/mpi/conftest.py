@@ -24,7 +24,7 @@ face = types.ModuleType("distdyn")
 face.__path__ = [{str(ROOT / "distdyn")!r}]
 sys.modules["distdyn"] = face
 """
-FOREIGN = ("PMI", "PMIX", "OMPI", "MPI_", "HYD", "SLURM", "DISTDYN", "JAX_NUM_CPU", "XLA_FLAGS")
+FOREIGN = ("PMI", "OMPI_COMM_", "MPI_", "HYD", "SLURM", "DISTDYN", "JAX_NUM_CPU", "XLA_FLAGS")
 
 
 class Ended(NamedTuple):

@@ -483,8 +483,8 @@ for options in ({"out": sys.argv[1]}, {"progress": "loud" if world().rank else "
         print("it is known", type(error).__name__)
 """
     ended = ranks(2, NETWORK + script, str(tmp_path / "held"), limit=60.0)
-    assert ended.out.count("it is known RunDirectoryError") == 2
-    assert ended.out.count("it is known ParameterError") == 2
+    # The ranks' words may be mixed.
+    assert ended.out.count("RunDirectoryError") == ended.out.count("ParameterError") == 2
 
 
 def test_command_line_speaks_once(ranks, tmp_path):

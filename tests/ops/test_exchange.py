@@ -70,7 +70,7 @@ def program(stack, interval, sizes):
 
     def one(board, number, start, last):
         def step(carry):
-            at, stop = carry
+            at, _ = carry
             stamp = at + 1
             token = exchange.first_token()
             for group, n in enumerate(sizes):
