@@ -2,8 +2,12 @@
 
 A page is a story: its blocks run in order, in one empty directory, python blocks in one
 namespace, as a script would. Of a shell block the lines run that begin with `distdyn`, `python` or
-`mpirun -n N` before one of them. A python block whose first line is `# name.py` is saved under that
-name, for the command lines below it. What cannot run anywhere says why: ```bash no-run: needs SLURM
+`mpirun -n N` before one of them, behind any `NAME=VALUE` of its environment. A python block whose
+first line is `# name.py` is saved under that name, for the command lines below it. What cannot run
+anywhere says why: ```bash no-run: needs SLURM
+
+Lines of one shell block that print a hash of spikes must print the same one: such a block shows
+that the same network was cut in several ways.
 """
 
 import os
@@ -12,16 +16,29 @@ import shlex
 import subprocess
 import sys
 import types
+from itertools import takewhile
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from distdyn.cli import main
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+LINKING = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "slurm" / "README.md"]
 PYTHON = {"python", "py"}
 SHELL = {"bash", "sh", "shell", "console"}
 FENCE = re.compile(r"^(?P<indent> *)(?P<fence>```+|~~~+) *(?P<info>.*)$")
+VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*=")
+HASH = re.compile(r"\b[0-9a-f]{64}\b")
+OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+LINK = re.compile(r"\]\((?!https?:)(?P<file>[^)#\s]*)(#(?P<part>[^)\s]*))?\)")
+
+
+class Command(NamedTuple):
+    environment: dict[str, str]  # `NAME=VALUE` before the command
+    words: list[str]
 
 
 class Block(NamedTuple):
@@ -56,14 +73,16 @@ def blocks(text: str) -> list[Block]:
     return found
 
 
-def commands(code: str) -> list[list[str]]:
-    """The command lines of a shell block that call distdyn or Python, as lists of words."""
+def commands(code: str) -> list[Command]:
+    """The command lines of a shell block that call distdyn or Python."""
     found = []
     for line in code.replace("\\\n", " ").splitlines():
         words = shlex.split(line.strip().removeprefix("$ "), comments=True)
+        environment = dict(word.split("=", 1) for word in takewhile(VARIABLE.match, words))
+        words = words[len(environment) :]
         launcher = 3 if words[:2] == ["mpirun", "-n"] else 0
         if words[launcher : launcher + 1] in (["distdyn"], ["python"]):
-            found.append(words)
+            found.append(Command(environment, words))
     return found
 
 
@@ -83,12 +102,15 @@ def runnable(words: list[str]) -> list[str]:
 
 
 def run_shell(block: Block, where: str) -> None:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"}
-    for words in commands(block.code):
+    base = os.environ | {"PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"}
+    hashes = {}
+    for environment, words in commands(block.code):
         run = subprocess.run(
-            runnable(words), env=environment, capture_output=True, text=True, timeout=250
+            runnable(words), env=base | environment, capture_output=True, text=True, timeout=250
         )
         assert run.returncode == 0, f"{where}: {shlex.join(words)}\n{run.stderr[-4000:]}"
+        hashes |= dict.fromkeys(HASH.findall(run.stdout), shlex.join(words))
+    assert len(hashes) <= 1, f"{where}: not the same spikes: {hashes}"
 
 
 def run_python(block: Block, page: Path, namespace: dict) -> None:
@@ -119,6 +141,36 @@ def test_a_block_that_does_not_run_says_why(page):
         assert block.info, f"{where}: name the language of the block (text, if it is none)"
         if "no-run" in block.info:
             assert re.search(r"no-run: \w+", block.info), f"{where}: no-run needs a reason"
+
+
+def anchors(page: Path) -> set[str]:
+    """What links to the headings of a page are called."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", LINKING, ids=[str(page.relative_to(ROOT)) for page in LINKING])
+def test_links_to_files_lead_somewhere(page):
+    for link in LINK.finditer(page.read_text()):
+        target = (page.parent / link["file"]).resolve() if link["file"] else page
+        assert target.exists(), f"{page.name}: {link[0]} leads nowhere"
+        if link["part"]:
+            assert link["part"] in anchors(target), f"{page.name}: {link[0]} has no such heading"
+
+
+def test_every_option_that_a_page_names_for_distdyn_exists(capsys):
+    options: dict[str, set[str]] = {}
+    for command in ("run", "plan", "sbatch", "plot"):
+        with pytest.raises(SystemExit):
+            main([command, "--help"])
+        options[command] = set(OPTION.findall(capsys.readouterr().out))
+        assert "--help" in options[command]
+    for page in LINKING:
+        text = page.read_text().replace("\\\n", " ")
+        for command, rest in re.findall(r"\bdistdyn (run|plan|sbatch|plot) (.*)", text):
+            named = set(OPTION.findall(rest.split("`")[0]))
+            unknown = sorted(named - options[command])
+            assert not unknown, f"{page.name}: distdyn {command} has no {unknown}"
 
 
 def test_the_readme_has_both_commands_on_its_first_screen():
@@ -170,7 +222,7 @@ def test_blocks_and_commands_are_found():
             "```bash",
             "$ distdyn run coba \\",
             "    --set n=400  # small",
-            "mpirun -n 2 python net.py",
+            "A=1 B_2=x mpirun -n 2 python net.py",
             "pip install distdyn",
             "```",
             "- a list",
@@ -182,8 +234,8 @@ def test_blocks_and_commands_are_found():
     )
     shell, python = blocks(page)
     assert commands(shell.code) == [
-        ["distdyn", "run", "coba", "--set", "n=400"],
-        ["mpirun", "-n", "2", "python", "net.py"],
+        ({}, ["distdyn", "run", "coba", "--set", "n=400"]),
+        ({"A": "1", "B_2": "x"}, ["mpirun", "-n", "2", "python", "net.py"]),
     ]
     assert runnable(["distdyn", "run"])[1:] == ["-m", "distdyn", "run"]
     assert runnable(["mpirun", "-n", "2", "python", "net.py"])[1:3] == ["-n", "2"]

@@ -259,10 +259,10 @@ def _step(
         rings, stop = _exchange_mail(plan, data, rings, spikes, stamp, last, full)
     else:
         for table, rows in zip(plan.tables, data.tables, strict=True):
+            ring, (events_, cursor, count) = rings[table.group][table.ring], spikes[table.source]
             rings[table.group][table.ring] = deliver(
-                rings[table.group][table.ring], rows, data.part[0], *spikes[table.source], stamp,
-                data.team,
-            )  # fmt: skip
+                ring, rows, data.part[0], events_, cursor, count, stamp, data.team
+            )
     if plan.exchange == "mesh":
         rings, progress, stop = mesh_exchange.exchange(
             plan, data, rings, events, progress, stamp, last, full

@@ -18,6 +18,7 @@ import jax
 import numpy as np
 
 from distdyn.network.network import Graph
+from distdyn.ops.rows import aligned_zeros
 from distdyn.parallel.parameters import Setting
 from distdyn.parallel.remote import Emitted, Remote
 
@@ -92,6 +93,10 @@ class Pretended:
     def barrier(self) -> None:
         """Nobody to wait for."""
 
+    def shared(self, nbytes: int) -> np.ndarray:
+        """Memory that nobody shares."""
+        return aligned_zeros(nbytes, np.uint8)
+
     def agree(self, error: BaseException | None) -> None:
         """Only our own errors."""
         if error is not None:
@@ -103,6 +108,9 @@ class _Unwatched:
 
     def waiting(self, what: str) -> AbstractContextManager:
         return nullcontext()
+
+    def watch_epochs(self, epochs: np.ndarray, owners: Sequence[int]) -> None:
+        """Nobody looks."""
 
     def stepping(self) -> AbstractContextManager:
         return nullcontext()

@@ -160,22 +160,24 @@ def _in_blocks(function: Any, leaves: tuple[Any, ...], n: int) -> Any:
         padded = np.concatenate([leaf, np.repeat(fill, blocks * BLOCK - n)])
         return padded.reshape(blocks, BLOCK)
 
-    out = _mapped(function, tuple(cut(leaf) for leaf in leaves))
+    out = _mapped(function, np.arange(blocks), tuple(cut(leaf) for leaf in leaves))
     return jax.tree.map(lambda x: np.asarray(x).reshape(blocks * BLOCK, *x.shape[2:])[:n], out)
 
 
 @functools.partial(jax.jit, static_argnames=("function",))
-def _mapped(function: Any, leaves: tuple[Any, ...]) -> Any:
+def _mapped(function: Any, blocks: Any, leaves: tuple[Any, ...]) -> Any:
     arrays = [x for x in leaves if not isinstance(x, _Hashed)]
 
-    def block(arrays: list[Any]) -> Any:
+    def block(given: tuple[Any, list[Any]]) -> Any:
+        _, arrays = given
+
         def one(*values: Any) -> Any:
             rest = iter(values)
             return function(*(x.value if isinstance(x, _Hashed) else next(rest) for x in leaves))
 
         return jax.vmap(one, axis_size=BLOCK)(*arrays)
 
-    return jax.lax.map(block, arrays)
+    return jax.lax.map(block, (blocks, arrays))
 
 
 def _check_refractory(group: Group, dt: float) -> None:

@@ -4,6 +4,7 @@ A cell's *place* numbers all cells of its group, part after part, and inside a p
 them. A place says who sends a spike; it is a function of the description and the decomposition.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,6 +86,6 @@ class Shares:
                 found.append(np.full(view.size, -1, np.int64))
         return np.concatenate(found)
 
-    def largest(self, parts: range | list[int]) -> int:
+    def largest(self, parts: Sequence[int]) -> int:
         """The most cells that one of these parts has."""
         return int(max((self.bounds[q, -1] for q in parts), default=0))

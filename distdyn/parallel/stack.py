@@ -30,13 +30,14 @@ class Stack:
 
     def own(self, blocks: Sequence[np.ndarray]) -> Any:
         """Blocks of equal shape, one per device; large ones that are aligned are not copied."""
-        arrays = [
-            jax.device_put(np.asarray(block), device, may_alias=True)
-            for block, device in zip(blocks, self.devices, strict=True)
-        ]
-        first, *rest = arrays[0].shape
-        shape = (first * self.mesh.size, *rest)
-        return jax.make_array_from_single_device_arrays(shape, self._own, arrays)
+        with jax.enable_x64(True):
+            arrays = [
+                jax.device_put(np.asarray(block), device, may_alias=True)
+                for block, device in zip(blocks, self.devices, strict=True)
+            ]
+            first, *rest = arrays[0].shape
+            shape = (first * self.mesh.size, *rest)
+            return jax.make_array_from_single_device_arrays(shape, self._own, arrays)
 
     def zeros(self, shape: tuple[int, ...], dtype: Any) -> Any:
         """Zeros of this shape on each device."""
@@ -45,8 +46,9 @@ class Stack:
     def same(self, value: Any) -> Any:
         """A value that all devices hold."""
         value = np.asarray(value)
-        arrays = [jax.device_put(value, device) for device in self.devices]
-        return jax.make_array_from_single_device_arrays(value.shape, self._same, arrays)
+        with jax.enable_x64(True):
+            arrays = [jax.device_put(value, device) for device in self.devices]
+            return jax.make_array_from_single_device_arrays(value.shape, self._same, arrays)
 
     def blocks(self, array: Any) -> list[np.ndarray]:
         """What each device holds of an array, without a copy where that is possible."""

@@ -5,6 +5,7 @@ with agreed(world):
     ...                                                  # fails on all ranks if on one
 """
 
+import dataclasses
 import re
 import zlib
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ import jax
 import numpy as np
 
 from distdyn.network.network import Graph
+from distdyn.network.population import View
 from distdyn.parallel.launch import World, check_same
 from distdyn.run.provenance import version_of
 
@@ -55,24 +57,28 @@ def versions() -> dict[str, str | None]:
 
 
 def description(graph: Graph) -> dict[str, str]:
-    """Every member of a network in words that two ranks can compare."""
-    said = {
-        f'population "{path}"': f"{member.size} x {text_of(member.model)}"
-        for path, member in graph.populations.items()
+    """Every field of every member of a network, in words that two ranks can compare."""
+    kinds = {"population": graph.populations, "projection": graph.projections}
+    return {
+        f'{kind} "{path}": {field.name}': text_of(getattr(member, field.name), graph)
+        for kind, members in {**kinds, "input": graph.inputs}.items()
+        for path, member in members.items()
+        for field in dataclasses.fields(member)
     }
-    said |= {
-        f'projection "{path}"': ", ".join(
-            text_of(x) for x in (member.rule, member.synapse, member.weight, member.delay)
-        )
-        for path, member in graph.projections.items()
-    }
-    return said | {f'input "{path}"': text_of(member) for path, member in graph.inputs.items()}
 
 
-def text_of(value: Any) -> str:
-    """A value as text that is equal where it is equal: without addresses, with arrays' contents."""
+def text_of(value: Any, graph: Graph | None = None) -> str:
+    """A value as text that is equal where it is equal: arrays by a checksum, without addresses."""
+    if isinstance(value, np.ndarray | jax.Array):
+        checksum = zlib.crc32(np.ascontiguousarray(value).tobytes())
+        return f"{value.dtype}{list(value.shape)} #{checksum:08x}"
+    if isinstance(value, View) and graph is not None:
+        return graph.path(value.population) + value.slice_text()
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {text_of(item)}" for key, item in value.items())
-    arrays = [x for x in jax.tree.leaves(value) if isinstance(x, np.ndarray | jax.Array)]
-    checksum = "".join(f" #{zlib.crc32(np.asarray(x).tobytes()):08x}" for x in arrays)
-    return re.sub(r" at 0x[0-9a-f]+", "", repr(value)) + checksum
+        return ", ".join(f"{key} = {text_of(item, graph)}" for key, item in value.items())
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(text_of(item, graph) for item in value)}]"
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        return f"{type(value).__name__}({text_of(fields, graph)})"
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))

@@ -118,7 +118,7 @@ class DSRunner:
             check_common(
                 self.world, seed=setting.seed, dt=self.dt, precision=precision, t0=t0,
                 record=record, platform=platform, out=str(out), merge=merge, watchdog=watchdog,
-                decomposition=decomposition, **versions(), **description(members),
+                decomposition=decomposition, overlap=overlap, **versions(), **description(members),
             )  # fmt: skip
         with agreed(self.world):
             self._directory = _claimed(out, overwrite, self.world, merge)
