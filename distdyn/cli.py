@@ -72,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands.add_parser("run", help="simulate a network", description=_run.__doc__))
-    _add_plan(commands.add_parser("plan", help="memory, traffic and balance, before it runs"))
+    _add_plan(commands.add_parser("plan", help="tell memory, traffic and balance before a run"))
     batch = commands.add_parser(
         "sbatch", help="write a run as a job script for Slurm", allow_abbrev=False
     )
@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     plot.add_argument("-o", "--output", help="the picture; DIRECTORY/raster.png by default")
     plot.add_argument("--window", nargs=2, type=float, metavar="MS", help="first and last time")
     plot.set_defaults(command=_plot)
-    doctor = commands.add_parser("doctor", help="look whether everything that is needed works")
+    doctor = commands.add_parser("doctor", help="check that everything needed works")
     doctor.set_defaults(command=_doctor)
     return parser
 
@@ -100,13 +100,17 @@ def _add_run(run: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="an argument of the network",
     )
-    run.add_argument("--duration", type=float, required=True, metavar="MS")
+    run.add_argument(
+        "--duration", type=float, required=True, metavar="MS", help="of model time, to be recorded"
+    )
     run.add_argument(
         "--warmup", type=float, default=0.0, metavar="MS", help="run first, outside all results"
     )
-    run.add_argument("--dt", type=float, default=0.1, metavar="MS")
-    run.add_argument("--seed", type=int, default=0)
-    run.add_argument("--out", metavar="DIRECTORY", help="where spikes and run.json are written")
+    run.add_argument("--dt", type=float, default=0.1, metavar="MS", help="time step (default 0.1)")
+    run.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of all random numbers (default 0)"
+    )
+    run.add_argument("--out", metavar="DIRECTORY", help="where spikes, traces and run.json go")
     run.add_argument("--overwrite", action="store_true", help="replace a run that OUT holds")
     run.add_argument(
         "--record",
@@ -121,15 +125,27 @@ def _add_run(run: argparse.ArgumentParser) -> None:
         action="store_false",
         help="leave the files of the ranks as they are, and one that shows them",
     )
-    run.add_argument("--devices", metavar="N|auto", help="how many local devices")
-    run.add_argument("--platform", metavar="cpu|gpu")
-    run.add_argument("--precision", default="float32", metavar="float32|float64")
-    run.add_argument("--progress", default="auto", metavar="auto|bar|lines|off")
+    run.add_argument(
+        "--devices", metavar="N|auto", help="of each rank, a part of the network on each"
+    )
+    run.add_argument("--platform", metavar="cpu|gpu", help="by default that of JAX")
+    run.add_argument(
+        "--precision",
+        default="float32",
+        metavar="float32|float64",
+        help="of states (default float32)",
+    )
+    run.add_argument(
+        "--progress", default="auto", metavar="auto|bar|lines|off", help="how to tell how far it is"
+    )
     run.add_argument(
         "--overlap", action="store_true", help="compute while spikes travel between nodes"
     )
     run.add_argument(
-        "--watchdog", type=float, metavar="S", help="end a job whose ranks make no progress"
+        "--watchdog",
+        type=float,
+        metavar="S",
+        help="seconds after which a job whose ranks make no progress is ended (default 60)",
     )
     run.add_argument("--quiet", action="store_true", help="print nothing but errors and the JSON")
     run.add_argument("--json", action="store_true", help="print the result as one line of JSON")
@@ -139,20 +155,41 @@ def _add_run(run: argparse.ArgumentParser) -> None:
 def _add_plan(plan: argparse.ArgumentParser) -> None:
     plan.description = _plan.__doc__
     plan.add_argument("network", help="a published network by name, or FILE.py:CLASS")
-    plan.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
-    plan.add_argument("--ranks", type=int, default=1, metavar="R", help="MPI ranks in all")
-    plan.add_argument("--devices", type=int, default=1, metavar="D", help="of each rank")
+    plan.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an argument of the network",
+    )
+    plan.add_argument(
+        "--ranks", type=int, default=1, metavar="R", help="MPI ranks in all (default 1)"
+    )
+    plan.add_argument(
+        "--devices", type=int, default=1, metavar="D", help="of each rank (default 1)"
+    )
     where = plan.add_mutually_exclusive_group()
-    where.add_argument("--nodes", type=int, metavar="N", help="1 by default")
-    where.add_argument("--ranks-per-node", type=int, metavar="K")
-    plan.add_argument("--dt", type=float, default=0.1, metavar="MS")
-    plan.add_argument("--precision", default="float32", metavar="float32|float64")
-    plan.add_argument("--rate", type=float, default=8.0, metavar="HZ", help="a guess, for traffic")
+    where.add_argument("--nodes", type=int, metavar="N", help="that share the ranks (default 1)")
+    where.add_argument("--ranks-per-node", type=int, metavar="K", help="in place of --nodes")
+    plan.add_argument("--dt", type=float, default=0.1, metavar="MS", help="time step (default 0.1)")
+    plan.add_argument(
+        "--precision",
+        default="float32",
+        metavar="float32|float64",
+        help="of states (default float32)",
+    )
+    plan.add_argument(
+        "--rate",
+        type=float,
+        default=8.0,
+        metavar="HZ",
+        help="at which cells fire, a guess (default 8)",
+    )
     plan.add_argument(
         "--method",
         default="round_robin",
         metavar="NAME",
-        help="round_robin, contiguous, weighted, by_area or multilevel",
+        help="round_robin (what run does), contiguous, weighted, by_area or multilevel",
     )
     plan.add_argument(
         "--memory-per-rank", metavar="SIZE", help="such as 64G; this machine's by default"

@@ -19,6 +19,7 @@ cells, both int32.
 # Numba compiles what its intrinsics are called with, and is typed loosely:
 # pyright: reportPrivateImportUsage=false, reportCallIssue=false, reportAttributeAccessIssue=false
 
+import platform
 import time
 from collections.abc import Sequence
 
@@ -30,10 +31,12 @@ from numba.extending import intrinsic
 
 LINE = 8  # words in a cache line
 _MONOTONIC = getattr(time, "CLOCK_MONOTONIC", 1)
-SPINS = 2000  # looks before a waiting thread offers its core to others, some tens of us
+# Looks before a waiting thread offers its core to others. Where there is a core for every part that
+# is long: who gives its core away to another program may get it back milliseconds later.
+SPINS_SHARED, SPINS_OWN = 200, 50_000
 
 # Words of the head.
-BOXES, STRIDE, GROUPS, STEPS, BUFFER, FIRST, ABORT, LAYOUT = 0, 1, 2, 3, 4, 5, LINE, 2 * LINE
+BOXES, STRIDE, GROUPS, STEPS, BUFFER, FIRST, SPINS, ABORT, LAYOUT = *range(7), LINE, 2 * LINE
 # Words of a box, before its buffers. What others read, and what only the owner does, lie apart.
 EPOCH, CLOSED, STOP, START, CLOCK, FILL = 0, LINE, LINE + 2, LINE + 4, 2 * LINE, 3 * LINE
 # Nanoseconds that the owner has spent, and the time at which its last step ended.
@@ -53,10 +56,14 @@ class Layout:
         parts: the part that owns each box.
         cells: per group, the most cells that a part has.
         steps: the most steps between two exchanges.
+        has_cores: whether there is a core for every thread that waits.
     """
 
-    def __init__(self, parts: Sequence[int], cells: Sequence[int], steps: int) -> None:
+    def __init__(
+        self, parts: Sequence[int], cells: Sequence[int], steps: int, *, has_cores: bool = False
+    ) -> None:
         self.parts, self.steps = tuple(parts), steps
+        self.spins = SPINS_OWN if has_cores else SPINS_SHARED
         n = len(cells)
         self.counts, self.lists, at = [], [], 0
         for size in cells:
@@ -72,8 +79,8 @@ class Layout:
     def write(self, memory: np.ndarray) -> None:
         """Write the head into zeroed memory, int64[words]."""
         n = len(self.counts)
-        memory[[BOXES, STRIDE, GROUPS, STEPS, BUFFER, FIRST]] = (
-            len(self.parts), self.stride, n, self.steps, self.buffer, self.head,
+        memory[[BOXES, STRIDE, GROUPS, STEPS, BUFFER, FIRST, SPINS]] = (
+            len(self.parts), self.stride, n, self.steps, self.buffer, self.head, self.spins,
         )  # fmt: skip
         memory[LAYOUT : LAYOUT + n] = self.counts
         memory[LAYOUT + n : LAYOUT + 2 * n] = self.lists
@@ -148,6 +155,30 @@ def _release(context, pointer, index, value):
         return context.get_dummy_value()
 
     return types.void(pointer, index, value), generate
+
+
+_PAUSE = {
+    "x86_64": ("llvm.x86.sse2.pause", []),
+    "AMD64": ("llvm.x86.sse2.pause", []),
+    "aarch64": ("llvm.aarch64.hint", [1]),
+    "arm64": ("llvm.aarch64.hint", [1]),
+}.get(platform.machine())
+
+
+@intrinsic
+def _pause(context):
+    """Say to the core that this is a loop that waits."""
+
+    def generate(context, builder, signature, arguments):
+        if _PAUSE:
+            name, values = _PAUSE
+            word = ir.IntType(32)
+            kind = ir.FunctionType(ir.VoidType(), [word] * len(values))
+            function = cgutils.get_or_insert_function(builder.module, kind, name)
+            builder.call(function, [word(value) for value in values])
+        return context.get_dummy_value()
+
+    return types.void(), generate
 
 
 @intrinsic
@@ -230,7 +261,8 @@ def await_all(board, epoch):
         place, spins = box_at(board, box) + EPOCH, 0
         while _acquire(board, place) < epoch:
             spins += 1
-            if spins > SPINS:
+            _pause()
+            if spins > board[SPINS]:
                 if _acquire(board, ABORT) != 0:
                     return False
                 _offer_core()

@@ -37,6 +37,14 @@ def look(us: World) -> Cores:
     return Cores(poorest.per_rank, poorest.text, tuple(warnings[:3]))
 
 
+def are_enough(us: World, threads: int) -> bool:
+    """Whether every host has a core for so many threads of each of its ranks. Collective."""
+    hosts: dict[int, list[set[int]]] = {}
+    for host, cores in us.allgather((us.host, mask())):
+        hosts.setdefault(host, []).append(cores)
+    return all(len(set().union(*each)) >= threads * len(each) for each in hosts.values())
+
+
 def mask() -> set[int]:
     """The cores that the operating system lets this process use."""
     if hasattr(os, "sched_getaffinity"):

@@ -82,7 +82,7 @@ class Pretended:
     def __init__(self, rank: int, size: int) -> None:
         self.rank, self.size, self.node, self.nodes = rank, size, rank, size
         self.node_of = tuple(range(size))
-        self.local_rank, self.local_size, self.hostname = 0, 1, ""
+        self.local_rank, self.local_size, self.host, self.hostname = 0, 1, 0, ""
         self.comm = self.node_comm = None
         self.watch = _Unwatched()
 
@@ -145,9 +145,7 @@ def dry_run(
         began = time.perf_counter()
         world: Any = Pretended(rank, ranks)
         with jax.enable_x64(True):
-            shard = Shard(
-                graph, setting, world=world, devices=devices, decomposition=decomposition
-            )
+            shard = Shard(graph, setting, world=world, devices=devices, decomposition=decomposition)
         seconds = {"build": time.perf_counter() - began}
         remote: Any = shard.near.remote
         if steps:

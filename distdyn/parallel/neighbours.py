@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from distdyn.ops.reach import NEVER, shortest
+from distdyn.parallel import cores
 from distdyn.parallel.chunk import MOST_STEPS
 from distdyn.parallel.connect import Parts, Table
 from distdyn.parallel.launch import World
@@ -106,7 +107,9 @@ class Neighbours:
 
         us, devices = self.world, len(self.stack.devices)
         room = [int(s.bounds[self.near_parts, -1].max()) for s in self.parts.shares]
-        layout = Layout(self.near_parts, room, self.interval)
+        layout = Layout(
+            self.near_parts, room, self.interval, has_cores=cores.are_enough(us, devices)
+        )
         self.memory = memory = us.shared(8 * layout.words).view(np.int64)
         if us.local_rank == 0:
             layout.write(memory)

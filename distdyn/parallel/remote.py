@@ -43,7 +43,7 @@ class Remote:
     ) -> None:
         self.parts, self.devices = parts, len(parts.numbers)
         self.groups = range(len(parts.shares))
-        needs = {rank: self._needed(tables, rank) for rank in outside}
+        needs = self._needed(tables, outside)
         senders = [rank for rank, need in needs.items() if need.any()]
         self._join(world, senders, needs)
         self.is_filled = False
@@ -65,22 +65,25 @@ class Remote:
         with world.watch.waiting("who needs whose spikes"):
             asked = who_needs(world.comm, {rank: needs[rank] for rank in senders})
         self.wanted = {rank: self._by_group(mask) for rank, mask in asked.items()}
-        self.messages = Messages(
-            world.comm, list(self.wanted), senders, timeout=world.watch.limit
-        )
+        self.messages = Messages(world.comm, list(self.wanted), senders, timeout=world.watch.limit)
 
-    def _needed(self, tables: Sequence[Table], rank: int) -> np.ndarray:
-        """Which cells of a rank, device after device and group after group, reach one of ours."""
-        pieces = []
-        for part in range(rank * self.devices, (rank + 1) * self.devices):
-            for group in self.groups:
-                need = np.zeros(self.parts.shares[group].bounds[part, -1], bool)
-                for table in tables:
-                    if table.source == group:
-                        for rows in table.rows:
-                            need |= reaching(rows)[part]
-                pieces.append(need)
-        return np.concatenate([np.zeros(0, bool), *pieces])
+    def _needed(self, tables: Sequence[Table], ranks: Sequence[int]) -> dict[int, np.ndarray]:
+        """Which cells of each rank, device after device and group after group, reach ours."""
+        by_group = []
+        for group, shares in enumerate(self.parts.shares):
+            need = np.zeros(shares.first[-1], bool)
+            for table in tables:
+                if table.source == group:
+                    for rows in table.rows:
+                        need |= np.concatenate(reaching(rows))
+            by_group.append(np.split(need, shares.first[1:-1]))
+        first = {rank: rank * self.devices for rank in ranks}
+        return {
+            rank: np.concatenate(
+                [of[k + device] for device in range(self.devices) for of in by_group]
+            )
+            for rank, k in first.items()
+        }
 
     def _by_group(self, mask: np.ndarray) -> list[list[np.ndarray | None]]:
         """The mask of our cells by device and group; None where all are wanted."""

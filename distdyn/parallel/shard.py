@@ -7,7 +7,6 @@ There is one part per device. All ranks build their own parts from the same desc
 only on how often they must exchange spikes.
 """
 
-import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -22,9 +21,8 @@ from distdyn.network.projection import Projection
 from distdyn.ops.deliver import kernels_work
 from distdyn.ops.rows import Rows
 from distdyn.ops.update import Operand, Signature
-from distdyn.parallel import chunk, connect
+from distdyn.parallel import chunk, connect, cores
 from distdyn.parallel.assemble import Assembly
-from distdyn.parallel.build import cores
 from distdyn.parallel.built import Built
 from distdyn.parallel.groups import Group
 from distdyn.parallel.launch import World
@@ -108,7 +106,7 @@ class Shard:
         if threads is None:
             n = len(self.stack.devices)
             work = sum(self.parts.room) + self.synapse_count // EVENT_RATIO // n
-            share = _own_cores(self.world) // n
+            share = cores.look(self.world).per_rank // n
             threads = max(1, min(share, MOST_THREADS, work // LEAST_WORK))
         return [Team(threads) for _ in self.stack.devices]
 
@@ -512,13 +510,3 @@ class Shard:
 def own_bytes(array: Any) -> int:
     """The bytes of an array that are on our own devices."""
     return sum(shard.data.nbytes for shard in array.addressable_shards)
-
-
-def _own_cores(world: World) -> int:
-    """The cores that are left to this rank: those of its mask, shared with whom it shares them."""
-    if world.size == 1:
-        return cores()
-    mask = frozenset(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else frozenset()
-    others = world.allgather((world.hostname, mask))
-    sharers = sum(1 for host, other in others if host == world.hostname and other & mask)
-    return max(1, cores() // max(1, sharers))

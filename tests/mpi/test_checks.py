@@ -1,0 +1,104 @@
+"""Hard cases of partitioned networks, the same on any ranks, devices and nodes: see `checks.py`."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.mpi
+
+SCRIPT = str(Path(__file__).with_name("checks.py"))
+AT_BUILD = ("intervals", "delays", "differing", "exploding")
+SMALL = ("streams", "tiny", "counts", "access")
+LARGE = ("weights", "uneven", "burst", "pauses")
+ALL = (*AT_BUILD, *SMALL, *LARGE)
+
+
+@pytest.fixture
+def found(ranks):
+    """`found(n, devices, checks)`: what each check has found on so many parts."""
+
+    def run(n, devices, checks, *options, per_node=None, limit=120.0, **env):
+        if per_node:
+            env["DISTDYN_RANKS_PER_NODE"] = str(per_node)
+        words = [SCRIPT, "--devices", str(devices), *options, *checks]
+        ended = ranks(n, words, env=env, limit=limit)
+        *lines, last = ended.out.strip().split("\n")
+        print("MEASURED", n, "x", devices, *lines, sep="  ")
+        return json.loads(last)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def alone():
+    return {}
+
+
+def on_one(found, alone, checks, limit=120.0):
+    """What one process with one device finds, computed once."""
+    missing = [name for name in checks if name not in alone]
+    if missing:
+        alone.update(found(None, 1, missing, limit=limit))
+    return {name: alone[name] for name in checks}
+
+
+def test_what_is_found_at_build(found, alone):  # D8, D9, D16
+    here = found(2, 1, AT_BUILD)
+    there = on_one(found, alone, AT_BUILD)
+    assert here == there
+    errors = here["delays"]
+    assert all(text.startswith("DelayError: ") for text in errors.values()), errors
+    for name in ("1000000000.0", "0.26", "0.04", "one of 1000000000.0", "one of 0.26"):
+        assert 'projection "loop"' in errors[name], errors
+
+
+def test_draws_sizes_counts_and_access(found, alone):  # D3, D4, D6
+    assert found(2, 2, SMALL, per_node=1) == on_one(found, alone, SMALL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("n", "devices", "per_node"),
+    [(None, 3, None), (2, 1, None), (3, 2, 2), (4, 2, None), (7, 1, None), (8, 1, 4)],
+)
+def test_everything(found, alone, n, devices, per_node):  # D2 to D9, D16, D20, D21, D23
+    expected = on_one(found, alone, ALL, limit=400.0)
+    assert found(n, devices, ALL, per_node=per_node, limit=900.0) == expected
+
+
+@pytest.mark.slow
+def test_sums_without_kernels(found, alone):  # D2
+    """Arrivals are added by XLA; between devices of a rank by collectives, between ranks by MPI."""
+    checks = ("weights", "tiny", "counts")
+    for n in (None, 2):
+        here = found(n, 2, checks, "--no-kernels", limit=300.0)
+        assert here == on_one(found, alone, checks, limit=300.0)
+
+
+@pytest.mark.slow
+def test_sums_by_collectives_over_ranks(found, alone):  # D2
+    checks = ("weights", "counts", "burst")
+    here = found(2, 1, checks, limit=300.0, DISTDYN_COLLECTIVES="1")
+    assert here == on_one(found, alone, checks, limit=300.0)
+
+
+def test_wrong_input_is_said_once(ranks, tmp_path):  # D9
+    file = tmp_path / "net.py"
+    file.write_text(
+        "import distdyn as dd\n\n\nclass Net(dd.Network):\n    def __init__(self, delay=1.0):\n"
+        "        self.N = dd.Population(64, dd.LIF())\n"
+        "        self.loop = dd.Projection(self.N, self.N, dd.OneToOne(), dd.Delta(), weight=1.0,"
+        " delay=delay)\n"
+    )
+    command = ["-m", "distdyn", "run", str(file), "--duration", "10", "--set"]
+    for delay, words in (
+        (0.0, "Projection: delay = 0 ms is not possible"),
+        (0.26, 'projection "loop": delay 0.26 ms is not a multiple of dt'),
+        (1e9, 'projection "loop": delay = 1e+09 ms'),
+    ):
+        ended = ranks(2, [*command, f"delay={delay}"], limit=30.0, ok=False)
+        print(f"MEASURED delay {delay}: {ended.seconds:.2f} s")
+        assert ended.code == 2, ended.err
+        assert ended.err.count(f"DelayError: {words}") == 1, ended.err
+        assert "Traceback" not in ended.err, ended.err
