@@ -147,6 +147,9 @@ def _add_run(run: argparse.ArgumentParser) -> None:
         metavar="S",
         help="seconds after which a job whose ranks make no progress is ended (default 60)",
     )
+    run.add_argument(
+        "--decomposition", metavar="FILE", help="who owns which neurons, from plan --save FILE"
+    )
     run.add_argument("--quiet", action="store_true", help="print nothing but errors and the JSON")
     run.add_argument("--json", action="store_true", help="print the result as one line of JSON")
     run.set_defaults(command=_run)
@@ -194,6 +197,9 @@ def _add_plan(plan: argparse.ArgumentParser) -> None:
     plan.add_argument(
         "--memory-per-rank", metavar="SIZE", help="such as 64G; this machine's by default"
     )
+    plan.add_argument(
+        "--save", metavar="FILE", help="keep who owns what, for run --decomposition FILE"
+    )
     plan.add_argument("--json", action="store_true", help="print the plan as one line of JSON")
     plan.set_defaults(command=_plan)
 
@@ -230,6 +236,7 @@ def _run(options: argparse.Namespace) -> int:
         progress="off" if options.quiet else options.progress,
         watchdog=options.watchdog,
         overlap=options.overlap,
+        decomposition=options.decomposition,
     )
     speaks = world.rank == 0
     with runner:
@@ -406,6 +413,8 @@ def _plan(options: argparse.Namespace) -> int:
     told["memory_per_rank"] = memory if math.isfinite(memory) else None
     told["fits"] = bool(plan.per_rank.max() <= memory)
     print(json.dumps(told) if options.json else plan, flush=True)
+    if options.save:
+        plan.save(options.save)
     plan.check(memory)
     return 0
 

@@ -42,7 +42,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     job.add_argument("--gpus-per-node", type=int, default=0, metavar="N")
     job.add_argument("--mem", metavar="16G", help="of a node; by default from the plan")
     job.add_argument("--time", metavar="1:30:00", help="the limit; by default from the plan")
-    job.add_argument("--array", default="", metavar="0-99%%10", help="seeds: one job for each")
+    job.add_argument("--array", default="", metavar="0-99%10", help="seeds: one job for each")
     job.add_argument("--partition", default="", metavar="NAME")
     job.add_argument("--account", default="", metavar="NAME")
     job.add_argument("--name", default="distdyn", help="of the job")

@@ -6,10 +6,12 @@ are built like this, each by its own process, without a word between them.
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import partition
 from distdyn.errors import DelayError, NetworkError
 from distdyn.network.ends import block_size
 from distdyn.network.network import Graph
@@ -24,7 +26,7 @@ from distdyn.parallel.memory import memory_of_this_machine, shown_bytes
 from distdyn.parallel.operands import Fixed
 from distdyn.parallel.parameters import Setting, cell_parameters
 from distdyn.parallel.shares import Shares
-from partition import Decomposition, round_robin
+from partition import Decomposition, DecompositionError, round_robin
 
 
 class Built:
@@ -35,7 +37,8 @@ class Built:
         setting: dt, seed, precision, first step.
         rank, ranks: ours, and of how many.
         devices: of each rank, with one part each.
-        decomposition: who owns which neurons; by default blocks are dealt round-robin.
+        decomposition: who owns which neurons, or a file of that; by default blocks are dealt
+            round-robin.
         alike: makes lengths equal on all devices of a mesh that spans ranks; None: there is none.
     """
 
@@ -46,7 +49,7 @@ class Built:
         rank: int,
         ranks: int,
         devices: int,
-        decomposition: Decomposition | None,
+        decomposition: Decomposition | str | Path | None,
         alike: Callable[[Any], Any] | None,
     ) -> None:
         self.graph, self.setting = graph, setting
@@ -74,13 +77,15 @@ class Built:
 
     def _parts(
         self,
-        decomposition: Decomposition | None,
+        decomposition: Decomposition | str | Path | None,
         numbers: tuple[int, ...],
         n_parts: int,
         equal: Sequence[int],
     ) -> Parts:
         graph = self.graph
         sizes = [population.size for population in graph.populations.values()]
+        if isinstance(decomposition, str | Path):
+            decomposition = load(decomposition)
         if decomposition is None:
             decomposition = round_robin(sizes, [block_size(size) for size in sizes], n_parts)
         _check_decomposition(decomposition, list(graph.populations), sizes, n_parts)
@@ -188,6 +193,20 @@ class Built:
     def synapse_count(self) -> int:
         """How many synapses we have."""
         return sum(synapse_count(rows) for table in self.tables for rows in table.rows)
+
+
+def load(path: str | Path) -> Decomposition:
+    """A decomposition from a file.
+
+    Raises:
+        NetworkError: it is not there, or not one.
+    """
+    try:
+        return partition.load(path)
+    except (OSError, DecompositionError) as error:
+        raise NetworkError(
+            f'decomposition: "{path}" cannot be read: {error} Make one with distdyn plan --save.'
+        ) from error
 
 
 def _check_decomposition(

@@ -12,11 +12,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from distdyn.errors import CapacityError, ParameterError
+import partition
+from distdyn.errors import CapacityError, NetworkError, ParameterError
 from distdyn.network.network import Graph
 from distdyn.parallel.footprint import Footprint
 from distdyn.parallel.memory import shown_bytes
@@ -68,6 +70,17 @@ class Plan:
     inside: Exchanges
     between: Exchanges
     again: Callable[[int], "Plan"]
+
+    def save(self, path: str | Path) -> None:
+        """Write who owns what to a file, for `DSRunner(decomposition=path)`.
+
+        Raises:
+            NetworkError: the file cannot be written.
+        """
+        try:
+            partition.save(self.decomposition, path)
+        except OSError as error:
+            raise NetworkError(f'plan: "{path}" cannot be written: {error}.') from error
 
     @property
     def topology(self) -> Topology:

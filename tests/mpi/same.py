@@ -104,6 +104,19 @@ class Alone(dd.Network):
         self.N = dd.Population(33, dd.LIF(I_e=dd.Uniform(300.0, 500.0)))
 
 
+class Pair(dd.Network):
+    """Small enough for the reference implementation, which is slow."""
+
+    def __init__(self):
+        cell = dd.LIF(I_e=dd.Uniform(380.0, 500.0), t_ref=2.0)
+        self.A = dd.Population(40, cell, V=dd.Uniform(-65.0, -50.0))
+        self.B = dd.Population(23, cell, V=dd.Uniform(-65.0, -50.0))
+        self.syn = dd.Projection(
+            (self.A, self.B), (self.B, self.A), dd.FixedProb(0.3), dd.Exponential(tau=2.0),
+            weight=dd.Normal(20.0, 20.0), delay=dd.Uniform(0.4, 1.5),
+        )  # fmt: skip
+
+
 class TwoAreas(dd.Network):
     """Two areas of 500 cells with 5 ms between them and 0.1 ms inside."""
 
@@ -125,6 +138,7 @@ NETWORKS = {
     "varied": (Varied, 60.0, "float32"),
     "gaps": (Gaps, 200.0, "float32"),
     "alone": (Alone, 50.0, "float32"),
+    "pair": (Pair, 40.0, "float32"),
     "areas": (TwoAreas, 100.0, "float32"),
     "dc": (lambda: by_name("microcircuit")(scale=0.1), 100.0, "float32"),
     "poisson": (lambda: by_name("microcircuit")(scale=0.1, drive="poisson"), 100.0, "float32"),

@@ -10,8 +10,11 @@ pytestmark = pytest.mark.mpi
 SCRIPT = str(Path(__file__).with_name("checks.py"))
 AT_BUILD = ("intervals", "delays", "differing", "exploding")
 SMALL = ("streams", "tiny", "counts", "access")
-LARGE = ("weights", "uneven", "burst", "pauses")
-ALL = (*AT_BUILD, *SMALL, *LARGE)
+GROUPS = {
+    "build": AT_BUILD, "small": SMALL, "sums": ("weights",), "sizes": ("uneven",),
+    "bursts": ("burst", "pauses"),
+}  # fmt: skip
+LONG = 240.0  # s; beyond 300 pytest itself ends
 
 
 @pytest.fixture
@@ -58,29 +61,31 @@ def test_draws_sizes_counts_and_access(found, alone):  # D3, D4, D6
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("checks", GROUPS)
 @pytest.mark.parametrize(
     ("n", "devices", "per_node"),
     [(None, 3, None), (2, 1, None), (3, 2, 2), (4, 2, None), (7, 1, None), (8, 1, 4)],
 )
-def test_everything(found, alone, n, devices, per_node):  # D2 to D9, D16, D20, D21, D23
-    expected = on_one(found, alone, ALL, limit=400.0)
-    assert found(n, devices, ALL, per_node=per_node, limit=900.0) == expected
+def test_everything(found, alone, n, devices, per_node, checks):  # D2 to D9, D16, D20, D21, D23
+    names = GROUPS[checks]
+    expected = on_one(found, alone, names)
+    assert found(n, devices, names, per_node=per_node, limit=LONG) == expected
 
 
 @pytest.mark.slow
-def test_sums_without_kernels(found, alone):  # D2
+@pytest.mark.parametrize("n", [None, 2])
+def test_sums_without_kernels(found, alone, n):  # D2
     """Arrivals are added by XLA; between devices of a rank by collectives, between ranks by MPI."""
     checks = ("weights", "tiny", "counts")
-    for n in (None, 2):
-        here = found(n, 2, checks, "--no-kernels", limit=300.0)
-        assert here == on_one(found, alone, checks, limit=300.0)
+    here = found(n, 2, checks, "--no-kernels", limit=LONG)
+    assert here == on_one(found, alone, checks)
 
 
 @pytest.mark.slow
 def test_sums_by_collectives_over_ranks(found, alone):  # D2
     checks = ("weights", "counts", "burst")
-    here = found(2, 1, checks, limit=300.0, DISTDYN_COLLECTIVES="1")
-    assert here == on_one(found, alone, checks, limit=300.0)
+    here = found(2, 1, checks, limit=LONG, DISTDYN_COLLECTIVES="1")
+    assert here == on_one(found, alone, checks)
 
 
 def test_wrong_input_is_said_once(ranks, tmp_path):  # D9

@@ -97,6 +97,27 @@ def test_twenty_repeats_on_an_oversubscribed_machine(hashes, expected):
         assert spikes_of(found) == on_one(hashes, expected, ["brunel"])
 
 
+def test_one_program_over_all_ranks(hashes, expected, ranks):
+    """The road of the GPUs: jax.distributed, one mesh, collectives inside jit."""
+    env = {"DISTDYN_COLLECTIVES": "1"}
+    ended = ranks(2, [SCRIPT, "--devices", "2", "alone", "pair"], env=env, limit=240.0)
+    found = json.loads(ended.out.strip().split("\n")[-1])
+    assert found["pair"]["exchanges"] == 0  # no messages: the mesh spans both ranks
+    assert found["pair"]["intervals"] == [4, None]
+    assert spikes_of(found) == on_one(hashes, expected, ["alone", "pair"])
+
+
+def test_a_plan_is_run(ranks, tmp_path):
+    file = str(tmp_path / "plan.npz")
+    network = COMMAND[3:6]
+    words = ["-m", "distdyn", "plan", *network, "--ranks", "2", "--method", "contiguous"]
+    ranks(None, [*words, "--save", file])
+    one = hash_of(ranks(None, COMMAND))
+    assert hash_of(ranks(2, [*COMMAND, "--decomposition", file])) == one
+    refused = ranks(None, [*COMMAND, "--decomposition", file], ok=False)
+    assert refused.code == 2 and "this run has 1 parts" in refused.err
+
+
 COMMAND = ["-m", "distdyn", "run", "coba", "--set", "n=400", "--duration", "50", "--seed", "5",
            "--quiet", "--json"]  # fmt: skip
 
