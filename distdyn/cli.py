@@ -36,7 +36,7 @@ from distdyn.errors import (
 from distdyn.jobscript import script
 from distdyn.network.network import Network, graph
 from distdyn.parallel import launch
-from distdyn.parallel.leave import is_echo
+from distdyn.parallel.launch.leave import is_echo
 from distdyn.run import report
 from distdyn.run.agreement import agreed
 from distdyn.run.provenance import peak_rss
@@ -390,8 +390,8 @@ def _assignment(text: str) -> tuple[str, Any]:
 
 def _plan(options: argparse.Namespace) -> int:
     """Say how much memory and traffic each part of a network needs, and whether it will fit."""
-    from distdyn.parallel.memory import bytes_of, memory_per_rank
-    from distdyn.parallel.plan import make_plan, topology
+    from distdyn.parallel.plan.memory import bytes_of, memory_per_rank
+    from distdyn.parallel.plan.plan import make_plan, topology
 
     where = topology(
         options.ranks,

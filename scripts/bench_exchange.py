@@ -37,7 +37,7 @@ def messages(turns: int) -> dict | None:
     """Two ranks send each other lists; on rank 0 what that costs, for each size."""
     from mpi4py import MPI
 
-    from distdyn.parallel.messages import Messages
+    from distdyn.parallel.exchange.messages import Messages
 
     comm = MPI.COMM_WORLD
     peer = 1 - comm.rank

@@ -50,7 +50,7 @@ LIBRARY_ROOMS = {
     "h5py": ["distdyn.run.store"],
     "llvmlite": ["distdyn.ops.*"],
     "matplotlib": ["distdyn.plot"],
-    "mpi4py": ["distdyn.parallel.launch", "distdyn.parallel.exchange*"],
+    "mpi4py": ["distdyn.parallel.launch.*", "distdyn.parallel.exchange.*"],
     "numba": ["distdyn.ops.*"],
     "optax": ["distdyn.train", "distdyn.train.*"],
 }

@@ -22,9 +22,9 @@ from distdyn.parallel.assemble import Assembly, assemble
 from distdyn.parallel.build import longest_delay
 from distdyn.parallel.connect import Parts
 from distdyn.parallel.groups import Group, group_populations
-from distdyn.parallel.memory import memory_of_this_machine, shown_bytes
 from distdyn.parallel.operands import Fixed
 from distdyn.parallel.parameters import Setting, cell_parameters
+from distdyn.parallel.plan.memory import memory_of_this_machine, shown_bytes
 from distdyn.parallel.shares import Shares
 from partition import Decomposition, DecompositionError, round_robin
 

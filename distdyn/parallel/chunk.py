@@ -29,7 +29,7 @@ from distdyn.ops import exchange
 from distdyn.ops.deliver import deliver
 from distdyn.ops.rows import Rows
 from distdyn.ops.update import Signature, update, update_reference
-from distdyn.parallel import mesh_exchange
+from distdyn.parallel.exchange import mesh
 from distdyn.parallel.operands import Entry, Values
 from distdyn.parallel.program import GroupProgram
 
@@ -264,7 +264,7 @@ def _step(
                 ring, rows, data.part[0], events_, cursor, count, stamp, data.team
             )
     if plan.exchange == "mesh":
-        rings, progress, stop = mesh_exchange.exchange(
+        rings, progress, stop = mesh.exchange(
             plan, data, rings, events, progress, stamp, last, full
         )
     carry = Carry(stamp, tuple(states), tuple(rings), tuple(events), traces)

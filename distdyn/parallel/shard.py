@@ -21,12 +21,12 @@ from distdyn.network.projection import Projection
 from distdyn.ops.deliver import kernels_work
 from distdyn.ops.rows import Rows
 from distdyn.ops.update import Operand, Signature
-from distdyn.parallel import chunk, connect, cores
+from distdyn.parallel import chunk, connect
 from distdyn.parallel.assemble import Assembly
 from distdyn.parallel.built import Built
+from distdyn.parallel.exchange.neighbours import Neighbours
 from distdyn.parallel.groups import Group
-from distdyn.parallel.launch import World
-from distdyn.parallel.neighbours import Neighbours
+from distdyn.parallel.launch import World, cores
 from distdyn.parallel.operands import Fixed
 from distdyn.parallel.parameters import Setting, initial_state
 from distdyn.parallel.result import (

@@ -21,9 +21,10 @@ from distdyn.core.system import DynamicalSystem
 from distdyn.errors import DistDynError, NetworkError, RunDirectoryError
 from distdyn.network.network import Graph, Network, graph
 from distdyn.network.population import Population
-from distdyn.parallel import cores, distributed, launch
-from distdyn.parallel.detect import detect
-from distdyn.parallel.devices import local_devices
+from distdyn.parallel import launch
+from distdyn.parallel.launch import cores, distributed
+from distdyn.parallel.launch.detect import detect
+from distdyn.parallel.launch.devices import local_devices
 from distdyn.parallel.parameters import Setting
 from distdyn.parallel.shard import ChunkResult, Shard
 from distdyn.run import arguments, report

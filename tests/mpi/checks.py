@@ -31,9 +31,10 @@ from scipy import stats
 import distdyn as dd
 from distdyn.errors import DistDynError
 from distdyn.network.ends import block_size
-from distdyn.parallel import remote, shard
+from distdyn.parallel import shard
+from distdyn.parallel.exchange import remote
+from distdyn.parallel.exchange.messages import Messages
 from distdyn.parallel.launch import world
-from distdyn.parallel.messages import Messages
 from distdyn.zoo import by_name
 from partition import Decomposition
 

@@ -10,7 +10,7 @@ SUM = """
 import sys
 import jax
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
-from distdyn.parallel.distributed import Meeting, start_distributed
+from distdyn.parallel.launch.distributed import Meeting, start_distributed
 from distdyn.parallel.launch import world
 jax.config.update("jax_platforms", "cpu")
 if len(sys.argv) > 1:
@@ -27,7 +27,7 @@ jax.distributed.shutdown()
 """
 MEET = """
 import sys
-from distdyn.parallel.distributed import Meeting, start_distributed
+from distdyn.parallel.launch.distributed import Meeting, start_distributed
 start_distributed(Meeting(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])), timeout=2.0)
 """
 

@@ -70,7 +70,7 @@ def test_alone(ranks):
 def test_cores_are_looked_at(ranks):
     script = """
 import os
-from distdyn.parallel.cores import look, mask
+from distdyn.parallel.launch.cores import look, mask
 from distdyn.parallel.launch import world
 us = world()
 shared = look(us)

@@ -12,7 +12,7 @@ import hashlib, json, time
 import numpy as np
 from mpi4py import MPI
 from distdyn.errors import ExchangeError
-from distdyn.parallel.messages import Messages, who_needs
+from distdyn.parallel.exchange.messages import Messages, who_needs
 
 comm = MPI.COMM_WORLD
 rank, size = comm.rank, comm.size

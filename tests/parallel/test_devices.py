@@ -8,7 +8,8 @@ import jax
 import pytest
 
 from distdyn.errors import PlatformError
-from distdyn.parallel.devices import (
+from distdyn.parallel.launch import World
+from distdyn.parallel.launch.devices import (
     automatic,
     checked,
     gpu_environment,
@@ -16,14 +17,13 @@ from distdyn.parallel.devices import (
     local_devices,
     share_of_gpus,
 )  # fmt: skip
-from distdyn.parallel.launch import World
 
 ROOT = Path(__file__).parents[2]
 
 
 def fresh(code: str, **env: str) -> str:
     """What a new process prints; JAX has not started in it."""
-    begin = "import jax\nfrom distdyn.parallel.devices import local_devices as devices\n"
+    begin = "import jax\nfrom distdyn.parallel.launch.devices import local_devices as devices\n"
     begin += "from distdyn.parallel.launch import World\nus = World()\n"
     run = subprocess.run(
         [sys.executable, "-c", begin + code], cwd=ROOT, capture_output=True, text=True,

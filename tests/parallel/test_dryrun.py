@@ -6,8 +6,8 @@ import pytest
 
 import distdyn as dd
 from distdyn.network.network import graph
-from distdyn.parallel.dryrun import dry_run
 from distdyn.parallel.parameters import Setting
+from distdyn.parallel.plan.dryrun import dry_run
 from distdyn.parallel.shard import Shard
 
 SETTING = Setting(0.1, 1, "float32", 0)

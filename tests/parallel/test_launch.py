@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from distdyn.errors import AgreementError, LaunchError, ParameterError
-from distdyn.parallel.cores import judge, look
-from distdyn.parallel.detect import (
+from distdyn.parallel.launch import World, check_same, ranks_text, world
+from distdyn.parallel.launch.cores import judge, look
+from distdyn.parallel.launch.detect import (
     Launch,
     detect,
     fake_node_size,
@@ -14,7 +15,6 @@ from distdyn.parallel.detect import (
     slurm_task,
     tasks_per_node,
 )  # fmt: skip
-from distdyn.parallel.launch import World, check_same, ranks_text, world
 
 STEP = {
     "SLURM_JOB_ID": "4242",

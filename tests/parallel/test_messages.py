@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from distdyn.errors import ExchangeError, ParameterError
-from distdyn.parallel import messages, waiting
-from distdyn.parallel.messages import Messages, who_needs
+from distdyn.parallel.exchange import messages, waiting
+from distdyn.parallel.exchange.messages import Messages, who_needs
 
 
 class Late:

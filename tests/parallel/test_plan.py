@@ -16,9 +16,9 @@ from distdyn.network.network import graph
 from distdyn.ops.rows import source_bytes, synapse_count
 from distdyn.parallel.connect import Parts, build_tables, connections
 from distdyn.parallel.groups import group_populations
-from distdyn.parallel.memory import bytes_of, memory_per_rank, shown_bytes
 from distdyn.parallel.parameters import Setting
-from distdyn.parallel.plan import PROCESS_BYTES, make_plan, topology
+from distdyn.parallel.plan.memory import bytes_of, memory_per_rank, shown_bytes
+from distdyn.parallel.plan.plan import PROCESS_BYTES, make_plan, topology
 from distdyn.parallel.shares import Shares
 from distdyn.zoo import by_name
 
@@ -223,7 +223,7 @@ BILLION = (
 import json, resource, time
 from distdyn.errors import CapacityError
 from distdyn.network.network import graph
-from distdyn.parallel.plan import make_plan, topology
+from distdyn.parallel.plan.plan import make_plan, topology
 
 g = graph(Hpc(e=800_000_000, i=200_000_000, ke=8000, ki=2000))
 start = time.process_time()

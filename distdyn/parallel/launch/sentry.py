@@ -18,7 +18,7 @@ from contextlib import suppress
 
 import numpy as np
 
-from distdyn.parallel.watch import (
+from distdyn.parallel.launch.watch import (
     ENDING,
     HERE,
     LEAVING,

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 from distdyn.errors import AgreementError, DistDynError, LaunchError, PlatformError
-from distdyn.parallel import sentry
-from distdyn.parallel.detect import Launch, detect, fake_node_size, misfit
-from distdyn.parallel.held import hold_neighbour
-from distdyn.parallel.leave import Leave, mark_echo
-from distdyn.parallel.watch import Watch
+from distdyn.parallel.launch import sentry
+from distdyn.parallel.launch.detect import Launch, detect, fake_node_size, misfit
+from distdyn.parallel.launch.held import hold_neighbour
+from distdyn.parallel.launch.leave import Leave, mark_echo
+from distdyn.parallel.launch.watch import Watch
 
 ALIGNMENT = 64  # bytes: a cache line
 

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from distdyn.errors import ExitCode
-from distdyn.parallel.watch import HERE, LEAVING, TURN, Watch, say
+from distdyn.parallel.launch.watch import HERE, LEAVING, TURN, Watch, say
 
 GRACE = 1.5  # s in which the others may come to the same end
 MOST = 3  # different failures of one job that are printed

@@ -6,8 +6,8 @@ import numpy as np
 
 from distdyn.network.ends import block_size
 from distdyn.network.network import Graph
-from distdyn.parallel.footprint import Footprint, kind_of
-from distdyn.parallel.neighbours import LIST_BYTES, MOST_INTERVAL
+from distdyn.parallel.exchange.neighbours import LIST_BYTES, MOST_INTERVAL
+from distdyn.parallel.plan.footprint import Footprint, kind_of
 from distdyn.parallel.shard import EVENT_ROOM
 from partition import CommunicationGraph, Flow
 from partition.metrics import gathered

@@ -19,8 +19,8 @@ import numpy as np
 
 from distdyn.network.network import Graph
 from distdyn.ops.rows import aligned_zeros
+from distdyn.parallel.exchange.remote import Emitted, Remote
 from distdyn.parallel.parameters import Setting
-from distdyn.parallel.remote import Emitted, Remote
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,10 @@ from typing import Any
 import numpy as np
 
 from distdyn.ops.reach import NEVER, shortest
-from distdyn.parallel import cores
 from distdyn.parallel.chunk import MOST_STEPS
 from distdyn.parallel.connect import Parts, Table
-from distdyn.parallel.launch import World
-from distdyn.parallel.remote import Emitted, Remote
+from distdyn.parallel.exchange.remote import Emitted, Remote
+from distdyn.parallel.launch import World, cores
 from distdyn.parallel.stack import Stack
 
 LIST_BYTES = 1 << 28  # that a group may keep between two exchanges; else they are more frequent

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from distdyn.errors import ExchangeError, ParameterError
-from distdyn.parallel.waiting import OnWait, ranks_text, wait
+from distdyn.parallel.exchange.waiting import OnWait, ranks_text, wait
 
 # Exchange, values of the list, values in this message, whether the list is refused, flags.
 HEADER = struct.Struct("=qqq?7xq")

@@ -20,10 +20,10 @@ import numpy as np
 import partition
 from distdyn.errors import CapacityError, NetworkError, ParameterError
 from distdyn.network.network import Graph
-from distdyn.parallel.footprint import Footprint
-from distdyn.parallel.memory import shown_bytes
 from distdyn.parallel.parameters import Setting
-from distdyn.parallel.traffic import Exchanges, communication, exchanges, list_bytes
+from distdyn.parallel.plan.footprint import Footprint
+from distdyn.parallel.plan.memory import shown_bytes
+from distdyn.parallel.plan.traffic import Exchanges, communication, exchanges, list_bytes
 from partition import Decomposition, DecompositionError, Topology, decompose
 from partition.metrics import balance, counts_of
 

@@ -16,8 +16,7 @@ import jax
 
 from distdyn._jax import backend_has_started, number_of_cpu_devices
 from distdyn.errors import PlatformError
-from distdyn.parallel import cores
-from distdyn.parallel.launch import World
+from distdyn.parallel.launch import World, cores
 from distdyn.units import shown
 
 NEURONS_PER_DEVICE = 2000

@@ -14,7 +14,7 @@ from distdyn.ops.reach import reaching
 from distdyn.ops.rows import aligned_zeros
 from distdyn.parallel.chunk import Inbox
 from distdyn.parallel.connect import Parts, Table
-from distdyn.parallel.messages import Messages, who_needs
+from distdyn.parallel.exchange.messages import Messages, who_needs
 from distdyn.parallel.stack import Stack
 
 Emitted = Sequence[Sequence[tuple[np.ndarray, np.ndarray]]]  # by device, group: cells, counts

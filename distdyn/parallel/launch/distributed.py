@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import jax
 
 from distdyn.errors import LaunchError
-from distdyn.parallel.detect import Task, slurm_task
 from distdyn.parallel.launch import World, ranks_text
+from distdyn.parallel.launch.detect import Task, slurm_task
 
 TIMEOUT = 60.0  # s in which all processes must have come
 HEARTBEAT = 60  # s after which JAX takes a silent process for dead

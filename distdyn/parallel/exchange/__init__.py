@@ -1,0 +1,1 @@
+"""How parts exchange spikes: with whom, how often, and by which road."""
