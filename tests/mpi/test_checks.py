@@ -12,7 +12,7 @@ AT_BUILD = ("intervals", "delays", "differing", "exploding")
 SMALL = ("streams", "tiny", "counts", "access")
 GROUPS = {
     "build": AT_BUILD, "small": SMALL, "sums": ("weights",), "sizes": ("uneven",),
-    "bursts": ("burst", "pauses"),
+    "bursts": ("burst",), "pauses": ("pauses",),
 }  # fmt: skip
 LONG = 240.0  # s; beyond 300 pytest itself ends
 
