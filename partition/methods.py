@@ -171,7 +171,7 @@ def _metis(
 ) -> np.ndarray:
     """The piece of each vertex; pieces get these shares of the work."""
     try:
-        import pymetis
+        import pymetis  # pyright: ignore[reportMissingImports]  # optional
     except ImportError as error:
         raise DecompositionError(
             "the method multilevel needs pymetis. Install it: pip install 'distdyn[partition]', "

@@ -38,12 +38,13 @@ def alone():
     return {}
 
 
-def on_one(found, alone, checks, limit=120.0):
+def on_one(found, alone, checks, *options, limit=120.0):
     """What one process with one device finds, computed once."""
-    missing = [name for name in checks if name not in alone]
+    known = alone.setdefault(options, {})
+    missing = [name for name in checks if name not in known]
     if missing:
-        alone.update(found(None, 1, missing, limit=limit))
-    return {name: alone[name] for name in checks}
+        known.update(found(None, 1, missing, *options, limit=limit))
+    return {name: known[name] for name in checks}
 
 
 def test_what_is_found_at_build(found, alone):  # D8, D9, D16
@@ -73,19 +74,27 @@ def test_everything(found, alone, n, devices, per_node, checks):  # D2 to D9, D1
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n", [None, 2])
-def test_sums_without_kernels(found, alone, n):  # D2
-    """Arrivals are added by XLA; between devices of a rank by collectives, between ranks by MPI."""
+@pytest.mark.parametrize(
+    ("n", "devices", "options", "env"),
+    [
+        (None, 2, ["--no-kernels"], {}),
+        (2, 2, ["--no-kernels"], {}),
+        (2, 1, [], {"DISTDYN_COLLECTIVES": "1"}),
+    ],
+    ids=["devices", "devices and ranks", "collectives over ranks"],
+)
+def test_sums_without_kernels(found, alone, n, devices, options, env):  # D2
+    """XLA adds what arrives, to the same bits; it rounds a step of a cell in a way of its own."""
     checks = ("weights", "tiny", "counts")
-    here = found(n, 2, checks, "--no-kernels", limit=LONG)
-    assert here == on_one(found, alone, checks)
-
-
-@pytest.mark.slow
-def test_sums_by_collectives_over_ranks(found, alone):  # D2
-    checks = ("weights", "counts", "burst")
-    here = found(2, 1, checks, limit=LONG, DISTDYN_COLLECTIVES="1")
-    assert here == on_one(found, alone, checks)
+    here = found(n, devices, checks, *options, limit=LONG, **env)
+    xla = on_one(found, alone, checks, "--no-kernels")
+    kernels = on_one(found, alone, checks)
+    assert here == xla
+    for precision in ("float32", "float64"):
+        assert here["weights"][precision]["sum"] == kernels["weights"][precision]["sum"]
+    assert here["counts"] == kernels["counts"]
+    for sizes, (_, spikes, _) in here["tiny"].items():
+        assert spikes == kernels["tiny"][sizes][1]
 
 
 def test_wrong_input_is_said_once(ranks, tmp_path):  # D9
