@@ -57,8 +57,9 @@ def test_what_is_found_at_build(found, alone):  # D8, D9, D16
         assert 'projection "loop"' in errors[name], errors
 
 
-def test_draws_sizes_counts_and_access(found, alone):  # D3, D4, D6
-    assert found(2, 2, SMALL, per_node=1) == on_one(found, alone, SMALL)
+def test_hardly_any_cells_and_exact_counts(found, alone):  # D4, D6
+    checks = ("tiny", "counts")
+    assert found(2, 2, checks, per_node=1) == on_one(found, alone, checks)
 
 
 @pytest.mark.slow

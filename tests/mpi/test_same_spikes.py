@@ -47,7 +47,14 @@ def test_one_process_has_the_golden_spikes(hashes, expected):
     assert on_one(hashes, expected, SMALL)["golden"] == GOLDEN
 
 
-@pytest.mark.parametrize(("n", "devices", "per_node"), [(2, 1, None), (None, 3, None), (3, 2, 2)])
+@pytest.mark.parametrize(
+    ("n", "devices", "per_node"),
+    [
+        (3, 2, 2),  # two nodes, one with two ranks of two devices: all roads at once
+        pytest.param(2, 1, None, marks=pytest.mark.slow),
+        pytest.param(None, 3, None, marks=pytest.mark.slow),
+    ],
+)
 def test_any_ranks_devices_and_nodes(hashes, expected, n, devices, per_node):
     found = hashes(n, devices, *SMALL, per_node=per_node)
     assert spikes_of(found) == on_one(hashes, expected, SMALL)
@@ -60,6 +67,7 @@ def test_areas_on_nodes_of_their_own_exchange_seldom(hashes, expected):
     assert found["exchanges"] == 1000 // 50
 
 
+@pytest.mark.slow
 def test_areas_of_two_ranks_each(hashes, expected):
     found = hashes(4, 1, "areas", per_node=2, options=["--areas"])["areas"]
     assert found["hash"] == on_one(hashes, expected, ["areas"])["areas"]
@@ -67,6 +75,7 @@ def test_areas_of_two_ranks_each(hashes, expected):
     assert found["exchanges"] == 20
 
 
+@pytest.mark.slow
 def test_computing_while_spikes_travel(hashes, expected):
     options = ["--areas", "--overlap"]
     found = hashes(2, 1, "areas", per_node=1, options=options)["areas"]
@@ -107,6 +116,7 @@ def test_one_program_over_all_ranks(hashes, expected, ranks):
     assert spikes_of(found) == on_one(hashes, expected, ["alone", "pair"])
 
 
+@pytest.mark.slow
 def test_a_plan_is_run(ranks, tmp_path):
     file = str(tmp_path / "plan.npz")
     network = COMMAND[3:6]
