@@ -11,6 +11,7 @@ import distdyn as dd
 from distdyn.network.network import graph
 from distdyn.parallel.parameters import Setting
 from distdyn.parallel.shard import Sample, Shard
+from partition import Decomposition
 
 
 class ExponentialIF(dd.ODE):
@@ -86,12 +87,35 @@ def test_a_users_model(devices, precision):
     assert one.synapse_count == many.synapse_count
 
 
-@pytest.mark.parametrize("n", [1, 2, 5, 16, 17, 31, 32, 33])
+class Beside(dd.Network):
+    """n cells of interest, and 64 others in the same group."""
+
+    def __init__(self, n):
+        cell = ExponentialIF(I=dd.Normal(24.0, 2.0))
+        self.N, self.M = dd.Population(n, cell), dd.Population(64, cell)
+        self.syn = dd.Projection(
+            (self.N, self.M), (self.M, self.N), dd.FixedProb(0.3), dd.Exponential(tau=3.0),
+            weight=dd.Normal(0.8, 0.4), delay=dd.Uniform(0.2, 2.0),
+        )  # fmt: skip
+
+
+DEFAULT_SIZES = (1, 3, 16, 17, 33)
+
+
+@pytest.mark.parametrize(
+    "n",
+    [n if n in DEFAULT_SIZES else pytest.param(n, marks=pytest.mark.slow) for n in range(1, 34)],
+)
 def test_parts_of_any_size(n):
-    network = Own(4 * n, I=dd.Normal(22.0, 2.0))
-    _, spikes, _ = run(network, 1)
-    for devices in (2, 4):
-        same(spikes, run(network, devices)[1])
+    """A part that has nothing but n cells, between two that have the others."""
+    owners = (np.full(-(-n // 16), 1), np.array([0, 2, 0, 2]))
+    cut = Decomposition((n, 64), (16, 16), owners, 3)
+    _, spikes, traces = run(Beside(n), 1)
+    shard, others, other_traces = run(Beside(n), 3, decomposition=cut)
+    assert shard.parts.cells[1][0].size == n
+    assert len(spikes["M"][0]) > 50
+    same(spikes, others)
+    np.testing.assert_array_equal(traces, other_traces)
 
 
 def test_synapses_are_those_of_one_part():
