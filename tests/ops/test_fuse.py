@@ -289,7 +289,7 @@ class Step:
         (self.plan,) = shard.plan.groups
         assert self.plan.target is not None
         rng = np.random.default_rng(8)
-        self.bounds = np.array(self.plan.bounds)
+        self.bounds = shard.parts.cells[0][0].bounds
         self.operands = [jnp.int64(17), *shard.data.groups[0].operands]
         self.state = [np.array(x) for x in shard.states[0]]
         self.rings = [
@@ -318,8 +318,8 @@ class Step:
         return jax.tree.map(
             np.asarray,
             update_reference(
-                self.plan.program, self.plan.signature, self.bounds, self.slots, jnp.int64(0),
-                self.operands, *arrays, events,
+                self.plan.program, self.plan.signature, self.plan.cells, jnp.asarray(self.bounds),
+                self.slots, jnp.int64(0), self.operands, *arrays, events,
             ),
         )  # fmt: skip
 

@@ -117,11 +117,12 @@ def test_a_team_that_left_makes_no_difference():
     cut, sources = cut_rows(rows, N_TARGET, 3), np.arange(30, dtype=np.int32)
     operand = (team := Team(3)).operand
     scalars = jnp.int64(0), jnp.int32(30), jnp.int64(5)
-    call = jax.jit(lambda ring: deliver(ring, cut, sources, *scalars, team=operand))
+    part = jnp.int64(0)
+    call = jax.jit(lambda ring: deliver(ring, cut, part, sources, *scalars, team=operand))
     for _ in range(2):
-        np.testing.assert_array_equal(call(jnp.array(ring)), dense(ring, rows, sources, 5))
+        np.testing.assert_array_equal(call(jnp.array(ring)), dense(ring, rows, 0, sources, 5))
     with team:
-        np.testing.assert_array_equal(call(jnp.array(ring)), dense(ring, rows, sources, 5))
+        np.testing.assert_array_equal(call(jnp.array(ring)), dense(ring, rows, 0, sources, 5))
 
 
 def test_many_short_jobs_with_more_threads_than_cores():
