@@ -185,8 +185,7 @@ class Built:
     def synapses(self, path: str) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
         """Our synapses of a projection in pieces: pre, post, weight, delay in ms."""
         return connect.synapses(
-            self.graph, self.groups, self.parts, self.connections, self.tables, self.scale,
-            self.setting, path,
+            self.graph, self.groups, self.parts, self.connections, self.scale, self.setting, path,
         )  # fmt: skip
 
     @property

@@ -3,7 +3,8 @@
 Per step, stamped s = step + 1:
 
     update(g, s)     every group g reads and clears its ring rows due at s, and lists its spikes
-    deliver(s)       every table adds the part's own spikes to its ring, at s + delay
+    deliver(s)       every table adds the part's own spikes to its ring, at s + delay; a packed one
+                     adds what is due at s + 1, of all spikes in flight
     exchange(s)      every so many steps: what the other parts of the node have listed since
     sample(s)        every trace copies its values
 
@@ -26,7 +27,9 @@ from jax.sharding import PartitionSpec
 
 from distdyn.core.system import Tick
 from distdyn.ops import exchange
+from distdyn.ops.arrive import arrive, arrive_all, arrive_boxes
 from distdyn.ops.deliver import deliver
+from distdyn.ops.packed import Packed
 from distdyn.ops.rows import Rows
 from distdyn.ops.update import Signature, update, update_reference
 from distdyn.parallel.exchange import mesh
@@ -118,7 +121,7 @@ class Data(NamedTuple):
     """What a chunk reads and does not change. Along the first axis: one block per device."""
 
     groups: tuple[GroupData, ...]
-    tables: tuple[Rows, ...]
+    tables: tuple[Rows | Packed, ...]
     samples: tuple[Any, ...]  # int32[k], the cells of each trace
     part: Any  # int64[1], the number of the part
     parts: Any  # int64[devices], of all parts of the mesh; the same on all devices
@@ -133,6 +136,7 @@ class Carry(NamedTuple):
     step: Any  # int64, steps done; the same on all devices
     states: tuple[list[Any], ...]
     rings: tuple[list[Any], ...]
+    flights: tuple[Any, ...]  # uint64[blocks, room] per packed table, None for the others
     events: tuple[Any, ...]  # int32[capacity] per group, the cells that spiked
     traces: tuple[Any, ...]  # [rows + 1, k] per trace
 
@@ -206,7 +210,7 @@ def _run(plan: Plan, data: Data, carry: Carry, most: Any) -> tuple[Carry, Progre
     )
     last = carry.step + most
     if data.inbox is not None:
-        carry = carry._replace(rings=_deliver_inbox(plan, data, carry.rings))
+        carry = _deliver_inbox(plan, data, carry)
 
     def step(loop: tuple[Carry, Progress]) -> tuple[Carry, Progress]:
         return _step(plan, data, *loop, last)
@@ -239,6 +243,7 @@ def _step(
 ) -> tuple[Carry, Progress]:
     stamp = carry.step + 1
     states, rings, events, spikes = _advance(plan, data, carry, progress)
+    flights = list(carry.flights)
     counts = tuple(
         kept.at[progress.done[0]].set(count)
         for kept, (_, _, count) in zip(progress.counts, spikes, strict=True)
@@ -253,21 +258,23 @@ def _step(
         done=progress.done + 1, cursors=cursors, counts=counts, sampled=sampled,
         opened=progress.opened + 1,
     )  # fmt: skip
-    full = _is_full(plan, data, events, traces, progress)
+    full = _is_full(plan, data, events, traces, progress) | _is_crowded(plan, data, flights)
     stop = full.astype(jnp.int64)[None]
     if plan.exchange == "mailbox":
-        rings, stop = _exchange_mail(plan, data, rings, spikes, stamp, last, full)
+        stop = _exchange_mail(plan, data, rings, flights, spikes, stamp, last, full)
     else:
-        for table, rows in zip(plan.tables, data.tables, strict=True):
-            ring, (events_, cursor, count) = rings[table.group][table.ring], spikes[table.source]
-            rings[table.group][table.ring] = deliver(
-                ring, rows, data.part[0], events_, cursor, count, stamp, data.team
-            )
+        for k, (table, rows) in enumerate(zip(plan.tables, data.tables, strict=True)):
+            of, ring = rings[table.group], table.ring
+            given = (data.part[0], *spikes[table.source], stamp, data.team)
+            if isinstance(rows, Packed):
+                of[ring], flights[k] = arrive(of[ring], flights[k], rows, *given)
+            else:
+                of[ring] = deliver(of[ring], rows, *given)
     if plan.exchange == "mesh":
         rings, progress, stop = mesh.exchange(
             plan, data, rings, events, progress, stamp, last, full
         )
-    carry = Carry(stamp, tuple(states), tuple(rings), tuple(events), traces)
+    carry = Carry(stamp, tuple(states), tuple(rings), tuple(flights), tuple(events), traces)
     return carry, progress._replace(stop=stop)
 
 
@@ -312,35 +319,51 @@ def _is_full(plan: Plan, data: Data, events: list, traces: tuple, progress: Prog
     return full | (progress.done[0] + plan.interval > MOST_STEPS)
 
 
+def _is_crowded(plan: Plan, data: Data, flights: list) -> Any:
+    """Whether a list of flights might not hold what takes off until after the next exchange."""
+    crowded = jnp.bool_(False)
+    for table, lists in zip(data.tables, flights, strict=True):
+        if lists is not None and lists.shape[1] > 1:  # else everything lands at once
+            most = 2 * plan.interval * (table.start.shape[0] - 1)
+            crowded |= lists[0, 0].astype(jnp.int64) + most > lists.shape[1] - 1
+    return crowded
+
+
 def _exchange_mail(
-    plan: Plan, data: Data, rings: list, spikes: list, stamp: Any, last: Any, full: Any
-) -> tuple[list, Any]:
+    plan: Plan, data: Data, rings: list, flights: list, spikes: list, stamp: Any, last: Any,
+    full: Any,
+) -> Any:  # fmt: skip
     """Deliver our own spikes, and if an exchange is due, those of the other parts."""
     token = exchange.first_token()
     for group, (events, cursor, count) in enumerate(spikes):
         token = exchange.append(data.board, group, events, cursor, count, token)
     token = exchange.close(data.board, stamp, last, full, token)
-    for table, rows in zip(plan.tables, data.tables, strict=True):
-        ring = rings[table.group][table.ring]
-        events, cursor, count = spikes[table.source]
-        rings[table.group][table.ring], token = exchange.deliver_all(
-            ring, rows, data.part[0], events, cursor, count, stamp, data.board, table.source,
-            token, data.team,
-        )  # fmt: skip
-    return rings, exchange.settle(data.board, token)[None]
-
-
-def _deliver_inbox(plan: Plan, data: Data, rings: tuple) -> tuple:
-    """Add what has come from other nodes."""
-    new = [list(of) for of in rings]
-    for table, rows in zip(plan.tables, data.tables, strict=True):
-        ring = new[table.group][table.ring]
-        if not isinstance(data.inbox, tuple):
-            ring = exchange.deliver_boxes(ring, rows, data.inbox, table.source, data.team)
+    for k, (table, rows) in enumerate(zip(plan.tables, data.tables, strict=True)):
+        of, ring = rings[table.group], table.ring
+        given = data.part[0], *spikes[table.source], stamp, data.board, table.source
+        if isinstance(rows, Packed):
+            of[ring], flights[k], token = arrive_all(
+                of[ring], flights[k], rows, *given, token, data.team
+            )
         else:
-            ring = _deliver_lists(ring, rows, data.inbox[table.source], data.team)
-        new[table.group][table.ring] = ring
-    return tuple(new)
+            of[ring], token = exchange.deliver_all(of[ring], rows, *given, token, data.team)
+    return exchange.settle(data.board, token)[None]
+
+
+def _deliver_inbox(plan: Plan, data: Data, carry: Carry) -> Carry:
+    """Add what has come from other nodes."""
+    rings, flights = [list(of) for of in carry.rings], list(carry.flights)
+    for k, (table, rows) in enumerate(zip(plan.tables, data.tables, strict=True)):
+        of, ring = rings[table.group], table.ring
+        if isinstance(rows, Packed):
+            of[ring], flights[k] = arrive_boxes(
+                of[ring], flights[k], rows, data.inbox, table.source, carry.step, data.team
+            )
+        elif not isinstance(data.inbox, tuple):
+            of[ring] = exchange.deliver_boxes(of[ring], rows, data.inbox, table.source, data.team)
+        else:
+            of[ring] = _deliver_lists(of[ring], rows, data.inbox[table.source], data.team)
+    return carry._replace(rings=tuple(rings), flights=tuple(flights))
 
 
 def _deliver_lists(ring: Any, rows: Rows, inbox: Inbox, team: Any) -> Any:

@@ -122,12 +122,7 @@ def build_tables(
             for device in range(len(parts.numbers))
         ]
         n_target = parts.length(group)
-        values = {
-            "seed": s.seed,
-            "dt": s.dt,
-            "unit_scale": scale(group, receptor),
-            "accumulator": np.dtype(s.accumulator).type,
-        }
+        values = _drawing(members[0], scale, s)
         capacity = alike(max(table_capacity(rows) for rows in asked))
         rows = equalize(
             [
@@ -222,41 +217,39 @@ def synapses(
     groups: Sequence[Group],
     parts: Parts,
     connections: Sequence[Connection],
-    tables: Sequence[Table],
     scale: Callable[[int, int], float],
     s: Setting,
     path: str,
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    """Our synapses of a projection, table by table: pre, post, weight, delay in ms."""
+    """Our synapses of a projection, part by part: pre, post, weight, delay in ms.
+
+    They are drawn again, which gives the same ones: tables do not say of which projection each is.
+    """
     found = []
     for c in (c for c in connections if c.path == path):
-        table = next(
-            t for t in tables if t[:3] == (c.source, c.group, c.receptor) and path in t.paths
-        )
-        members = {x.path: x for x in connections if x[2:5] == c[2:5]}
         shares, n_target = parts.shares[c.source], parts.length(c.group)
-        asked = [
-            _rows_of(
-                graph, groups, parts, 0, members[p],
-                shares.places(graph, members[p].projection.ends.pre),
-            )
-            for p in table.paths
-        ]  # fmt: skip
-        naming, k = name_segments(asked, shares.bounds), table.paths.index(path)
-        after = np.vstack([naming.first, naming.width])[k + 1]
-        named = np.flatnonzero(after > naming.first[k])
-        for device, rows in enumerate(table.rows):
-            begin, end = synapses_of(rows, asked[k].pre_local, naming.first[k])
+        pre_local = shares.places(graph, c.projection.ends.pre)
+        for device in range(len(parts.numbers)):
+            asked = _rows_of(graph, groups, parts, device, c, pre_local)
+            rows = build_table([asked], shares.bounds, n_target, **_drawing(c, scale, s))
+            named = name_segments([asked], shares.bounds)
+            begin, end = synapses_of(rows, asked.pre_local, named.first[0])
             pre, index = _expanded(begin, end)
             offset = rows.offset[index].astype(np.int64)
-            unit = rows.unit[named[0], naming.first[k, named[0]]] if len(named) else 1
-            weight = np.full(len(index), unit, np.float64)
+            weight = np.full(len(index), rows.unit[named.width.argmax(), 0], np.float64)
             if rows.weight.size:
                 weight *= rows.weight[index]
             weight /= scale(c.group, c.receptor)
             place = _post_places(graph, parts.cells[device][c.group], c.projection.ends.post)
             found.append((pre, place[offset % n_target], weight, (offset // n_target) * s.dt))
     return found
+
+
+def _drawing(c: Connection, scale: Callable[[int, int], float], s: Setting) -> dict[str, Any]:
+    """What the synapses onto a receptor depend on besides their projections."""
+    accumulator = np.dtype(s.accumulator).type
+    unit_scale = scale(c.group, c.receptor)
+    return {"seed": s.seed, "dt": s.dt, "unit_scale": unit_scale, "accumulator": accumulator}
 
 
 def _expanded(begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

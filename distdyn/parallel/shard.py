@@ -19,7 +19,9 @@ from distdyn.errors import SimulationError
 from distdyn.network.network import Graph
 from distdyn.network.projection import Projection
 from distdyn.ops.deliver import kernels_work
-from distdyn.ops.rows import Rows
+from distdyn.ops import packed
+from distdyn.ops.packed import Packed
+from distdyn.ops.rows import Rows, sources_in, synapses_in
 from distdyn.ops.update import Operand, Signature
 from distdyn.parallel import chunk, connect
 from distdyn.parallel.assemble import Assembly
@@ -92,10 +94,11 @@ class Shard:
         self.built = Built(graph, setting, us.rank, us.size, n, decomposition, alike)
         self.groups, self.parts = self.built.groups, self.built.parts
         self.team = self._teams(threads) if self.kernels else None
-        self.cut = self._cut_tables()
         self.near = Neighbours(
             us, self.stack, self.parts, self.built.tables, kernels=self.kernels, overlap=overlap
         )
+        self.tables = self._place_tables()
+        self.slots = self._ring_slots()
         self.step = setting.origin
         self.start()
 
@@ -110,19 +113,37 @@ class Shard:
             threads = max(1, min(share, MOST_THREADS, work // LEAST_WORK))
         return [Team(threads) for _ in self.stack.devices]
 
-    def _cut_tables(self) -> list[Rows]:
-        """The tables on their devices, as the members of the teams share them."""
-        tables = []
-        for table in self.built.tables:
-            rows: Sequence[Rows] = table.rows
+    def _place_tables(self) -> list[Rows | Packed]:
+        """The tables on their devices, packed or cut for the members of the teams."""
+        placed = []
+        for k, table in enumerate(self.built.tables):
+            rows: Sequence[Rows | Packed] = table.rows
             if self.team is not None:
-                from distdyn.ops.kernels import cut_rows
-
-                length = self.parts.length(table.group)
-                rows = [cut_rows(of, length, self.team[0].members) for of in rows]
+                rows = for_team(rows, self.parts.length(table.group), self.team[0].members)
+            if isinstance(rows[0], Packed):  # what it was is gone
+                self.built.tables[k] = table._replace(rows=tuple(rows))
+            kind = type(rows[0])
             with jax.enable_x64(True):
-                tables.append(Rows(*(self.stack.own(arrays) for arrays in zip(*rows, strict=True))))
-        return tables
+                placed.append(kind(*(self.stack.own(of) for of in zip(*rows, strict=True))))
+        return placed
+
+    def _ring_slots(self) -> list[list[int]]:
+        """The slots of each receptor's ring: of every delay, or of the next step alone."""
+        slots = [[min(n, 1) for n in of] for of in self.built.slots]
+        for table in self.built.tables:
+            if not isinstance(table.rows[0], Packed):
+                slots[table.group][table.receptor] = self.built.slots[table.group][table.receptor]
+        return slots
+
+    def _no_flights(self) -> tuple[Any, ...]:
+        """Empty lists of flights, with room for what can come before they are looked at."""
+        steps = 2 * self.near.interval + 1
+        return tuple(
+            self.stack.own(packed.no_flights(table.rows, steps))
+            if isinstance(table.rows[0], Packed)
+            else None
+            for table in self.built.tables
+        )
 
     def start(self) -> None:
         """Set the state to that before the first step."""
@@ -138,11 +159,12 @@ class Shard:
         self.rings = [
             [
                 self.stack.zeros((slots, self.parts.length(k)), self.setting.accumulator)
-                for slots in self.built.slots[k]
+                for slots in self.slots[k]
                 if slots
             ]
             for k in range(len(self.groups))
         ]
+        self.flights = self._no_flights()
         self.watch((), ())
 
     def _first_states(self, group: Group) -> tuple[list[tuple[np.ndarray, ...]], list[str]]:
@@ -248,7 +270,7 @@ class Shard:
         remote = self.near.remote
         return chunk.Data(
             groups=groups,
-            tables=tuple(self.cut),
+            tables=tuple(self.tables),
             samples=tuple(
                 own([padded(of.astype(np.int32), s.width) for of in s.cells]) for s in self.samples
             ),
@@ -311,8 +333,12 @@ class Shard:
 
     def _chunk(self, most: int) -> ChunkResult:
         start, data, remote = self.step, self.data, self.near.remote
-        rings, blocks = tuple(self.rings), self.stack.blocks
-        carry = chunk.Carry(np.int64(start), tuple(self.states), rings, self.events, self.traces)
+        blocks = self.stack.blocks
+        self._make_room()
+        carry = chunk.Carry(
+            np.int64(start), tuple(self.states), tuple(self.rings), self.flights, self.events,
+            self.traces,
+        )  # fmt: skip
         if remote and remote.memory is None:
             data = data._replace(inbox=remote.operand(self.stack))
         self.near.begin_chunk()
@@ -321,7 +347,7 @@ class Shard:
             done = int(blocks(progress.done)[0][0])  # waits for all steps
         self.step = start + done
         self.states, self.rings = list(carry.states), [list(r) for r in carry.rings]
-        self.events, self.traces = carry.events, carry.traces
+        self.flights, self.events, self.traces = carry.flights, carry.events, carry.traces
         emitted = self._emitted(start, done, progress)
         self.near.end_chunk(start, done, emitted)
         self._check_finite(progress.finite)
@@ -331,6 +357,25 @@ class Shard:
             for sample, rows, used in zip(self.samples, self.traces, progress.sampled, strict=True)
         ]
         return ChunkResult(start, done, spikes, samples)
+
+    def _make_room(self) -> None:
+        """Lengthen the lists of flights that might not hold what the next steps bring."""
+        remote, flights = self.near.remote, list(self.flights)
+        for k, (table, lists) in enumerate(zip(self.built.tables, flights, strict=True)):
+            if lists is None or lists.shape[1] == 1:
+                continue
+            blocks = self.stack.blocks(lists)
+            segments = len(table.rows[0].start) - 1
+            used = max(int(block[0, 0]) for block in blocks)
+            if remote:
+                used += int(table.rows[0].width.max()) * remote.received[table.source]
+            if used + 2 * self.near.interval * segments >= lists.shape[1]:
+                room = 2 * used + (2 * self.near.interval + 1) * segments
+                longer = [np.zeros((len(block), room + 1), np.uint64) for block in blocks]
+                for new, old in zip(longer, blocks, strict=True):
+                    new[:, : old.shape[1]] = old
+                flights[k] = self.stack.own(longer)
+        self.flights = tuple(flights)
 
     def _emitted(self, start: int, done: int, progress: chunk.Progress) -> list[list[Emission]]:
         """By device and group: the cells that spiked, and how many at each step."""
@@ -440,10 +485,28 @@ class Shard:
         """Replace a projection by one with another weight: rows are drawn again, the same ones."""
         if self.near.has_mail:
             self._chunk(0)  # what has come arrives with the old weight
+        self._land()
         before = self.built.write_weight(path, projection)
         self._rescale(before)
-        self.cut = self._cut_tables()
+        self.tables = self._place_tables()
+        self.flights = self._no_flights()
         self._refresh()
+
+    def _land(self) -> None:
+        """Put what is in flight into rings of all delays, in which it keeps its weight."""
+        blocks = self.stack.blocks
+        for table, lists in zip(self.built.tables, self.flights, strict=True):
+            if lists is not None and lists.shape[1] > 1:
+                ring, of = self.built.ring(table.group, table.receptor), self.rings[table.group]
+                slots = self.built.slots[table.group][table.receptor]
+                self.slots[table.group][table.receptor] = slots
+                each = zip(blocks(lists), table.rows, blocks(of[ring]), strict=True)
+                of[ring] = self.stack.own(
+                    [
+                        packed.land(flying, rows, self.step, slot, slots)
+                        for flying, rows, slot in each
+                    ]
+                )
 
     def _rescale(self, before: list[tuple[float, ...]]) -> None:
         """Arrivals in flight in the units of the new scale; exact where it is finer."""
@@ -489,14 +552,15 @@ class Shard:
     @property
     def connectivity_bytes(self) -> int:
         """The size of all our arrays that hold synapses."""
-        return sum(own_bytes(array) for rows in self.cut for array in rows)
+        return sum(own_bytes(array) for rows in self.tables for array in rows)
 
     def memory(self) -> dict[str, int]:
         """The bytes of our arrays by what they hold, over all our devices."""
+        flights = (lists for lists in self.flights if lists is not None)
         held = {
-            "synapses": (x for rows in self.cut for x in (rows.offset, rows.weight)),
-            "sources": (x for rows in self.cut for x in rows[:-2]),
-            "rings": (ring for of in self.rings for ring in of),
+            "synapses": (x for rows in self.tables for x in synapses_in(rows)),
+            "sources": (x for rows in self.tables for x in sources_in(rows)),
+            "rings": (*(ring for of in self.rings for ring in of), *flights),
             "states": (leaf for of in self.states for leaf in of),
             "operands": jax.tree.leaves(self.data.groups),
             "lists": (*self.events, *self.traces),
@@ -505,6 +569,16 @@ class Shard:
         if self.near.memory is not None and self.world.local_rank == 0:
             found["mailboxes"] = self.near.memory.nbytes
         return found
+
+
+def for_team(tables: Sequence[Rows], n_target: int, members: int) -> list[Rows] | list[Packed]:
+    """A table on each device as its team delivers it: packed where that pays, otherwise cut."""
+    from distdyn.ops.kernels import cut_rows
+
+    delays = packed.delays_of(tables, n_target)
+    if not packed.is_worth_packing(tables, delays):
+        return [cut_rows(rows, n_target, members) for rows in tables]
+    return packed.equalize([packed.pack(rows, n_target, delays, members) for rows in tables])
 
 
 def own_bytes(array: Any) -> int:
