@@ -12,16 +12,17 @@ from numba import carray, njit
 from distdyn.ops import mailbox
 from distdyn.ops.kernels import compiled, row_arrays, row_kinds, spread
 from distdyn.ops.packed_kernels import (
+    STAMP,
     fly,
     own_flights,
     slot_of,
     table_arrays,
     table_kinds,
     take_off,
+    working_room,
 )
 
 _U = np.uint64
-_LOW = _U(0xFFFFFFFF)
 
 
 # team, board, group, token, events, cursor, count, stamp, part
@@ -176,19 +177,19 @@ def _deliver_boxes(
 
 
 @njit
-def _arrive_box(slot, flights, due, board, box, group, parity, table, block):
+def _arrive_box(slot, flights, due, board, box, group, parity, table, block, at):
     """`take_off` of one block, for what a closed buffer holds."""
     place, half = mailbox.box_at(board, box), mailbox.halves(board)
     counts = mailbox.counts_at(board, box, group, parity)
-    at = mailbox.list_at(board, box, group, parity)
+    list_ = mailbox.list_at(board, box, group, parity)
     first, part = board[place + mailbox.START + parity], _U(mailbox.part_of(board, box))
     for step in range(board[place + mailbox.CLOSED + parity]):
         count = half[counts + step]
         if count > 0:
-            cells = carray(mailbox.further(half, at), (count,))
-            stamp = _U(first + step) & _LOW
-            take_off(slot, flights, due, stamp, cells, part, table, block)
-            at += count
+            cells = carray(mailbox.further(half, list_), (count,))
+            stamp = _U(first + step) & STAMP
+            take_off(slot, flights, due, stamp, cells, part, table, block, at)
+            list_ += count
 
 
 def _arrive_all(
@@ -207,12 +208,12 @@ def _arrive_all(
     )  # fmt: skip
     board, began = mailbox.words_at(place[0]), mailbox.now()
     cells = carray(events, (cursor[0] + count[0],))[cursor[0] :]
-    due, now = _U(stamp[0] + 1) & _LOW, _U(stamp[0]) & _LOW
+    due, now, at = _U(stamp[0] + 1) & STAMP, _U(stamp[0]) & STAMP, working_room()
     for block in range(_U(member), _U(form[2]), _U(members)):
         slot = slot_of(ring, ring_shape, stamp[0] + 1, block, _U(form[3]))
         mine = own_flights(flights, flights_shape, block)
         fly(slot, mine, due, table, block)
-        take_off(slot, mine, due, now, cells, _U(part[0]), table, block)
+        take_off(slot, mine, due, now, cells, _U(part[0]), table, block, at)
     waits = mailbox.now()
     waited = waits
     if before[0] == 1:
@@ -224,7 +225,7 @@ def _arrive_all(
                     slot = slot_of(ring, ring_shape, stamp[0] + 1, block, _U(form[3]))
                     mine = own_flights(flights, flights_shape, block)
                     parity = before[1] & 1
-                    _arrive_box(slot, mine, due, board, box, group[0], parity, table, block)
+                    _arrive_box(slot, mine, due, board, box, group[0], parity, table, block, at)
     if member == 0:
         clock = mailbox.box_at(board, place[1])
         board[clock + mailbox.WAITED] += waited - waits
@@ -245,9 +246,10 @@ def _arrive_boxes(
         rank, rank_shape, base, base_shape, start, start_shape, unit, unit_shape,
         batch, batch_shape, synapse, synapse_shape,
     )  # fmt: skip
-    board, due = mailbox.words_at(place[0]), _U(step[0] + 1) & _LOW
+    board, at = mailbox.words_at(place[0]), working_room()
+    due = _U(step[0] + 1) & STAMP
     for box in range(board[mailbox.BOXES]):
         for block in range(_U(member), _U(form[2]), _U(members)):
             slot = slot_of(ring, ring_shape, step[0] + 1, block, _U(form[3]))
             mine = own_flights(flights, flights_shape, block)
-            _arrive_box(slot, mine, due, board, box, group[0], 0, table, block)
+            _arrive_box(slot, mine, due, board, box, group[0], 0, table, block, at)

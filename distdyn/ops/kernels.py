@@ -30,6 +30,10 @@ BATCH = _U(32)  # spikes for whose rows memory is asked at once
 SAMPLES = 1 << 16  # offsets, evenly spaced in the table, that decide the thresholds
 
 
+# Without reference counts: two calls for each array of a table cost as much as twenty synapses.
+uncounted = functools.partial(njit, _nrt=False)
+
+
 def _asking(writes: int) -> Any:
     @intrinsic
     def prefetch(context, array, index):

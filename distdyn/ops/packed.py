@@ -27,6 +27,8 @@ from distdyn.ops.rows import (
 )
 
 MOST_TARGETS = 1 << 16  # of a block, so that 16 bits name one
+MOST_UNITS = 1 << 8  # of a table, and
+MOST_DELAYS = 1 << 20  # steps: a spike in flight has 8 bits for its unit and 24 for its stamp
 LEAST_BATCH = 4  # synapses in a mean batch below which it costs more to look than to add
 TASK_WORDS = 32  # words of bits whose rows one task packs
 NARROW = 1 << 16  # synapses of a segment up to which 2 bytes are enough for a place in it
@@ -90,9 +92,11 @@ def delays_of(tables: Sequence[Rows], n_target: int) -> Delays | None:
 def is_worth_packing(tables: Sequence[Rows], delays: Delays | None) -> bool:
     """Whether these tables, one for each device, are better packed.
 
-    Weights must be one number per projection or of 16 bits, and batches long enough.
+    Weights must be one number per projection or of 16 bits, of few units, and batches long enough.
     """
     if delays is None or any(rows.weight.dtype != np.int16 for rows in tables):
+        return False
+    if delays.last > MOST_DELAYS or len(np.unique(tables[0].unit)) > MOST_UNITS:
         return False
     if delays.number == 1:
         return True
@@ -196,8 +200,9 @@ def equalize(tables: Sequence[Packed]) -> list[Packed]:
 def no_flights(tables: Sequence[Packed], steps: int) -> list[np.ndarray]:
     """uint64[blocks, room + 1] for each device: how many are in flight, and each of them.
 
-    A spike in flight is (stamp mod 2^32) * 2^32 + segment; every block has its own list. There is
-    room for so many steps in which every source spikes; none where all is due at the next step.
+    A spike in flight is unit * 2^56 + (stamp mod 2^24) * 2^32 + segment, with the number of the
+    segment's unit; every block has its own list. There is room for so many steps in which every
+    source spikes; none where all is due at the next step.
     """
     segments = max(len(table.batch) for table in tables)
     first, number, blocks, _ = (int(n) for n in tables[0].form)

@@ -1,8 +1,8 @@
 """The kernels behind packed tables: delivery of what is due, and packing.
 
-A spike in flight is one word, (stamp mod 2^32) * 2^32 + segment, in a list whose first word is
-their number. Each block of targets has a list of its own, so that the members of a team, who own
-blocks, never meet.
+A spike in flight is one word of a segment, a stamp mod 2^24, and the number of the segment's unit,
+in a list whose first word is their number. Each block of targets has a list of its own, so that the
+members of a team, who own blocks, never meet.
 """
 
 # Numba compiles what its intrinsics are called with, and is typed loosely:
@@ -13,95 +13,115 @@ from typing import Any
 
 import numpy as np
 from numba import carray, njit, types
+from numba.extending import intrinsic
 
 from distdyn.ops.draw import kernel, ones
-from distdyn.ops.kernels import BATCH, compiled, locate, ones_in, will_read
+from distdyn.ops.kernels import BATCH, compiled, locate, ones_in, uncounted, will_read
 
 _U = np.uint64
-_ONE, _LOW = _U(1), _U(0xFFFFFFFF)
+_ONE = _U(1)
+_SEGMENT, STAMP = _U(0xFFFFFFFF), _U(0xFFFFFF)  # bits 0 to 31, and 32 to 55
 _TARGET = _U(0xFFFF)
 AHEAD = _U(6)  # spikes in flight between asking for where a batch begins and adding it
-LINE = _U(64)  # bytes
+LINE = 64  # bytes
 
 # --- delivery ------------------------------------------------------------------------------------
 
 
-@njit
+@intrinsic
+def _per_line(context, array):
+    """How many elements of the array are in a cache line: known when it is compiled."""
+
+    def generate(context, builder, signature, arguments):
+        size = context.get_abi_sizeof(context.get_data_type(signature.args[0].dtype))
+        return context.get_constant(types.uint64, LINE // size)
+
+    return types.uint64(array), generate
+
+
+@uncounted
 def fly(slot, flights, due, table, block):
     """Add to a slot, for one block, what is due of the spikes in flight; drop those that landed.
 
     Args:
         slot: the arrivals of the block, of the step `due`.
         flights: the block's list.
-        due: the step with which what arrives now is stamped, mod 2^32.
+        due: the step with which what arrives now is stamped, mod 2^24.
         table: the arrays of a packed table (`table_arrays`).
         block: the number of the block.
     """
     form, _, _, _, _, _, base, start, _, batch, _ = table
-    first, n_delays = _U(form[0]), _U(form[1])
+    first, n_delays, columns = _U(form[0]), _U(form[1]), _U(form[2] * form[1] + 2)
     n, kept = flights[_U(0)], _U(0)
     for index in range(n):
         if index + AHEAD < n:
             later = flights[_ONE + index + AHEAD]
-            segment = later & _LOW
+            segment = later & _SEGMENT
             will_read(base, segment >> _U(6))
             will_read(start, segment)
-            age = due - (later >> _U(32)) - first
-            will_read(batch, segment * _U(batch.shape[1]) + block * n_delays + (age & _LOW))
+            age = (due - (later >> _U(32)) - first) & STAMP
+            will_read(batch, segment * columns + block * n_delays + age)
         spike = flights[_ONE + index]
-        age = (due - (spike >> _U(32))) & _LOW
+        age = (due - (spike >> _U(32))) & STAMP
         if age >= first:
             age -= first
-            if age < n_delays:
-                _add(slot, spike & _LOW, age, table, block)
-            if age + _ONE >= n_delays:
+            if age >= n_delays or _add(slot, spike, age, table, block):
                 continue
         kept += _ONE
         flights[kept] = spike
     flights[_U(0)] = kept
 
 
-@njit
-def _add(slot, segment, age, table, block):
-    """Add one batch, and ask for the next one, which stands behind it."""
+@uncounted
+def _add(slot, spike, age, table, block):
+    """Add one batch of a spike, and ask for the next one; whether the spike has landed."""
     form, _, _, _, _, _, base, start, unit, batch, synapse = table
-    n_delays, columns = _U(form[1]), _U(batch.shape[1])
+    n_delays, columns, segment = _U(form[1]), _U(form[2] * form[1] + 2), spike & _SEGMENT
     origin = _U(base[segment >> _U(6)]) + _U(start[segment])
     at = segment * columns + block * n_delays + age
-    flat = batch.reshape(batch.size)
-    begin, end = origin + _U(flat[at]), origin + _U(flat[at + _ONE])
-    if age + _ONE < n_delays:
-        stride = LINE // _U(synapse.itemsize)
-        after = origin + _U(flat[at + _U(2)])
-        for line in range((end + stride - _ONE) & ~(stride - _ONE), after, stride):
+    begin, end = origin + _U(batch[at]), origin + _U(batch[at + _ONE])
+    is_last = age + _ONE == n_delays
+    if begin == end:  # perhaps there are only empty ones from here on
+        return is_last or origin + _U(batch[at + n_delays - age]) == end
+    if not is_last:
+        after, stride = origin + _U(batch[at + _U(2)]), _per_line(synapse)
+        line = (end + stride - _ONE) & ~(stride - _ONE)
+        while line < after:
             will_read(synapse, line)
-    scale = unit[_U(flat[(segment + _ONE) * columns - _ONE])]
-    if synapse.itemsize == 2:
+            line += stride
+    scale = unit[spike >> _U(56)]
+    if _per_line(synapse) == LINE // 2:
         for i in range(begin, end):
             slot[_U(synapse[i])] += scale
     else:
         for i in range(begin, end):
             word = synapse[i]
             slot[_U(word) & _TARGET] += (np.int64(np.int32(word)) >> 16) * scale
+    return is_last
 
 
-@njit
-def take_off(slot, flights, due, stamp, cells, part, table, block):
+@uncounted
+def take_off(slot, flights, due, stamp, cells, part, table, block, at):
     """Add what is due already of spikes of one part, and put them in flight.
 
     Args:
-        slot, flights, due, table, block: as in `fly`.
-        stamp: the step with which they are stamped, mod 2^32.
+        slot: as in `fly`, like the next two.
+        flights: with room for all.
+        due: later than `stamp`.
+        stamp: the step with which the spikes are stamped, mod 2^24.
         cells: of the part, which spiked.
         part: the part to which they belong.
+        table: as in `fly`.
+        block: the same.
+        at: `working_room`.
     """
     form, bounds, word, width, bits, rank, base, start, _, batch, synapse = table
+    columns = _U(form[2] * form[1] + 2)
     if not cells.size or not synapse.size:
         return
-    first, n_delays, columns = _U(form[0]), _U(form[1]), _U(batch.shape[1])
-    age = (due - stamp) & _LOW
+    first, n_delays = _U(form[0]), _U(form[1])
+    age = (due - stamp) & STAMP
     is_due, stays = age >= first and age - first < n_delays, age + _ONE < first + n_delays
-    at = np.empty((3, min(_U(cells.size), BATCH)), np.uint64)
     for begin in range(_U(0), _U(cells.size), BATCH):
         some = cells[begin : min(begin + BATCH, _U(cells.size))]
         n, kept = locate(some, bounds[part], word[part], bits, rank, at), _U(0)
@@ -118,14 +138,21 @@ def take_off(slot, flights, due, stamp, cells, part, table, block):
         for index in range(kept):
             segment = at[0, index]
             origin = _U(base[segment >> _U(6)]) + _U(start[segment])
-            will_read(synapse, origin + _U(batch[segment, block * n_delays]))
+            will_read(synapse, origin + _U(batch[segment * columns + block * n_delays]))
         for index in range(kept):
             for segment in range(at[0, index], at[0, index] + at[1, index]):
-                if is_due:
-                    _add(slot, segment, age - first, table, block)
-                if stays:
+                number = _U(batch[(segment + _ONE) * columns - _ONE])
+                spike = number << _U(56) | stamp << _U(32) | segment
+                landed = is_due and _add(slot, spike, age - first, table, block)
+                if stays and not landed:
                     flights[_U(0)] += _ONE
-                    flights[flights[_U(0)]] = stamp << _U(32) | segment
+                    flights[flights[_U(0)]] = spike
+
+
+@njit
+def working_room():
+    """uint64[3, BATCH]: what `take_off` knows of the cells it looks at."""
+    return np.empty((3, BATCH), np.uint64)
 
 
 @njit
@@ -171,12 +198,12 @@ def _arrive(
         batch, batch_shape, synapse, synapse_shape,
     )  # fmt: skip
     cells = carray(events, (cursor[0] + count[0],))[cursor[0] :]
-    due, now = _U(stamp[0] + 1) & _LOW, _U(stamp[0]) & _LOW
+    due, now, at = _U(stamp[0] + 1) & STAMP, _U(stamp[0]) & STAMP, working_room()
     for block in range(_U(member), _U(form[2]), _U(members)):
         slot = slot_of(ring, ring_shape, stamp[0] + 1, block, _U(form[3]))
         mine = own_flights(flights, flights_shape, block)
         fly(slot, mine, due, table, block)
-        take_off(slot, mine, due, now, cells, _U(part[0]), table, block)
+        take_off(slot, mine, due, now, cells, _U(part[0]), table, block, at)
 
 
 @njit
@@ -196,7 +223,7 @@ def table_arrays(
         carray(base, (base_shape[0],)),
         carray(start, (start_shape[0],)),
         carray(unit, (unit_shape[0],)),
-        carray(batch, (batch_shape[0], batch_shape[1])),
+        carray(batch, (batch_shape[0] * batch_shape[1],)),
         carray(synapse, (synapse_shape[0],)),
     )
 
@@ -211,8 +238,8 @@ def land(flights, step, ring, slots, form, base, start, unit, batch, synapse):
     for block in range(form[2]):
         for index in range(flights[block, 0]):
             spike = flights[block, 1 + index]
-            segment = np.int64(spike & _LOW)
-            age = np.int64((_U(step + 1) - (spike >> _U(32))) & _LOW)
+            segment = np.int64(spike & _SEGMENT)
+            age = np.int64((_U(step + 1) - (spike >> _U(32))) & STAMP)
             origin = base[segment >> 6] + start[segment]
             scale = unit[batch[segment, batch.shape[1] - 1]]
             for k in range(max(0, age - form[0] + 1), form[1]):

@@ -18,8 +18,8 @@ import numpy as np
 from distdyn.errors import SimulationError
 from distdyn.network.network import Graph
 from distdyn.network.projection import Projection
-from distdyn.ops.deliver import kernels_work
 from distdyn.ops import packed
+from distdyn.ops.deliver import kernels_work
 from distdyn.ops.packed import Packed
 from distdyn.ops.rows import Rows, sources_in, synapses_in
 from distdyn.ops.update import Operand, Signature
