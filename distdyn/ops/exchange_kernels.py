@@ -57,14 +57,14 @@ def deliver_boxes_kernel(ring: str, offset: str, weight: str) -> Any:
 def arrive_all_kernel(ring: str, batch: str, synapse: str) -> Any:
     """The kernel of `arrive_all` for these dtypes (a Numba C function)."""
     table = table_kinds(ring, batch, synapse)
-    return compiled(_arrive_all, (*_OWN, *table, ring, "uint64", ring, "uint64", "int64"))
+    return compiled(_arrive_all, (*_OWN, "int64", *table, ring, ring, "int64"))
 
 
 @functools.cache
 def arrive_boxes_kernel(ring: str, batch: str, synapse: str) -> Any:
     """The kernel of `arrive_boxes` for these dtypes (a Numba C function)."""
     table = table_kinds(ring, batch, synapse)
-    return compiled(_arrive_boxes, (*["int64"] * 4, *table, ring, "uint64", ring, "uint64"))
+    return compiled(_arrive_boxes, (*["int64"] * 5, *table, ring, ring))
 
 
 def _append(
@@ -194,11 +194,11 @@ def _arrive_box(slot, flights, due, board, box, group, parity, table, block, at)
 
 def _arrive_all(
     _team, _0, place, _1, group, _2, before, _3, events, _4, cursor, _5, count, _6, stamp, _7,
-    part, _8,
+    part, _8, flights, _9,
     form, _f, bounds, bounds_shape, word, word_shape, width, width_shape, bits, bits_shape,
     rank, rank_shape, base, base_shape, start, start_shape, unit, unit_shape,
     batch, batch_shape, synapse, synapse_shape,
-    _ring_in, _9, _flights_in, _10, ring, ring_shape, flights, flights_shape, token, _11,
+    _ring_in, _10, ring, ring_shape, token, _11,
     member, members, _tally,
 ):  # fmt: skip
     table = table_arrays(
@@ -211,7 +211,7 @@ def _arrive_all(
     due, now, at = _U(stamp[0] + 1) & STAMP, _U(stamp[0]) & STAMP, working_room()
     for block in range(_U(member), _U(form[2]), _U(members)):
         slot = slot_of(ring, ring_shape, stamp[0] + 1, block, _U(form[3]))
-        mine = own_flights(flights, flights_shape, block)
+        mine = own_flights(flights, form[2], block)
         fly(slot, mine, due, table, block)
         take_off(slot, mine, due, now, cells, _U(part[0]), table, block, at)
     waits = mailbox.now()
@@ -223,7 +223,7 @@ def _arrive_all(
             if box != place[1]:
                 for block in range(_U(member), _U(form[2]), _U(members)):
                     slot = slot_of(ring, ring_shape, stamp[0] + 1, block, _U(form[3]))
-                    mine = own_flights(flights, flights_shape, block)
+                    mine = own_flights(flights, form[2], block)
                     parity = before[1] & 1
                     _arrive_box(slot, mine, due, board, box, group[0], parity, table, block, at)
     if member == 0:
@@ -234,11 +234,11 @@ def _arrive_all(
 
 
 def _arrive_boxes(
-    _team, _0, place, _1, group, _2, step, _3,
+    _team, _0, place, _1, group, _2, step, _3, flights, _4,
     form, _f, bounds, bounds_shape, word, word_shape, width, width_shape, bits, bits_shape,
     rank, rank_shape, base, base_shape, start, start_shape, unit, unit_shape,
     batch, batch_shape, synapse, synapse_shape,
-    _ring_in, _4, _flights_in, _5, ring, ring_shape, flights, flights_shape,
+    _ring_in, _5, ring, ring_shape,
     member, members, _tally,
 ):  # fmt: skip
     table = table_arrays(
@@ -251,5 +251,5 @@ def _arrive_boxes(
     for box in range(board[mailbox.BOXES]):
         for block in range(_U(member), _U(form[2]), _U(members)):
             slot = slot_of(ring, ring_shape, step[0] + 1, block, _U(form[3]))
-            mine = own_flights(flights, flights_shape, block)
+            mine = own_flights(flights, form[2], block)
             _arrive_box(slot, mine, due, board, box, group[0], 0, table, block, at)

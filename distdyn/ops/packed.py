@@ -29,7 +29,7 @@ from distdyn.ops.rows import (
 MOST_TARGETS = 1 << 16  # of a block, so that 16 bits name one
 MOST_UNITS = 1 << 8  # of a table, and
 MOST_DELAYS = 1 << 20  # steps: a spike in flight has 8 bits for its unit and 24 for its stamp
-LEAST_BATCH = 4  # synapses in a mean batch below which it costs more to look than to add
+LEAST_BATCH = 8  # synapses in a mean batch below which it costs more to look than to add
 TASK_WORDS = 32  # words of bits whose rows one task packs
 NARROW = 1 << 16  # synapses of a segment up to which 2 bytes are enough for a place in it
 
@@ -100,7 +100,7 @@ def is_worth_packing(tables: Sequence[Rows], delays: Delays | None) -> bool:
         return False
     if delays.number == 1:
         return True
-    segments = sum(len(rows.start) - 1 for rows in tables)
+    segments = sum(_ranks(rows, _units(rows)[2])[0] for rows in tables)
     synapses = sum(synapse_count(rows) for rows in tables)
     return synapses >= LEAST_BATCH * delays.number * segments
 
@@ -127,9 +127,7 @@ def pack(rows: Rows, n_target: int, delays: Delays, members: int) -> Packed:
 
     blocks, length = blocks_of(n_target, members)
     unit, kind, width = _units(rows)
-    n_segments, rank = packed_kernels.rank_words(
-        rows.bounds, rows.word, width, rows.bits, aligned_zeros(len(rows.rank), np.uint32)
-    )
+    n_segments, rank = _ranks(rows, width)
     start = aligned_zeros(n_segments + 1, np.uint32)
     base = aligned_empty(n_segments // BLOCK + 1, np.int64)
     old = rows.bounds, rows.word, rows.width, rows.bits, rows.rank, rows.base, rows.start
@@ -172,6 +170,14 @@ def _units(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return held, kind, width
 
 
+def _ranks(rows: Rows, width: np.ndarray) -> tuple[int, np.ndarray]:
+    """How many segments rows of this width have, and the ranks of the words of bits."""
+    from distdyn.ops import packed_kernels
+
+    rank = aligned_zeros(len(rows.rank), np.uint32)
+    return packed_kernels.rank_words(rows.bounds, rows.word, width, rows.bits, rank), rank
+
+
 def _room(rows: Rows) -> np.ndarray:
     """Where the synapses go: over their own offsets if that is possible."""
     if not rows.weight.size:
@@ -197,17 +203,16 @@ def equalize(tables: Sequence[Packed]) -> list[Packed]:
 # --- flights -------------------------------------------------------------------------------------
 
 
-def no_flights(tables: Sequence[Packed], steps: int) -> list[np.ndarray]:
-    """uint64[blocks, room + 1] for each device: how many are in flight, and each of them.
+def no_flights(table: Packed) -> np.ndarray:
+    """uint64[blocks, room + 1]: how many spikes are in flight, and each of them.
 
     A spike in flight is unit * 2^56 + (stamp mod 2^24) * 2^32 + segment, with the number of the
-    segment's unit; every block has its own list. There is room for so many steps in which every
-    source spikes; none where all is due at the next step.
+    segment's unit; every block has its own list. There is room for a spike of every source at every
+    step of the longest delay: a list cannot overflow, and pages that are never written cost
+    nothing.
     """
-    segments = max(len(table.batch) for table in tables)
-    first, number, blocks, _ = (int(n) for n in tables[0].form)
-    room = 0 if first + number == 2 else steps * segments
-    return [np.zeros((blocks, room + 1), np.uint64) for _ in tables]
+    first, number, blocks, _ = (int(n) for n in table.form)
+    return aligned_zeros((blocks, len(table.batch) * (first + number - 1) + 1), np.uint64)
 
 
 def land(flights: np.ndarray, table: Packed, step: int, slot: np.ndarray, slots: int) -> np.ndarray:

@@ -15,6 +15,7 @@ import numpy as np
 from numba import carray, njit, types
 from numba.extending import intrinsic
 
+from distdyn.ops import mailbox
 from distdyn.ops.draw import kernel, ones
 from distdyn.ops.kernels import BATCH, compiled, locate, ones_in, uncounted, will_read
 
@@ -164,18 +165,18 @@ def slot_of(ring, ring_shape, due, block, length):
 
 
 @njit
-def own_flights(flights, flights_shape, block):
-    """The list of one block."""
-    lists = carray(flights, (flights_shape[0], flights_shape[1]))
+def own_flights(flights, blocks, block):
+    """The list of one block, of those at this address and of this length together."""
+    lists = carray(mailbox.words_at(flights[0]), (blocks, flights[1] // blocks)).view(np.uint64)
     return lists[block]
 
 
 @functools.cache
 def arrive_kernel(accumulator: str, batch: str, synapse: str) -> Any:
     """The kernel of `arrive` for these dtypes (a Numba C function)."""
-    own = ["int64", "int32", "int64", "int32", "int64", "int64"]
-    lists = [accumulator, "uint64", accumulator, "uint64"]
-    return compiled(_arrive, (*own, *table_kinds(accumulator, batch, synapse), *lists))
+    own = ["int64", "int32", "int64", "int32", "int64", "int64", "int64"]
+    table = table_kinds(accumulator, batch, synapse)
+    return compiled(_arrive, (*own, *table, accumulator, accumulator))
 
 
 def table_kinds(accumulator: str, batch: str, synapse: str) -> list[str]:
@@ -185,11 +186,11 @@ def table_kinds(accumulator: str, batch: str, synapse: str) -> list[str]:
 
 
 def _arrive(
-    _team, _0, events, _1, cursor, _2, count, _3, stamp, _4, part, _5,
+    _team, _0, events, _1, cursor, _2, count, _3, stamp, _4, part, _5, flights, _6,
     form, _f, bounds, bounds_shape, word, word_shape, width, width_shape, bits, bits_shape,
     rank, rank_shape, base, base_shape, start, start_shape, unit, unit_shape,
     batch, batch_shape, synapse, synapse_shape,
-    _ring_in, _6, _flights_in, _7, ring, ring_shape, flights, flights_shape,
+    _ring_in, _7, ring, ring_shape,
     member, members, _tally,
 ):  # fmt: skip
     table = table_arrays(
@@ -201,7 +202,7 @@ def _arrive(
     due, now, at = _U(stamp[0] + 1) & STAMP, _U(stamp[0]) & STAMP, working_room()
     for block in range(_U(member), _U(form[2]), _U(members)):
         slot = slot_of(ring, ring_shape, stamp[0] + 1, block, _U(form[3]))
-        mine = own_flights(flights, flights_shape, block)
+        mine = own_flights(flights, form[2], block)
         fly(slot, mine, due, table, block)
         take_off(slot, mine, due, now, cells, _U(part[0]), table, block, at)
 
@@ -267,7 +268,7 @@ def delay_range(base, start, offset, n_target, found):
 
 @kernel
 def rank_words(bounds, word, width, bits, rank):
-    """Number the segments of the rows anew, `width` in a row; how many, and the ranks."""
+    """Number the segments of the rows anew, `width` in a row, and write the ranks; how many."""
     n_segments = np.int64(0)
     for part in range(word.shape[0]):
         for s in range(word.shape[1]):
@@ -276,7 +277,7 @@ def rank_words(bounds, word, width, bits, rank):
                 for at in range(word[part, s], word[part, s] + n):
                     rank[at] = n_segments
                     n_segments += width[s] * ones(bits[at])
-    return n_segments, rank
+    return n_segments
 
 
 @kernel

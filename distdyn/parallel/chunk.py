@@ -122,6 +122,7 @@ class Data(NamedTuple):
 
     groups: tuple[GroupData, ...]
     tables: tuple[Rows | Packed, ...]
+    flights: tuple[Any, ...]  # int64[2] per packed table: where its list is; None for the others
     samples: tuple[Any, ...]  # int32[k], the cells of each trace
     part: Any  # int64[1], the number of the part
     parts: Any  # int64[devices], of all parts of the mesh; the same on all devices
@@ -136,7 +137,6 @@ class Carry(NamedTuple):
     step: Any  # int64, steps done; the same on all devices
     states: tuple[list[Any], ...]
     rings: tuple[list[Any], ...]
-    flights: tuple[Any, ...]  # uint64[blocks, room] per packed table, None for the others
     events: tuple[Any, ...]  # int32[capacity] per group, the cells that spiked
     traces: tuple[Any, ...]  # [rows + 1, k] per trace
 
@@ -210,7 +210,7 @@ def _run(plan: Plan, data: Data, carry: Carry, most: Any) -> tuple[Carry, Progre
     )
     last = carry.step + most
     if data.inbox is not None:
-        carry = _deliver_inbox(plan, data, carry)
+        carry = carry._replace(rings=_deliver_inbox(plan, data, carry))
 
     def step(loop: tuple[Carry, Progress]) -> tuple[Carry, Progress]:
         return _step(plan, data, *loop, last)
@@ -243,7 +243,6 @@ def _step(
 ) -> tuple[Carry, Progress]:
     stamp = carry.step + 1
     states, rings, events, spikes = _advance(plan, data, carry, progress)
-    flights = list(carry.flights)
     counts = tuple(
         kept.at[progress.done[0]].set(count)
         for kept, (_, _, count) in zip(progress.counts, spikes, strict=True)
@@ -258,23 +257,23 @@ def _step(
         done=progress.done + 1, cursors=cursors, counts=counts, sampled=sampled,
         opened=progress.opened + 1,
     )  # fmt: skip
-    full = _is_full(plan, data, events, traces, progress) | _is_crowded(plan, data, flights)
+    full = _is_full(plan, data, events, traces, progress)
     stop = full.astype(jnp.int64)[None]
     if plan.exchange == "mailbox":
-        stop = _exchange_mail(plan, data, rings, flights, spikes, stamp, last, full)
+        stop = _exchange_mail(plan, data, rings, spikes, stamp, last, full)
     else:
         for k, (table, rows) in enumerate(zip(plan.tables, data.tables, strict=True)):
             of, ring = rings[table.group], table.ring
             given = (data.part[0], *spikes[table.source], stamp, data.team)
             if isinstance(rows, Packed):
-                of[ring], flights[k] = arrive(of[ring], flights[k], rows, *given)
+                of[ring] = arrive(of[ring], data.flights[k], rows, *given)
             else:
                 of[ring] = deliver(of[ring], rows, *given)
     if plan.exchange == "mesh":
         rings, progress, stop = mesh.exchange(
             plan, data, rings, events, progress, stamp, last, full
         )
-    carry = Carry(stamp, tuple(states), tuple(rings), tuple(flights), tuple(events), traces)
+    carry = Carry(stamp, tuple(states), tuple(rings), tuple(events), traces)
     return carry, progress._replace(stop=stop)
 
 
@@ -319,20 +318,9 @@ def _is_full(plan: Plan, data: Data, events: list, traces: tuple, progress: Prog
     return full | (progress.done[0] + plan.interval > MOST_STEPS)
 
 
-def _is_crowded(plan: Plan, data: Data, flights: list) -> Any:
-    """Whether a list of flights might not hold what takes off until after the next exchange."""
-    crowded = jnp.bool_(False)
-    for table, lists in zip(data.tables, flights, strict=True):
-        if lists is not None and lists.shape[1] > 1:  # else everything lands at once
-            most = 2 * plan.interval * (table.start.shape[0] - 1)
-            crowded |= lists[0, 0].astype(jnp.int64) + most > lists.shape[1] - 1
-    return crowded
-
-
 def _exchange_mail(
-    plan: Plan, data: Data, rings: list, flights: list, spikes: list, stamp: Any, last: Any,
-    full: Any,
-) -> Any:  # fmt: skip
+    plan: Plan, data: Data, rings: list, spikes: list, stamp: Any, last: Any, full: Any
+) -> Any:
     """Deliver our own spikes, and if an exchange is due, those of the other parts."""
     token = exchange.first_token()
     for group, (events, cursor, count) in enumerate(spikes):
@@ -342,28 +330,26 @@ def _exchange_mail(
         of, ring = rings[table.group], table.ring
         given = data.part[0], *spikes[table.source], stamp, data.board, table.source
         if isinstance(rows, Packed):
-            of[ring], flights[k], token = arrive_all(
-                of[ring], flights[k], rows, *given, token, data.team
-            )
+            lists = data.flights[k]
+            of[ring], token = arrive_all(of[ring], lists, rows, *given, token, data.team)
         else:
             of[ring], token = exchange.deliver_all(of[ring], rows, *given, token, data.team)
     return exchange.settle(data.board, token)[None]
 
 
-def _deliver_inbox(plan: Plan, data: Data, carry: Carry) -> Carry:
+def _deliver_inbox(plan: Plan, data: Data, carry: Carry) -> tuple:
     """Add what has come from other nodes."""
-    rings, flights = [list(of) for of in carry.rings], list(carry.flights)
+    rings = [list(of) for of in carry.rings]
     for k, (table, rows) in enumerate(zip(plan.tables, data.tables, strict=True)):
         of, ring = rings[table.group], table.ring
         if isinstance(rows, Packed):
-            of[ring], flights[k] = arrive_boxes(
-                of[ring], flights[k], rows, data.inbox, table.source, carry.step, data.team
-            )
+            given = data.inbox, table.source, carry.step, data.team
+            of[ring] = arrive_boxes(of[ring], data.flights[k], rows, *given)
         elif not isinstance(data.inbox, tuple):
             of[ring] = exchange.deliver_boxes(of[ring], rows, data.inbox, table.source, data.team)
         else:
             of[ring] = _deliver_lists(of[ring], rows, data.inbox[table.source], data.team)
-    return carry._replace(rings=tuple(rings), flights=tuple(flights))
+    return tuple(rings)
 
 
 def _deliver_lists(ring: Any, rows: Rows, inbox: Inbox, team: Any) -> Any:

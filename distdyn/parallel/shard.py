@@ -98,7 +98,7 @@ class Shard:
             us, self.stack, self.parts, self.built.tables, kernels=self.kernels, overlap=overlap
         )
         self.tables = self._place_tables()
-        self.slots = self._ring_slots()
+        self.slots, self.flights = self._ring_slots(), self._no_flights()
         self.step = setting.origin
         self.start()
 
@@ -135,15 +135,12 @@ class Shard:
                 slots[table.group][table.receptor] = self.built.slots[table.group][table.receptor]
         return slots
 
-    def _no_flights(self) -> tuple[Any, ...]:
-        """Empty lists of flights, with room for what can come before they are looked at."""
-        steps = 2 * self.near.interval + 1
-        return tuple(
-            self.stack.own(packed.no_flights(table.rows, steps))
-            if isinstance(table.rows[0], Packed)
-            else None
+    def _no_flights(self) -> list[list[np.ndarray] | None]:
+        """Empty lists of flights, for each packed table and device."""
+        return [
+            [packed.no_flights(of) for of in table.rows if isinstance(of, Packed)] or None
             for table in self.built.tables
-        )
+        ]
 
     def start(self) -> None:
         """Set the state to that before the first step."""
@@ -164,7 +161,9 @@ class Shard:
             ]
             for k in range(len(self.groups))
         ]
-        self.flights = self._no_flights()
+        for lists in self.flights:
+            for of in lists or ():
+                of[:, 0] = 0
         self.watch((), ())
 
     def _first_states(self, group: Group) -> tuple[list[tuple[np.ndarray, ...]], list[str]]:
@@ -271,6 +270,7 @@ class Shard:
         return chunk.Data(
             groups=groups,
             tables=tuple(self.tables),
+            flights=tuple(lists and own([_place(of) for of in lists]) for lists in self.flights),
             samples=tuple(
                 own([padded(of.astype(np.int32), s.width) for of in s.cells]) for s in self.samples
             ),
@@ -334,11 +334,8 @@ class Shard:
     def _chunk(self, most: int) -> ChunkResult:
         start, data, remote = self.step, self.data, self.near.remote
         blocks = self.stack.blocks
-        self._make_room()
-        carry = chunk.Carry(
-            np.int64(start), tuple(self.states), tuple(self.rings), self.flights, self.events,
-            self.traces,
-        )  # fmt: skip
+        rings = tuple(self.rings)
+        carry = chunk.Carry(np.int64(start), tuple(self.states), rings, self.events, self.traces)
         if remote and remote.memory is None:
             data = data._replace(inbox=remote.operand(self.stack))
         self.near.begin_chunk()
@@ -347,7 +344,7 @@ class Shard:
             done = int(blocks(progress.done)[0][0])  # waits for all steps
         self.step = start + done
         self.states, self.rings = list(carry.states), [list(r) for r in carry.rings]
-        self.flights, self.events, self.traces = carry.flights, carry.events, carry.traces
+        self.events, self.traces = carry.events, carry.traces
         emitted = self._emitted(start, done, progress)
         self.near.end_chunk(start, done, emitted)
         self._check_finite(progress.finite)
@@ -357,25 +354,6 @@ class Shard:
             for sample, rows, used in zip(self.samples, self.traces, progress.sampled, strict=True)
         ]
         return ChunkResult(start, done, spikes, samples)
-
-    def _make_room(self) -> None:
-        """Lengthen the lists of flights that might not hold what the next steps bring."""
-        remote, flights = self.near.remote, list(self.flights)
-        for k, (table, lists) in enumerate(zip(self.built.tables, flights, strict=True)):
-            if lists is None or lists.shape[1] == 1:
-                continue
-            blocks = self.stack.blocks(lists)
-            segments = len(table.rows[0].start) - 1
-            used = max(int(block[0, 0]) for block in blocks)
-            if remote:
-                used += int(table.rows[0].width.max()) * remote.received[table.source]
-            if used + 2 * self.near.interval * segments >= lists.shape[1]:
-                room = 2 * used + (2 * self.near.interval + 1) * segments
-                longer = [np.zeros((len(block), room + 1), np.uint64) for block in blocks]
-                for new, old in zip(longer, blocks, strict=True):
-                    new[:, : old.shape[1]] = old
-                flights[k] = self.stack.own(longer)
-        self.flights = tuple(flights)
 
     def _emitted(self, start: int, done: int, progress: chunk.Progress) -> list[list[Emission]]:
         """By device and group: the cells that spiked, and how many at each step."""
@@ -496,11 +474,11 @@ class Shard:
         """Put what is in flight into rings of all delays, in which it keeps its weight."""
         blocks = self.stack.blocks
         for table, lists in zip(self.built.tables, self.flights, strict=True):
-            if lists is not None and lists.shape[1] > 1:
+            if lists and any(of[:, 0].any() for of in lists):
                 ring, of = self.built.ring(table.group, table.receptor), self.rings[table.group]
                 slots = self.built.slots[table.group][table.receptor]
                 self.slots[table.group][table.receptor] = slots
-                each = zip(blocks(lists), table.rows, blocks(of[ring]), strict=True)
+                each = zip(lists, table.rows, blocks(of[ring]), strict=True)
                 of[ring] = self.stack.own(
                     [
                         packed.land(flying, rows, self.step, slot, slots)
@@ -556,11 +534,10 @@ class Shard:
 
     def memory(self) -> dict[str, int]:
         """The bytes of our arrays by what they hold, over all our devices."""
-        flights = (lists for lists in self.flights if lists is not None)
         held = {
             "synapses": (x for rows in self.tables for x in synapses_in(rows)),
             "sources": (x for rows in self.tables for x in sources_in(rows)),
-            "rings": (*(ring for of in self.rings for ring in of), *flights),
+            "rings": (ring for of in self.rings for ring in of),
             "states": (leaf for of in self.states for leaf in of),
             "operands": jax.tree.leaves(self.data.groups),
             "lists": (*self.events, *self.traces),
@@ -579,6 +556,11 @@ def for_team(tables: Sequence[Rows], n_target: int, members: int) -> list[Rows] 
     if not packed.is_worth_packing(tables, delays):
         return [cut_rows(rows, n_target, members) for rows in tables]
     return packed.equalize([packed.pack(rows, n_target, delays, members) for rows in tables])
+
+
+def _place(array: np.ndarray) -> np.ndarray:
+    """Where the host's memory of an array is, and how long it is, as a kernel is told."""
+    return np.array([array.ctypes.data, array.size], np.int64)
 
 
 def own_bytes(array: Any) -> int:

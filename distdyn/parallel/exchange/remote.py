@@ -47,7 +47,6 @@ class Remote:
         senders = [rank for rank, need in needs.items() if need.any()]
         self._join(world, senders, needs)
         self.is_filled = False
-        self.received = [0] * len(self.groups)  # spikes of each group in the inbox
         self.lists: tuple[Inbox, ...] = ()
         self.memory: np.ndarray | None = None
         if uses_kernels:
@@ -138,7 +137,6 @@ class Remote:
                 at += total
 
     def _put(self, part: int, group: int, start: int, count: np.ndarray, cells: np.ndarray) -> None:
-        self.received[group] += len(cells)
         if self.memory is None:
             self.pieces.append((part, group, start, count, cells))
             return
@@ -150,7 +148,6 @@ class Remote:
         if not self.is_filled:
             return
         self.is_filled = False
-        self.received = [0] * len(self.groups)
         if self.memory is None:
             self._clear_lists()
         else:

@@ -3,7 +3,8 @@
 Everything follows from sizes, rules, distributions and who owns which blocks, as the build follows
 from them; work and memory grow with blocks and parts, never with neurons or synapses. Per part:
 
-    synapses   room for mean + 8 sd of the synapses of each table: a word and a weight each
+    synapses   room for mean + 8 sd of the synapses of each table: a word and a weight each, as they
+               are drawn; those that are packed afterwards take about two thirds of it
     sources    what finds a spike's synapses: bits and ranks of the cells that can reach the part,
                and a start for each segment of those that are expected to
     rings      arrivals in flight: (longest delay + 1) x cells x 4 or 8 bytes per receptor
@@ -173,6 +174,8 @@ class Footprint:
         longest = max(self.delays.last(c.delay, c.path) for c in table.members)
         is_wide = (longest + 1) * self.room[table.group] > 1 << 32
         room = self.census.widest(room)
+        if table.storage == "constant":
+            transient += 2 * room  # while it is packed it is there twice
         self.bytes["synapses"] += room * (4 + 4 * is_wide + WEIGHT_BYTES[table.storage])
         self._add_sources(group, -np.expm1(miss), width)
         transient += 2.0 * group.size + cores() * min(8 * TASK_COUNTS, group.size * 64)
