@@ -7,9 +7,9 @@
 The network is made up in the manner of a multi-area model: LIF populations with exponential
 synapses, excitatory and inhibitory in turn, each with its own current and Poisson input; each gets
 projections from equally many of the others, of a fixed total or pairwise probability, with drawn
-weights and delays. Each size is measured in a process of its own; the kernels that are compiled
-once per machine are there before. Prints one JSON object; times in seconds, `run` is 10 ms of
-model time.
+weights and one of 1,000 distributions of delays. Each size is measured in a process of its own; the
+kernels that are compiled once per machine are there before. Prints one JSON object; times in
+seconds, `run` is 10 ms of model time.
 """
 
 import argparse
@@ -55,7 +55,7 @@ def network(populations: int, projections: int, neurons: int):
                 rule,
                 dd.Exponential(tau=2.0 if sign > 0 else 5.0),
                 weight=dd.Normal(20.0 * sign, 2.0, **limit),
-                delay=dd.Normal(1.5 + 0.1 * (distance % 30), 0.5, low=0.1),
+                delay=dd.Normal(1.5 + 0.01 * ((37 * pre + 101 * post) % 1000), 0.5, low=0.1),
             )
 
     return Areas()
