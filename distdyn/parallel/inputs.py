@@ -86,7 +86,7 @@ def layer_operands(
         posts = reached(graph, group, source, receptor)
         segments = [group.segment[post] for post in posts]
         words[:, segments] = np.array([stream_key(s.seed, "poisson", path)], np.uint32).T
-        delays[segments] = delay_steps(source, s.dt, path)
+        delays[segments] = int(delay_steps(source, s.dt, path))  # pyright: ignore[reportArgumentType]
         weights += [p for p in _pieces(graph, group, source.post, units) if p.path in posts]
         rates += [p for p in _pieces(graph, group, source.post, source.rate) if p.path in posts]
     expected = collect(cells, rates)
