@@ -12,7 +12,7 @@ import numpy as np
 from distdyn.core.signal import Signal
 from distdyn.network.network import Graph
 from distdyn.network.projection import CurrentInput, PoissonInput, delay_steps
-from distdyn.ops.poisson import terms_needed
+from distdyn.ops.poisson import Terms, terms_needed
 from distdyn.parallel import scale as scales
 from distdyn.parallel.groups import Cells, Group, reached
 from distdyn.parallel.operands import Entry, Fixed, Piece, Values, collect, is_single
@@ -24,7 +24,7 @@ from distdyn.random import stream_key
 class Layer:
     """One Poisson input per population at most, to one receptor of a group."""
 
-    terms: int
+    terms: Terms
     inputs: tuple[tuple[str, PoissonInput], ...]
 
 

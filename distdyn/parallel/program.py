@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from distdyn.core.system import Drive, Tick
-from distdyn.ops.poisson import poisson_count
+from distdyn.ops.poisson import Terms, poisson_count
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class ReceptorInput:
     """What arrives at one receptor: a ring, and layers of Poisson input of so many terms."""
 
     has_ring: bool
-    poisson: tuple[int, ...]  # terms of each layer
+    poisson: tuple[Terms, ...]  # of each layer
 
 
 @dataclass(frozen=True)
