@@ -142,3 +142,56 @@ def test_populations_with_other_switches_are_of_another_group():
     runner.run(1.0)
     np.testing.assert_allclose(runner["A"].x, np.exp(-1.0), rtol=1e-5)
     np.testing.assert_allclose(runner["B"].x, np.exp(-0.1), rtol=1e-5)
+
+
+class Delayed(dd.Network):
+    """Populations of one group whose Poisson inputs, sure to spike, have delays of their own."""
+
+    def __init__(self, delays):
+        cell = dd.LIF(tau_m=1e9, E_L=0.0, V_th=np.inf, V_reset=-1.0)
+        self.pop = [dd.Population(5, cell, V=0.0) for _ in delays]
+        self.noise = [
+            dd.PoissonInput(post, 5e5, dd.Delta(), weight=1.0, delay=delay)
+            for post, delay in zip(self.pop, delays, strict=True)
+        ]
+
+
+def test_poisson_inputs_of_one_layer_keep_their_delays():
+    delays = 0.1, 1.2, 0.5
+    runner = dd.DSRunner(Delayed(delays), dt=0.1, record=[f"pop.{k}.V" for k in range(3)])
+    recording = runner.run(2.0)
+    for k, delay in enumerate(delays):
+        trace = recording.traces[f"pop.{k}.V"]
+        first = trace.time[np.argmax(trace.value > 0, axis=0)]
+        np.testing.assert_allclose(first, delay)
+
+
+class Stimuli(dd.Network):
+    """Given spikes of three populations, and a cell of each that they drive."""
+
+    def __init__(self, times):
+        self.source = [dd.Population(4, dd.SpikeTimes(id=[3, 0, 1], time=t)) for t in times]
+        self.cell = dd.Population(3, dd.LIF(V_th=np.inf))
+        self.syn = [
+            dd.Projection(
+                source, self.cell[k : k + 1], dd.AllToAll(), dd.Delta(), weight=2.0 + k, delay=0.3
+            )
+            for k, source in enumerate(self.source)
+        ]
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_populations_of_given_spikes_run_together_and_keep_their_spikes(devices):
+    times = [1.0, 0.5, 1.0], [0.2, 0.2, 0.2], [1.0, 3.0, 0.1]
+    record = ["spikes", "cell.V"]
+    runner = dd.DSRunner(Stimuli(times), dt=0.1, record=record, devices=devices)
+    recording = runner.run(4.0)
+    assert len(runner._shard.groups) == 2
+    V = recording.traces["cell.V"]
+    for k, t in enumerate(times):
+        found = recording.spikes[f"source.{k}"]
+        expected = sorted(zip(t, (3, 0, 1), strict=True))
+        np.testing.assert_allclose(found.time, [time for time, _ in expected])
+        assert found.id.tolist() == [id for _, id in expected]
+        jumps = np.diff(V.value[:, k], prepend=V.value[0, k]) > 1.0
+        np.testing.assert_allclose(V.time[jumps], np.unique(np.array(t)) + 0.3)
