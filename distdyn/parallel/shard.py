@@ -451,7 +451,7 @@ class Shard:
         if not isinstance(values[0], Fixed):
             return values[0]
         if values[0].per == "segment":
-            return float(values[0].array[self.group_of(path).paths.index(path)])
+            return float(values[0].array[self.group_of(path).segment[path]])
         return self._whole(path, [value.array for value in values])
 
     def write_parameter(self, path: str, name: str, value: float | np.ndarray) -> None:

@@ -38,7 +38,7 @@ from distdyn.network.rules import (
     Rule,
 )
 from distdyn.ops.rows import BLOCK, CELLS
-from distdyn.ops.values import drawn_delays
+from distdyn.ops.values import delay_range
 from distdyn.parallel.build import cores, storage_of
 from distdyn.parallel.connect import Connection, connections
 from distdyn.parallel.drawing import CURSORS, TASK_COUNTS
@@ -167,7 +167,7 @@ class Footprint:
             transient += self._drawing_bytes(c.projection, len(width))
             named = np.zeros(len(width), np.int64)
             for view in pre:
-                k = group.paths.index(self.path(view))
+                k = group.segment[self.path(view)]
                 miss[k] += self._log_miss(c.projection, view, n_post)
                 named[k] = 1
             width += named
@@ -264,8 +264,7 @@ class _Delays:
             return int(np.min(delay, initial=2**62)), int(np.max(delay, initial=1))
         key = type(delay), repr(delay)
         if key not in self.known:
-            found = drawn_delays(delay, self.dt, f'projection "{path}": delay')
-            self.known[key] = found.first, found.last
+            self.known[key] = delay_range(delay, self.dt, f'projection "{path}": delay')
         return self.known[key]
 
     def first(self, delay: Any, path: str) -> int:
