@@ -10,10 +10,12 @@ pair with p = 80 / n, a delay of one step of 0.1 ms. It is run by
     NEST        iaf_cond_exp (adaptive Runge-Kutta), 1 and 2 threads; counts spikes. As two ranks of
                 MPI where its build allows that; the wheel of PyPI does not, and the JSON says so
     BrainPy     on CPU, compiled by its own jax; single precision; fixed out-degree of the same mean
+    ANNarchy    C++ that CMake compiles, 1 and 2 threads, single precision; records every spike
 
 all in turns. A turn gives one ratio for each peer: the fastest of its variants over the fastest of
 ours, as real-time factors of the steps alone. The median is what counts; above 1 distdyn is faster.
-Building and compiling are listed apart.
+Building and compiling are listed apart. A peer that cannot be installed or compiled is listed under
+`missing`, with the reason.
 
 No ratio is given, and the exit status is 1, unless the rates agree: the mean over the turns of E
 and of I must lie within 20 % sqrt(4000 / n), at least 8 %, of ours. One network of 4,000 cells
@@ -29,6 +31,7 @@ Each peer gets a virtual environment of its own, `.venv-NAME`, made by pip when 
 
 import argparse
 import math
+import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -38,10 +41,10 @@ from peers.command import add_duration, parser_of
 from peers.machine import machine, report
 from peers.nest_terms import nest_terms
 from peers.turns import disagreements, listed, mean_rates, pair_ratio, summary, take_turns
-from peers.workers import Worker, run_distdyn
+from peers.workers import PeerError, Worker, run_distdyn
 
 DT = 0.1  # ms
-PEERS = ("brian2", "nest", "brainpy")
+PEERS = ("brian2", "nest", "brainpy", "annarchy")
 
 
 def main() -> None:
@@ -57,13 +60,13 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--sizes", type=int, nargs="+", default=[4000, 40_000, 400_000])
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=PEERS)
     parser.add_argument("--devices", nargs="+", default=["auto"], help="of distdyn, each a variant")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="of Brian2 and NEST")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="of the peers")
     precisions = ["float32", "float64"]
     parser.add_argument(
         "--brian2-precision", nargs="+", default=precisions, choices=precisions, metavar="FLOAT"
     )
     add_duration(parser, "distdyn and Brian2", "--duration", 2000.0)
-    add_duration(parser, "NEST and BrainPy", "--slow-duration", 500.0)
+    add_duration(parser, "the others", "--slow-duration", 500.0)
     return parser.parse_args()
 
 
@@ -71,11 +74,7 @@ def compare(n: int, options: argparse.Namespace) -> dict:
     """Builds all programs of one size, then lets them run in turns."""
     print(f"n = {n}: building", file=sys.stderr, flush=True)
     with ExitStack() as open_:
-        workers = {
-            name: open_.enter_context(Worker(peer, **request))
-            for peer in options.peers
-            for name, request in variants(peer, n, options).items()
-        }
+        workers, missing = started(n, options, open_)
         ours = {f"distdyn, {d} device(s)": distdyn(n, d, options) for d in options.devices}
         theirs: dict[str, Callable] = {
             name: (lambda _turn, of=of: of.run()) for name, of in workers.items()
@@ -86,13 +85,14 @@ def compare(n: int, options: argparse.Namespace) -> dict:
     differing = disagreements(rates, mean_rates(turns, next(iter(ours))), allowed)
     ratios = {
         peer: pair_ratio(turns, [name for name in theirs if workers[name].peer == peer], [*ours])
-        for peer in options.peers
+        for peer in {worker.peer: None for worker in workers.values()}
     }
     last = turns[-1].of[next(iter(ours))]
     return {
         "n": n,
         "ratios": None if differing else ratios,
         "disagreements": differing,
+        "missing": missing,
         "tolerance_of_rates": allowed,
         "programs": summary(turns, [*ours, *theirs]),
         "built": {name: of.built for name, of in workers.items()}
@@ -101,6 +101,21 @@ def compare(n: int, options: argparse.Namespace) -> dict:
         "synapses": last["synapses"],
         "turns": listed(turns),
     }
+
+
+def started(
+    n: int, options: argparse.Namespace, open_: ExitStack
+) -> tuple[dict[str, Worker], dict[str, str]]:
+    """The programs of the peers, and why some of them are not there."""
+    workers, missing = {}, {}
+    for peer in options.peers:
+        for name, request in variants(peer, n, options).items():
+            try:
+                workers[name] = open_.enter_context(Worker(peer, **request))
+            except (PeerError, subprocess.CalledProcessError) as error:
+                missing[name] = str(error)
+                print(f"{name} is left out: {error}", file=sys.stderr, flush=True)
+    return workers, missing
 
 
 def variants(peer: str, n: int, options: argparse.Namespace) -> dict[str, dict]:
@@ -118,6 +133,11 @@ def variants(peer: str, n: int, options: argparse.Namespace) -> dict[str, dict]:
         network = nest_terms(by_name("coba")(n=n), DT)
         return {
             f"NEST, {threads} thread(s)": slow | {"network": network, "threads": threads}
+            for threads in options.threads
+        }
+    if peer == "annarchy":
+        return {
+            f"ANNarchy, {threads} thread(s)": slow | {"threads": threads, "precision": "float32"}
             for threads in options.threads
         }
     return {"BrainPy": slow}

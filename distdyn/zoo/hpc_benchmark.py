@@ -12,6 +12,7 @@ import distdyn as dd
 from distdyn.errors import ParameterError
 
 N_E, N_I = 9000, 2250  # neurons at scale 1
+SMALLEST = 0.001  # scale, with two inhibitory neurons
 C_E, C_I = 9000, 2250  # inputs of each neuron at any scale; several may come from the same source
 
 C_M, TAU_M, T_REF = 250.0, 10.0, 0.5  # pF, ms, ms
@@ -37,7 +38,7 @@ class HPCBenchmark(dd.Network):
         plastic: whether synapses between excitatory neurons change; not available yet.
 
     Raises:
-        ParameterError: the scale leaves a population empty, or plastic weights are asked for.
+        ParameterError: the scale is too small or not finite, or plastic weights are asked for.
     """
 
     def __init__(self, scale: float = 1.0, plastic: bool = False):
@@ -46,10 +47,10 @@ class HPCBenchmark(dd.Network):
                 "HPCBenchmark: plastic is True, but weights that change are not available yet. "
                 "Use plastic=False, the static variant."
             )
-        if not round(scale * N_I) > 1:
+        if not SMALLEST <= scale < math.inf:
             raise ParameterError(
-                f"HPCBenchmark: scale is {scale}, which leaves {scale * N_I:.3g} inhibitory "
-                f"neurons. Use a scale of at least {2 / N_I:.1g}, such as 1."
+                f"HPCBenchmark: scale is {scale}, and each neuron needs another inhibitory one. "
+                f"Use a number of at least {SMALLEST}, such as 1."
             )
         cell = dd.LIF(C_m=C_M, tau_m=TAU_M, E_L=0.0, V_th=THETA, V_reset=0.0, t_ref=T_REF)
         start = dd.Normal(START_MEAN, START_SD)

@@ -31,13 +31,15 @@ class Worker:
     def __init__(self, peer: str, **request: Any) -> None:
         self.peer = peer
         ours, theirs = os.pipe()  # beside stdout, where the peers greet
+        python = python_of(peer)
+        path = os.pathsep.join([os.path.dirname(python), os.environ.get("PATH", "")])
         self.process = subprocess.Popen(
-            [python_of(peer), "-m", f"peers.{peer}_worker"],
+            [python, "-m", f"peers.{peer}_worker"],
             stdin=subprocess.PIPE,
             stdout=sys.stderr,
             text=True,
             cwd=SCRIPTS,
-            env={**os.environ, ANSWERS: str(theirs)},
+            env={**os.environ, "PATH": path, ANSWERS: str(theirs)},  # as if it were activated
             pass_fds=(theirs,),
         )
         os.close(theirs)
