@@ -12,7 +12,8 @@ kernels of an earlier run at hand (a first run of a small network sees to that).
 
 and `seconds_per_million` synapses of build. NEST builds the same network once, with two threads, at
 a scale of its own (`--nest-scale`; 0.9 needs about 13 GB and minutes): `build` until everything is
-connected, `prepare` until its first step is done, before which it sorts its connections.
+connected, `prepare` until its first step is done, before which it sorts its connections; its bytes
+per synapse are what its process grew by, at the most.
 
     python scripts/bench_build.py --nest-scale 0.9                       # ten minutes, and 13 GB
     python scripts/bench_build.py --scales 0.1 --nest-scale 0.1 --turns 1           # half a minute

@@ -11,7 +11,8 @@ builds what the zoo describes (`peers/nest_terms.py`).
 Real-time factors are those of the steps after the warm-up; build, compilation and NEST's own
 preparation (it sorts its connections before the first step) are listed apart. NEST is sixty times
 slower and gets less model time; its factor does not depend on that. It goes on where it was in the
-turn before; distdyn is built anew in each.
+turn before, unless it is built anew (`--rebuild`, where both do not fit into memory together).
+distdyn is built anew in each turn, with the same seed and so the same spikes.
 
 Rates come first: a run of distdyn that records, as long as the timed ones, must give the published
 rates of the eight populations at full density, within max(0.15 Hz, 8 %), and the rates of NEST must
@@ -32,11 +33,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from distdyn.zoo.microcircuit import NAMES, PUBLISHED_RATES, Microcircuit
-from peers.command import add_duration, parser_of
+from peers.command import add_duration, add_nest, parser_of
 from peers.machine import machine, report
 from peers.nest_terms import nest_terms
 from peers.turns import Turn, disagreements, listed, mean_rates, pair_ratio, summary, take_turns
-from peers.workers import Worker, run_distdyn
+from peers.workers import program, run_distdyn
 
 DT = 0.1  # ms
 DRIVES = ("dc", "poisson")
@@ -59,7 +60,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--no-nest", dest="nest", action="store_false", help="distdyn alone")
     parser.add_argument("--drives", nargs="+", default=list(DRIVES), choices=DRIVES)
     parser.add_argument("--devices", default="2", help="of distdyn (default 2)")
-    parser.add_argument("--threads", type=int, default=2, help="of NEST (default 2)")
+    add_nest(parser)
     parser.add_argument("--nest-warmup", type=float, default=500.0, metavar="MS")
     add_duration(parser, "distdyn", "--duration", 10_000.0)
     add_duration(parser, "NEST", "--nest-duration", 1000.0)
@@ -79,8 +80,7 @@ def compare(drive: str, options: argparse.Namespace) -> dict:
     with ExitStack() as open_:
         if options.nest:
             print(f"{drive}: NEST builds", file=sys.stderr, flush=True)
-            nest = open_.enter_context(nest_worker(drive, options))
-            programs["NEST"] = lambda _turn: nest.run()
+            programs["NEST"] = nest(drive, options, open_)
         turns = take_turns(programs, options.turns)
     differing = differences(turns, rates, options)
     ratio = None
@@ -96,7 +96,7 @@ def compare(drive: str, options: argparse.Namespace) -> dict:
         "recording_costs": {
             name: of["rtf"] / turns[0].of[name]["rtf"] - 1 for name, of in recorded.items()
         },
-        "nest": nest.built if options.nest else None,
+        "nest": turns[-1].of["NEST"]["built"] if options.nest else None,
         "turns": listed(turns),
     }
 
@@ -134,11 +134,11 @@ def unrecorded(
     return lambda _turn: distdyn(scale, drive, options, "none") | {"rates": rates}
 
 
-def nest_worker(drive: str, options: argparse.Namespace) -> Worker:
-    network = nest_terms(Microcircuit(options.scale, drive), DT)
-    return Worker(
-        "nest", network=network, threads=options.threads, dt=DT, seed=1,
-        warmup=options.nest_warmup, duration=options.nest_duration,
+def nest(drive: str, options: argparse.Namespace, open_: ExitStack) -> Callable[[int], dict]:
+    return program(
+        "nest", open_, is_rebuilt=options.rebuild, seed=1, dt=DT, threads=options.threads,
+        network=nest_terms(Microcircuit(options.scale, drive), DT), warmup=options.nest_warmup,
+        duration=options.nest_duration,
     )  # fmt: skip
 
 

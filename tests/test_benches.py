@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,58 @@ def test_the_machine_is_described():
     assert facts["versions"]["jax"] and len(facts["load_average_at_start"]) == 3
     used = busy(0.05)
     assert used is None or 0 <= used <= 1
+
+
+# --- workers -------------------------------------------------------------------------------------
+
+FAKE = """
+from peers.answering import answer
+
+def prepare(request):
+    print("what a peer prints does not disturb")
+    if request["seed"] < 0:
+        raise SystemExit(3)
+    runs = 0
+    while True:
+        yield {"seed": request["seed"], "runs": runs}
+        runs += 1
+
+answer(prepare)
+"""
+
+
+@pytest.fixture
+def fake(monkeypatch, tmp_path):
+    """A peer that this Python can run."""
+    from peers import workers
+
+    room = tmp_path / "peers"
+    room.mkdir()
+    (room / "__init__.py").touch()
+    (room / "answering.py").symlink_to(SCRIPTS / "peers" / "answering.py")
+    (room / "fake_worker.py").write_text(FAKE)
+    monkeypatch.setattr(workers, "SCRIPTS", tmp_path)
+    monkeypatch.setattr(workers, "python_of", lambda peer: sys.executable)
+    monkeypatch.setattr(sys, "stderr", sys.__stderr__)  # a worker's stdout needs a real file
+    return workers
+
+
+def test_a_worker_is_built_once_and_goes_on(fake):
+    with ExitStack() as open_:
+        run = fake.program("fake", open_, seed=1)
+        assert [run(turn)["runs"] for turn in range(3)] == [1, 2, 3]
+        assert run(3)["built"] == {"seed": 1, "runs": 0}
+
+
+def test_a_worker_that_is_rebuilt_has_another_seed_in_each_turn(fake):
+    with ExitStack() as open_:
+        run = fake.program("fake", open_, is_rebuilt=True, seed=1)
+        assert [(run(turn)["seed"], run(turn)["runs"]) for turn in range(2)] == [(1, 1), (2, 1)]
+
+
+def test_a_worker_that_fails_is_told(fake):
+    with pytest.raises(fake.PeerError, match="fake ended with 3"):
+        fake.Worker("fake", seed=-1)
 
 
 # --- the network of distdyn in the words of NEST --------------------------------------------------

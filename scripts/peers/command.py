@@ -33,3 +33,13 @@ def add_duration(parser: argparse.ArgumentParser, who: str, option: str, default
         metavar="MS",
         help=f"model time of a timed run of {who} (default {default:g})",
     )
+
+
+def add_nest(parser: argparse.ArgumentParser) -> None:
+    """Threads of NEST, and whether it stays in memory between its turns."""
+    parser.add_argument("--threads", type=int, default=2, help="of NEST (default 2)")
+    parser.add_argument(
+        "--rebuild",
+        action="store_true",
+        help="build NEST anew in each turn, where it does not fit into memory beside distdyn",
+    )

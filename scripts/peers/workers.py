@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +85,29 @@ class Worker:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def program(
+    peer: str, open_: ExitStack, *, is_rebuilt: bool = False, **request: Any
+) -> Callable[[int], dict]:
+    """A peer for `turns.take_turns`; what it says of a run has what it said of building in `built`.
+
+    Args:
+        peer: as in `Worker`.
+        open_: closes it at last.
+        is_rebuilt: whether it is built anew in each turn, with another seed, and gives its memory
+            back before the others run; if not it is built now, and goes on where it was.
+        request: as in `Worker`, with `seed`.
+    """
+    if not is_rebuilt:
+        worker = open_.enter_context(Worker(peer, **request))
+        return lambda _turn: worker.run() | {"built": worker.built}
+
+    def build_and_run(turn: int) -> dict:
+        with Worker(peer, **{**request, "seed": request["seed"] + turn}) as worker:
+            return worker.run() | {"built": worker.built}
+
+    return build_and_run
 
 
 def run_distdyn(network: str, *, ranks: int = 1, **options: Any) -> dict:

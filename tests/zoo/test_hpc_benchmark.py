@@ -70,3 +70,11 @@ def activity(scale, duration, *, skip, seed):
     runner = dd.DSRunner(HPCBenchmark(scale), dt=0.1, seed=seed, record="spikes")
     runner.run(skip)
     return runner.run(duration).gather().rates()
+
+
+@pytest.mark.slow
+def test_rate_at_scale_one(seed):
+    """10.8 Hz in NEST 3.10, 0.8 s of one network (`python scripts/bench_hpc.py --scales 1`)."""
+    rates = activity(1.0, 500.0, skip=100.0, seed=seed)
+    assert rates["E"] == pytest.approx(10.8, abs=1.5)  # 14 %, as at a tenth
+    assert rates["I"] == pytest.approx(rates["E"], abs=0.6)
