@@ -89,12 +89,12 @@ def delays_of(tables: Sequence[Rows], n_target: int) -> Delays | None:
     return Delays(*map(int, found)) if found[1] >= 0 else None
 
 
-def is_worth_packing(tables: Sequence[Rows], delays: Delays | None) -> bool:
+def is_worth_packing(tables: Sequence[Rows], delays: Delays) -> bool:
     """Whether these tables, one for each device, are better packed.
 
     Weights must be one number per projection or of 16 bits, of few units, and batches long enough.
     """
-    if delays is None or any(rows.weight.dtype != np.int16 for rows in tables):
+    if any(rows.weight.dtype != np.int16 for rows in tables):
         return False
     if delays.last > MOST_DELAYS or len(np.unique(tables[0].unit)) > MOST_UNITS:
         return False

@@ -264,7 +264,7 @@ def _step(
     else:
         for k, (table, rows) in enumerate(zip(plan.tables, data.tables, strict=True)):
             of, ring = rings[table.group], table.ring
-            given = (data.part[0], *spikes[table.source], stamp, data.team)
+            given: Any = (data.part[0], *spikes[table.source], stamp, data.team)
             if isinstance(rows, Packed):
                 of[ring] = arrive(of[ring], data.flights[k], rows, *given)
             else:
@@ -328,12 +328,14 @@ def _exchange_mail(
     token = exchange.close(data.board, stamp, last, full, token)
     for k, (table, rows) in enumerate(zip(plan.tables, data.tables, strict=True)):
         of, ring = rings[table.group], table.ring
-        given = data.part[0], *spikes[table.source], stamp, data.board, table.source
+        given: Any = (data.part[0], *spikes[table.source], stamp, data.board, table.source)
         if isinstance(rows, Packed):
             lists = data.flights[k]
-            of[ring], token = arrive_all(of[ring], lists, rows, *given, token, data.team)
+            of[ring], token = arrive_all(of[ring], lists, rows, *given, token=token, team=data.team)
         else:
-            of[ring], token = exchange.deliver_all(of[ring], rows, *given, token, data.team)
+            of[ring], token = exchange.deliver_all(
+                of[ring], rows, *given, token=token, team=data.team
+            )
     return exchange.settle(data.board, token)[None]
 
 
@@ -343,7 +345,7 @@ def _deliver_inbox(plan: Plan, data: Data, carry: Carry) -> tuple:
     for k, (table, rows) in enumerate(zip(plan.tables, data.tables, strict=True)):
         of, ring = rings[table.group], table.ring
         if isinstance(rows, Packed):
-            given = data.inbox, table.source, carry.step, data.team
+            given: Any = (data.inbox, table.source, carry.step, data.team)
             of[ring] = arrive_boxes(of[ring], data.flights[k], rows, *given)
         elif not isinstance(data.inbox, tuple):
             of[ring] = exchange.deliver_boxes(of[ring], rows, data.inbox, table.source, data.team)

@@ -478,7 +478,8 @@ class Shard:
                 ring, of = self.built.ring(table.group, table.receptor), self.rings[table.group]
                 slots = self.built.slots[table.group][table.receptor]
                 self.slots[table.group][table.receptor] = slots
-                each = zip(lists, table.rows, blocks(of[ring]), strict=True)
+                rows: Any = table.rows
+                each = zip(lists, rows, blocks(of[ring]), strict=True)
                 of[ring] = self.stack.own(
                     [
                         packed.land(flying, rows, self.step, slot, slots)
@@ -553,7 +554,7 @@ def for_team(tables: Sequence[Rows], n_target: int, members: int) -> list[Rows] 
     from distdyn.ops.kernels import cut_rows
 
     delays = packed.delays_of(tables, n_target)
-    if not packed.is_worth_packing(tables, delays):
+    if delays is None or not packed.is_worth_packing(tables, delays):
         return [cut_rows(rows, n_target, members) for rows in tables]
     return packed.equalize([packed.pack(rows, n_target, delays, members) for rows in tables])
 
