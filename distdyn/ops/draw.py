@@ -265,17 +265,7 @@ def distinct(stream, count, n, bitmap, out, at):
         if bitmap[i >> 6] & bit == _ZERO:
             bitmap[i >> 6] |= bit
             missing -= 1
-    for w in range(words):
-        bits = bitmap[w]
-        if is_complement:
-            bits = ~bits
-            if w == words - 1 and n & 63:
-                bits &= (_ONE << _U(n & 63)) - _ONE
-        while bits != _ZERO:
-            lowest = bits & (_ZERO - bits)
-            out[at] = (w << 6) + ones(lowest - _ONE)
-            at += 1
-            bits ^= lowest
+    _list_bits(bitmap, n, is_complement, out[at:])
 
 
 # --- splits --------------------------------------------------------------------------------------
@@ -555,6 +545,170 @@ def weight_of(word, knots):
     return (value + (np.int64(1) << (shift - 1)) + (value >> 63)) >> shift
 
 
+# The cells of one row that are drawn together are the columns of a table, the first of a scratch:
+# the block's number, how many synapses, the number k of the first of them, how many places are open
+# to them, and the place in the block that is not, or one beyond.
+NUMBER, N_SYNAPSES, FIRST, N_OPEN, HOLE = range(5)
+
+
+@kernel
+def new_scratch(key, most, most_cells, widest):
+    """Room to draw so many synapses, in so many cells of blocks so wide."""
+    return (
+        np.empty((5, most_cells), np.int64),  # cells
+        np.empty(most, np.uint32),  # the block and the k of each Philox counter
+        np.empty(most, np.uint32),
+        np.empty((4, most), np.uint32),  # the words of each synapse
+        np.empty(4 * most, np.uint32),  # words for distinct targets
+        np.empty((widest + 63) >> 6, np.uint64),
+        np.empty(most, np.int64),  # targets
+        new_stream(key),
+    )
+
+
+@inlined
+def put_cell(cells, c, block, start, stop, own, count, first):
+    """Enter a cell: the block start:stop of the post end, in which own (or -1) is excluded."""
+    is_excluded = start <= own < stop
+    cells[NUMBER, c] = block
+    cells[N_SYNAPSES, c] = count
+    cells[FIRST, c] = first
+    cells[N_OPEN, c] = stop - start - (1 if is_excluded else 0)
+    cells[HOLE, c] = own - start if is_excluded else stop - start
+
+
+@kernel
+def draw_cells(key, row, n_cells, multapses, is_drawn, in_order, scratch):
+    """Draw the synapses of some cells of one row: their words, and their targets.
+
+    Args:
+        key: the stream of the projection.
+        row: the number of the row.
+        n_cells: how many cells stand in the scratch.
+        multapses: whether targets may repeat; else they are distinct within a cell.
+        is_drawn: whether delays or weights are read from the words.
+        in_order: whether distinct targets must ascend, as the words count them.
+        scratch: of `new_scratch`. Written: words 0 and 1, for weights and delays; targets, counted
+            from the first place of their block.
+
+    Returns:
+        How many synapses there are.
+    """
+    cells, block_of, k_of, words, draws, bitmap, target, stream = scratch
+    k0, k1 = key
+    row, n = _U(row), 0
+    for c in range(n_cells if is_drawn or multapses else 0):
+        count, block, first = cells[N_SYNAPSES, c], cells[NUMBER, c], cells[FIRST, c]
+        for k in range(count):
+            block_of[n + k] = block
+            k_of[n + k] = first + k
+        n += count
+    for i in range(n):
+        w, d, t, f = philox(row, _U(block_of[i]), _U(k_of[i]), _U(SYNAPSE), k0, k1)
+        words[0, i], words[1, i], words[2, i], words[3, i] = w, d, t, f
+    if not multapses:
+        _start_words(key, row, n_cells, scratch)
+    n, at = 0, 0
+    for c in range(n_cells):
+        count, n_open, hole = cells[N_SYNAPSES, c], cells[N_OPEN, c], cells[HOLE, c]
+        if multapses:
+            for i in range(n, n + count):
+                target[i] = below((_U(words[2, i]) << _HALF) | _U(words[3, i]), n_open)
+        elif n_open > NARROW:
+            start_stream(stream, row, cells[NUMBER, c], TARGETS)
+            distinct(stream, count, n_open, bitmap, target, n)
+        else:
+            n_words, out = _words_of(count, n_open), target[n : n + count]
+            these = draws[4 * at : 4 * (at + n_words)]
+            _place(key, row, cells[NUMBER, c], count, n_open, in_order, these, bitmap, out)
+            at += n_words
+        if hole < n_open:
+            for i in range(n, n + count):
+                target[i] += 1 if target[i] >= hole else 0
+        n += count
+    return n
+
+
+@inlined
+def _words_of(count, n_open):
+    """How many Philox counters will mostly do for a cell of distinct targets; at most `count`."""
+    missing = min(count, n_open - count)
+    return (missing + missing * missing // (2 * n_open) + 4) >> 2 if missing else 0
+
+
+@kernel
+def _start_words(key, row, n_cells, scratch):
+    """The first words of the streams (row, block, TARGETS) of all cells, in one loop."""
+    cells, block_of, k_of, _, draws, _, _, _ = scratch
+    k0, k1 = key
+    n = 0
+    for c in range(n_cells):
+        if cells[N_OPEN, c] <= NARROW:
+            more = _words_of(cells[N_SYNAPSES, c], cells[N_OPEN, c])
+            block, blocks, ks = cells[NUMBER, c], block_of[n : n + more], k_of[n : n + more]
+            for k in range(more):
+                blocks[k] = block
+                ks[k] = k
+            n += more
+    for i in range(_U(n)):
+        a, b, c, d = philox(row, _U(block_of[i]), _U(k_of[i]), _U(TARGETS), k0, k1)
+        at = i << _U(2)
+        draws[at], draws[at + _ONE], draws[at + _U(2)], draws[at + _U(3)] = a, b, c, d
+
+
+@kernel
+def _place(key, row, block, count, n_open, in_order, words, bitmap, out):
+    """`distinct` for n_open <= NARROW: the same numbers, from words that are drawn already.
+
+    More words are drawn when those do not suffice. Not in order, the numbers come as they are
+    drawn, which saves a pass.
+    """
+    n_bitmap = (n_open + 63) >> 6
+    for w in range(n_bitmap):
+        bitmap[w] = _ZERO
+    is_complement = 2 * count > n_open
+    missing = n_open - count if is_complement else count
+    is_listed = not (in_order or is_complement)
+    places, next_counter, found = _U(n_open), words.size >> 2, _ZERO
+    while missing > 0:
+        run = min(missing, words.size)
+        if run == 0:
+            words = np.empty(4, np.uint32)
+            a, b, c, d = philox(row, _U(block), _U(next_counter), _U(TARGETS), key[0], key[1])
+            words[0], words[1], words[2], words[3] = a, b, c, d
+            next_counter += 1
+            continue
+        before = found
+        for i in range(run):
+            place = (_U(words[i]) * places) >> _HALF
+            bits = bitmap[place >> _U(6)]
+            if is_listed:
+                out[found] = place
+            found += ((bits >> (place & _U(63))) & _ONE) ^ _ONE
+            bitmap[place >> _U(6)] = bits | (_ONE << (place & _U(63)))
+        missing -= np.int64(found - before)
+        words = words[run:]
+    if not is_listed:
+        _list_bits(bitmap, n_open, is_complement, out)
+
+
+@inlined
+def _list_bits(bitmap, n, is_complement, out):
+    """Write the numbers of 0 ... n - 1 whose bits are set, or are not, in ascending order."""
+    at, words = 0, (n + 63) >> 6
+    for w in range(words):
+        bits = bitmap[w]
+        if is_complement:
+            bits = ~bits
+            if w == words - 1 and n & 63:
+                bits &= (_ONE << _U(n & 63)) - _ONE
+        while bits != _ZERO:
+            lowest = bits & (_ZERO - bits)
+            out[at] = (w << 6) + ones(lowest - _ONE)
+            at += 1
+            bits ^= lowest
+
+
 @kernel
 def fill_cells(
     key, multapses, first_row, own, blocks, block_start, counts,
@@ -579,53 +733,32 @@ def fill_cells(
         offset: as in `Rows`; written.
         weight: as in `Rows`; written when `knots` are given.
     """
-    stream = new_stream(key)
-    k0, k1 = key
     most, widest = 0, 0
     for r in range(own.size):
         most = max(most, stop[r] - start[r])
     for block in blocks:
         widest = max(widest, block_start[block + 1] - block_start[block])
-    cells = np.empty(blocks.size, np.int64)  # those of a row that have synapses
-    block_of, k_of = np.empty(most, np.uint32), np.empty(most, np.uint32)
-    words = np.empty((4, most), np.uint32)
-    target, delay = np.empty(most, np.int64), np.empty(most, np.int64)
+    scratch = new_scratch(key, most, blocks.size, widest)
+    cells, _, _, words, _, _, target, _ = scratch
+    delay = np.empty(most, np.int64)
     shortest, threshold, guide = delays
     n_delays = threshold.size
     cursor = np.empty(n_delays, np.int64)
-    bitmap = np.empty((widest + 63) >> 6, np.uint64)
-    is_drawn = multapses or n_delays > 1 or knots.shape[0] > 0
+    is_drawn = n_delays > 1 or knots.shape[0] > 0
     for r in range(own.size):
-        row, n = _U(first_row + r), stop[r] - start[r]
-        at, n_cells = 0, 0
+        n_cells = 0
         for b in range(blocks.size):
-            count = counts[b, r]
-            if count > 0:
-                cells[n_cells] = b
+            if counts[b, r] > 0:
+                block = blocks[b]
+                begin, end = block_start[block], block_start[block + 1]
+                put_cell(cells, n_cells, block, begin, end, own[r], counts[b, r], 0)
                 n_cells += 1
-            for k in range(count):
-                block_of[at + k] = blocks[b]
-                k_of[at + k] = k
-            at += count
-        for i in range(n if is_drawn else 0):
-            w, d, t, f = philox(row, _U(block_of[i]), _U(k_of[i]), _U(SYNAPSE), k0, k1)
-            words[0, i], words[1, i], words[2, i], words[3, i] = w, d, t, f
+        n = draw_cells(key, first_row + r, n_cells, multapses, is_drawn, True, scratch)
         at = 0
-        for b in cells[:n_cells]:
-            count, block = counts[b, r], blocks[b]
-            hole, n_open = block_start[block + 1], block_start[block + 1] - block_start[block]
-            if block_start[block] <= own[r] < hole:
-                hole, n_open = own[r], n_open - 1
-            if multapses:
-                for i in range(at, at + count):
-                    target[i] = below((_U(words[2, i]) << _HALF) | _U(words[3, i]), n_open)
-            else:
-                start_stream(stream, row, block, TARGETS)
-                distinct(stream, count, n_open, bitmap, target, at)
+        for c in range(n_cells):
+            begin, count = block_start[cells[NUMBER, c]], cells[N_SYNAPSES, c]
             for i in range(at, at + count):
-                place = block_start[block] + target[i]
-                place += 1 if place >= hole else 0
-                target[i] = post_local[place]
+                target[i] = post_local[begin + target[i]]
             at += count
         for i in range(n_delays):
             cursor[i] = 0
