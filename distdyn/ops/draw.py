@@ -423,14 +423,23 @@ def bernoulli_counts(key, p, table, first_row, own, blocks, block_start, counts)
             n = stop - start - (1 if start <= own[r] < stop else 0)
             row = row_of[n]
             if row >= 0:
-                counts[b, r] = _tabulated(words[r], threshold, row, length[row])
+                counts[b, r] = tabulated(words[r], threshold, row, length[row])
             else:
                 start_stream(stream, first_row + r, block, COUNT)
                 counts[b, r] = binomial(stream, n, p, np.int64(1 << 62))
 
 
+@kernel
+def toss_cells(key, row, blocks, n, words):
+    """The words that `bernoulli_counts` tabulates, of the first n of some blocks of one row."""
+    k0, k1 = key
+    for b in range(n):
+        high, low, _, _ = philox(_U(row), _U(blocks[b]), _ZERO, _U(COUNT), k0, k1)
+        words[b] = (high << _HALF) | low
+
+
 @inlined
-def _tabulated(word, threshold, row, length):
+def tabulated(word, threshold, row, length):
     """How many thresholds of a row are not above the word."""
     if word < threshold[row, 0]:  # most cells of a sparse projection
         return np.int64(0)

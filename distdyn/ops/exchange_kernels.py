@@ -25,10 +25,11 @@ def kernel(name: str) -> tuple[Any, int]:
         "close": (_close, ["int64"] * 6),
         "settle": (_settle, ["int64"] * 3),
     }[name]
-    return _compiled(body, (*kinds, "int64")), len(kinds)
+    return compiled(body, (*kinds, "int64")), len(kinds)
 
 
-def _compiled(body: Any, kinds: tuple[str, ...]) -> Any:
+def compiled(body: Any, kinds: tuple[str, ...]) -> Any:
+    """A handler's kernel (a Numba C function) from its body and the dtypes of its buffers."""
     buffers = [p for kind in kinds for p in (types.CPointer(getattr(types, kind)), _SHAPE)]
     signature = types.void(*buffers, types.int64, types.int64, _SHAPE)
     return cached(cfunc, signature)(body)
@@ -39,14 +40,14 @@ def deliver_all_kernel(ring: str, offset: str, weight: str) -> Any:
     """The kernel of `deliver_all` for these dtypes (a Numba C function)."""
     rows = _ROWS.format(ring=ring, offset=offset, weight=weight).split()
     own = ["int64", "int64", "int64", "int64", "int32", "int64", "int32", "int64", "int64"]
-    return _compiled(_deliver_all, (*own, *rows, ring, ring, "int64"))
+    return compiled(_deliver_all, (*own, *rows, ring, ring, "int64"))
 
 
 @functools.cache
 def deliver_boxes_kernel(ring: str, offset: str, weight: str) -> Any:
     """The kernel of `deliver_boxes` for these dtypes (a Numba C function)."""
     rows = _ROWS.format(ring=ring, offset=offset, weight=weight).split()
-    return _compiled(_deliver_boxes, ("int64", "int64", "int64", *rows, ring, ring))
+    return compiled(_deliver_boxes, ("int64", "int64", "int64", *rows, ring, ring))
 
 
 def _append(
@@ -87,7 +88,7 @@ def _settle(
 
 
 @njit
-def _deliver_box(flat, slots, board, box, group, parity, rows, member, members):
+def _deliver_box(add, flat, slots, board, box, group, parity, rows, member, members):
     """Add one member's synapses of what a closed buffer holds."""
     place, half = mailbox.box_at(board, box), mailbox.halves(board)
     counts = mailbox.counts_at(board, box, group, parity)
@@ -99,8 +100,47 @@ def _deliver_box(flat, slots, board, box, group, parity, rows, member, members):
             cells = carray(mailbox.further(half, at), (count,))
             origin = ((first + step) % slots) * length
             part = _U(mailbox.part_of(board, box))
-            spread(flat, _U(origin), cells, part, rows, _U(member), _U(members))
+            add(flat, _U(origin), cells, part, rows, member, members)
             at += count
+
+
+@njit
+def deliver_ours_then_others(
+    add, rows, place, group, before, events, cursor, count, stamp, part, ring, ring_shape, token,
+    member, members,
+):  # fmt: skip
+    """The body of `deliver_all`; `add` adds the synapses of some spikes by a table, as `spread`."""
+    slots = ring_shape[0]
+    flat = carray(ring, (slots * ring_shape[1],))
+    board, began = mailbox.words_at(place[0]), mailbox.now()
+    if count[0] > 0:
+        cells = carray(events, (cursor[0] + count[0],))[cursor[0] :]
+        origin = _U((stamp[0] % slots) * ring_shape[1])
+        add(flat, origin, cells, _U(part[0]), rows, member, members)
+    waits = mailbox.now()
+    waited = waits
+    if before[0] == 1:
+        has_all = mailbox.await_all(board, before[1])
+        waited = mailbox.now()
+        for box in range(board[mailbox.BOXES] if has_all else 0):
+            if box != place[1]:
+                parity = before[1] & 1
+                _deliver_box(add, flat, slots, board, box, group[0], parity, rows, member, members)
+    if member == 0:
+        clock = mailbox.box_at(board, place[1])
+        board[clock + mailbox.WAITED] += waited - waits
+        board[clock + mailbox.DELIVERED] += mailbox.now() - waited + waits - began
+        token[0], token[1] = before[0], before[1]
+
+
+@njit
+def deliver_all_boxes(add, rows, place, group, ring, ring_shape, member, members):
+    """The body of `deliver_boxes`; `add` as in `deliver_ours_then_others`."""
+    slots = ring_shape[0]
+    flat = carray(ring, (slots * ring_shape[1],))
+    board = mailbox.words_at(place[0])
+    for box in range(board[mailbox.BOXES]):
+        _deliver_box(add, flat, slots, board, box, group[0], 0, rows, member, members)
 
 
 def _deliver_all(
@@ -116,27 +156,10 @@ def _deliver_all(
         bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
         offset, offset_shape, weight, weight_shape,
     )  # fmt: skip
-    slots = ring_shape[0]
-    flat = carray(ring, (slots * ring_shape[1],))
-    board, began = mailbox.words_at(place[0]), mailbox.now()
-    if count[0] > 0:
-        cells = carray(events, (cursor[0] + count[0],))[cursor[0] :]
-        origin = _U((stamp[0] % slots) * ring_shape[1])
-        spread(flat, origin, cells, _U(part[0]), rows, _U(member), _U(members))
-    waits = mailbox.now()
-    waited = waits
-    if before[0] == 1:
-        has_all = mailbox.await_all(board, before[1])
-        waited = mailbox.now()
-        for box in range(board[mailbox.BOXES] if has_all else 0):
-            if box != place[1]:
-                parity = before[1] & 1
-                _deliver_box(flat, slots, board, box, group[0], parity, rows, member, members)
-    if member == 0:
-        clock = mailbox.box_at(board, place[1])
-        board[clock + mailbox.WAITED] += waited - waits
-        board[clock + mailbox.DELIVERED] += mailbox.now() - waited + waits - began
-        token[0], token[1] = before[0], before[1]
+    deliver_ours_then_others(
+        spread, rows, place, group, before, events, cursor, count, stamp, part, ring, ring_shape,
+        token, _U(member), _U(members),
+    )  # fmt: skip
 
 
 def _deliver_boxes(
@@ -151,8 +174,6 @@ def _deliver_boxes(
         bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
         offset, offset_shape, weight, weight_shape,
     )  # fmt: skip
-    slots = ring_shape[0]
-    flat = carray(ring, (slots * ring_shape[1],))
-    board = mailbox.words_at(place[0])
-    for box in range(board[mailbox.BOXES]):
-        _deliver_box(flat, slots, board, box, group[0], 0, rows, member, members)
+    deliver_all_boxes(
+        spread, rows, place, group, ring, ring_shape, _U(member), _U(members)
+    )

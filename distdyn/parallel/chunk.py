@@ -27,6 +27,7 @@ from jax.sharding import PartitionSpec
 from distdyn.core.system import Tick
 from distdyn.ops import exchange
 from distdyn.ops.deliver import deliver
+from distdyn.ops.formula import Formula
 from distdyn.ops.rows import Rows
 from distdyn.ops.update import Signature, update, update_reference
 from distdyn.parallel.exchange import mesh
@@ -118,7 +119,7 @@ class Data(NamedTuple):
     """What a chunk reads and does not change. Along the first axis: one block per device."""
 
     groups: tuple[GroupData, ...]
-    tables: tuple[Rows, ...]
+    tables: tuple[Rows | Formula, ...]
     samples: tuple[Any, ...]  # int32[k], the cells of each trace
     part: Any  # int64[1], the number of the part
     parts: Any  # int64[devices], of all parts of the mesh; the same on all devices
@@ -343,7 +344,7 @@ def _deliver_inbox(plan: Plan, data: Data, rings: tuple) -> tuple:
     return tuple(new)
 
 
-def _deliver_lists(ring: Any, rows: Rows, inbox: Inbox, team: Any) -> Any:
+def _deliver_lists(ring: Any, rows: Rows | Formula, inbox: Inbox, team: Any) -> Any:
     def entry(e: Any, ring: Any) -> Any:
         return deliver(
             ring, rows, inbox.part[e], inbox.cells, inbox.begin[e], inbox.count[e],

@@ -19,6 +19,7 @@ from distdyn.errors import SimulationError
 from distdyn.network.network import Graph
 from distdyn.network.projection import Projection
 from distdyn.ops.deliver import kernels_work
+from distdyn.ops.formula import Formula
 from distdyn.ops.rows import Rows
 from distdyn.ops.update import Operand, Signature
 from distdyn.parallel import chunk, connect
@@ -62,7 +63,8 @@ class Shard:
         everywhere: the devices of all ranks, rank after rank, if one program spans them
             (`jax.distributed`); None: every rank runs its own.
         decomposition: who owns which neurons; by default blocks are dealt round-robin.
-        kernels: whether to use machine code (CPU); None: where it works.
+        kernels: whether to use machine code (CPU); None: where it works. Without it, the rows of
+            procedural projections are stored: the results are the same, memory is not saved.
         threads: of each part; None: the cores that are left to it.
         capacity: cells in a round of the exchange by collectives (without machine code).
         overlap: exchange with other nodes twice as often, and compute while spikes travel.
@@ -89,7 +91,9 @@ class Shard:
         self.kernels = is_cpu and kernels_work() if kernels is None else kernels
         self.unfused: dict[str, str] = {}  # path: why its cells are not compiled in one pass
         n, alike = len(self.stack.devices), us.max if self.stack.is_spanning else None
-        self.built = Built(graph, setting, us.rank, us.size, n, decomposition, alike)
+        self.built = Built(
+            graph, setting, us.rank, us.size, n, decomposition, alike, procedural=self.kernels
+        )
         self.groups, self.parts = self.built.groups, self.built.parts
         self.team = self._teams(threads) if self.kernels else None
         self.cut = self._cut_tables()
@@ -110,18 +114,19 @@ class Shard:
             threads = max(1, min(share, MOST_THREADS, work // LEAST_WORK))
         return [Team(threads) for _ in self.stack.devices]
 
-    def _cut_tables(self) -> list[Rows]:
+    def _cut_tables(self) -> list[Rows | Formula]:
         """The tables on their devices, as the members of the teams share them."""
         tables = []
         for table in self.built.tables:
-            rows: Sequence[Rows] = table.rows
-            if self.team is not None:
+            rows: Sequence[Any] = table.rows
+            if self.team is not None and isinstance(rows[0], Rows):
                 from distdyn.ops.kernels import cut_rows
 
                 length = self.parts.length(table.group)
                 rows = [cut_rows(of, length, self.team[0].members) for of in rows]
             with jax.enable_x64(True):
-                tables.append(Rows(*(self.stack.own(arrays) for arrays in zip(*rows, strict=True))))
+                arrays = (self.stack.own(arrays) for arrays in zip(*rows, strict=True))
+                tables.append(type(rows[0])(*arrays))
         return tables
 
     def start(self) -> None:
@@ -494,8 +499,8 @@ class Shard:
     def memory(self) -> dict[str, int]:
         """The bytes of our arrays by what they hold, over all our devices."""
         held = {
-            "synapses": (x for rows in self.cut for x in (rows.offset, rows.weight)),
-            "sources": (x for rows in self.cut for x in rows[:-2]),
+            "synapses": (x for table in self.cut for x in of_synapses(table)),
+            "sources": (x for table in self.cut for x in of_sources(table)),
             "rings": (ring for of in self.rings for ring in of),
             "states": (leaf for of in self.states for leaf in of),
             "operands": jax.tree.leaves(self.data.groups),
@@ -505,6 +510,16 @@ class Shard:
         if self.near.memory is not None and self.world.local_rank == 0:
             found["mailboxes"] = self.near.memory.nbytes
         return found
+
+
+def of_synapses(table: Rows | Formula) -> tuple[Any, ...]:
+    """The arrays of a table that grow with its synapses."""
+    return (table.counts,) if isinstance(table, Formula) else (table.offset, table.weight)
+
+
+def of_sources(table: Rows | Formula) -> tuple[Any, ...]:
+    """The arrays by which the synapses of a source are found, or drawn."""
+    return tuple(x for x in table if not any(x is y for y in of_synapses(table)))
 
 
 def own_bytes(array: Any) -> int:
