@@ -174,6 +174,4 @@ def _deliver_boxes(
         bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
         offset, offset_shape, weight, weight_shape,
     )  # fmt: skip
-    deliver_all_boxes(
-        spread, rows, place, group, ring, ring_shape, _U(member), _U(members)
-    )
+    deliver_all_boxes(spread, rows, place, group, ring, ring_shape, _U(member), _U(members))

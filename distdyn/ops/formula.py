@@ -112,7 +112,9 @@ def equalize(
         new[: len(array)] = array
         return new
 
-    return [f._replace(cell=longer(f.cell, cells), counts=longer(f.counts, counts)) for f in formulas]
+    return [
+        f._replace(cell=longer(f.cell, cells), counts=longer(f.counts, counts)) for f in formulas
+    ]
 
 
 def reaching(formula: Formula) -> list[np.ndarray]:

@@ -16,9 +16,36 @@ from numba import carray, njit
 from distdyn.ops import draw
 from distdyn.ops.exchange_kernels import compiled, deliver_all_boxes, deliver_ours_then_others
 from distdyn.ops.formula import (
-    BLOCK, CELL, CHANCE, CHANCE_LESS, COUNTED, DELAY, END, FIRST, GUIDE, KEPT, KEY0, KEY1, KIND,
-    KNOTS, LAST, LOCAL, MULTAPSES, N_DELAYS, N_TARGET, OWN, PROJECTION, ROW, START, STEP, STOP,
-    STRIDE, THRESHOLD, TOSSED, UNIT, WIDEST,
+    BLOCK,
+    CELL,
+    CHANCE,
+    CHANCE_LESS,
+    COUNTED,
+    DELAY,
+    END,
+    FIRST,
+    GUIDE,
+    KEPT,
+    KEY0,
+    KEY1,
+    KIND,
+    KNOTS,
+    LAST,
+    LOCAL,
+    MULTAPSES,
+    N_DELAYS,
+    N_TARGET,
+    OWN,
+    PROJECTION,
+    ROW,
+    START,
+    STEP,
+    STOP,
+    STRIDE,
+    THRESHOLD,
+    TOSSED,
+    UNIT,
+    WIDEST,
 )  # fmt: skip
 from distdyn.ops.kernels import _population, _will_write
 
@@ -51,7 +78,9 @@ def regenerate(ring, origin, cells, part, formula, member, members):
         for v in range(view_start[population], view_start[population + _U(1)]):
             within = id - view[v, START]
             if within >= 0 and id < view[v, STOP] and within % view[v, STEP] == 0:
-                _draw_row(ring, origin, v, within // view[v, STEP], formula, member, members, scratch)
+                _draw_row(
+                    ring, origin, v, within // view[v, STEP], formula, member, members, scratch
+                )
 
 
 @njit

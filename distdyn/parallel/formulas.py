@@ -11,13 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from distdyn.errors import NetworkError
+from distdyn.network.ends import Ends
 from distdyn.network.population import View
-from distdyn.network.rule import AbstractCellRule
-from distdyn.network.rules import AllToAll, FixedProb
+from distdyn.network.rules import AllToAll, FixedProb, Rule
 from distdyn.ops import formula as columns
 from distdyn.ops.formula import Formula
 from distdyn.ops.rows import aligned_empty
-from distdyn.ops.values import GUIDE_BITS, NO_KNOTS, binomials
+from distdyn.ops.values import GUIDE_BITS, NO_KNOTS, Binomials, binomials, is_tabulated
 from distdyn.parallel.build import cores
 from distdyn.parallel.drawing import TASK_COUNTS, TASK_ROWS, CellDrawing, drawing_of
 from distdyn.parallel.projection_rows import ProjectionRows, values_of
@@ -60,7 +60,7 @@ def build_formula(
         NetworkError: a rule does not draw in cells; or a cell may have more than 65,535 synapses.
     """
     threads = threads or cores()
-    dtype = count_type(parts)
+    dtype = count_type([(part.path, part.rule, part.ends) for part in parts])
     projection = np.zeros((len(parts), columns.PROJECTION_COLUMNS), np.int64)
     views: list[list[list[int]]] = [[] for _ in shares.block]
     pools = _Pools()
@@ -73,9 +73,10 @@ def build_formula(
                 f'projection "{part.path}": {part.rule} does not draw row by row of the pre end. '
                 'Use storage="stored".'
             )
-        mine = _cells(drawing, pools)
-        _describe(projection[j], drawing, n_cells, mine, pools)
-        is_kept = projection[j, columns.KIND] == columns.COUNTED
+        kind = kind_of(part.rule, part.ends)
+        mine = _cells(drawing, part.ends, kind, pools)
+        _describe(projection[j], kind, drawing, n_cells, mine, pools)
+        is_kept = kind == columns.COUNTED
         for population, view, row in _views_here(part, shares):
             last, at_own = row + view.size, -1
             if (drawing.cells.own >= 0).any():
@@ -109,56 +110,56 @@ def build_formula(
     )
 
 
-def count_type(parts: Sequence[ProjectionRows]) -> type[np.unsignedinteger]:
-    """In how many bytes counts are kept: a function of the description.
+def count_type(parts: Sequence[tuple[str, Rule, Ends]]) -> type[np.unsignedinteger]:
+    """In how many bytes the counts of these paths, rules and ends are kept.
 
     Raises:
         NetworkError: not even two are enough.
     """
-    most, worst = 0, None
-    for part in parts:
-        bound = largest_count(part)
-        if bound > most:
-            most, worst = bound, part
-    if worst is not None and most > np.iinfo(np.uint16).max:
+    most, worst = max(((largest_count(*of), path) for path, *of in parts), default=(0, ""))
+    if most > np.iinfo(np.uint16).max:
         raise NetworkError(
-            f'projection "{worst.path}": a neuron may have {most} synapses onto one block of the '
+            f'projection "{worst}": a neuron may have {most} synapses onto one block of the '
             'post end, more than are counted in 16 bits. Use storage="stored".'
         )
     return np.uint8 if most <= np.iinfo(np.uint8).max else np.uint16
 
 
-def largest_count(part: ProjectionRows) -> int:
+def largest_count(rule: Rule, ends: Ends) -> int:
     """The most synapses of a cell whose counts are kept, at 8 standard deviations; 0 if none is."""
-    ends, rule = part.ends, part.rule
-    sizes = np.diff(ends.block_start())
-    if not sizes.size or not ends.n_pre or kind_of(rule, sizes) != columns.COUNTED:
+    if not ends.n_pre or not ends.n_post or kind_of(rule, ends) != columns.COUNTED:
         return 0
-    widest = int(sizes.max())
+    widest = int(np.diff(ends.block_start()).max())
     return rule.bound(ends.n_pre, ends.n_post, ends.n_self, (1, widest))
 
 
-def kind_of(rule: object, sizes: np.ndarray) -> int:
-    """How delivery finds the counts of a rule whose blocks have these sizes."""
+def kind_of(rule: Rule, ends: Ends) -> int:
+    """How delivery finds how many synapses a cell has."""
     if isinstance(rule, AllToAll):
         return columns.EVERY
-    if isinstance(rule, FixedProb) and rule.p > 0:
-        table = binomials(np.unique(sizes)[-1:], rule.p)
-        return columns.TOSSED if len(table.length) else columns.COUNTED
+    widest = int(np.diff(ends.block_start()).max(initial=0))
+    if isinstance(rule, FixedProb) and is_tabulated(widest, rule.p):
+        return columns.TOSSED
     return columns.COUNTED
 
 
+def chances_of(rule: FixedProb, ends: Ends) -> Binomials:
+    """The thresholds of the numbers of synapses in cells of all sizes that there are."""
+    sizes = np.diff(ends.block_start())
+    return binomials(np.union1d(sizes, sizes - 1), rule.p)
+
+
 def _describe(
-    row: np.ndarray, drawing: CellDrawing, first: int, cells: np.ndarray, pools: "_Pools"
-) -> None:
+    row: np.ndarray, kind: int, drawing: CellDrawing, first: int, cells: np.ndarray,
+    pools: "_Pools",
+) -> None:  # fmt: skip
     """Write a projection's row; its synapses are not counted yet."""
     delays, knots = drawing.values.delays, drawing.values.knots
-    sizes = np.diff(drawing.cells.block_start)
     row[[columns.KEY0, columns.KEY1]] = drawing.cells.key
     row[columns.MULTAPSES] = drawing.rule.multapses
-    row[columns.KIND] = kind_of(drawing.rule, sizes) if len(sizes) else columns.EVERY
+    row[columns.KIND] = kind
     row[columns.CELL], row[columns.END] = first, first + len(cells)
-    row[columns.WIDEST] = sizes.max(initial=0)
+    row[columns.WIDEST] = np.diff(drawing.cells.block_start).max(initial=0)
     row[columns.N_TARGET] = drawing.n_target
     row[columns.DELAY], row[columns.N_DELAYS] = delays.first, len(delays.threshold)
     row[columns.THRESHOLD] = pools.threshold.put(delays.threshold)
@@ -167,7 +168,7 @@ def _describe(
     row[columns.UNIT] = drawing.values.unit
 
 
-def _cells(drawing: CellDrawing, pools: "_Pools") -> np.ndarray:
+def _cells(drawing: CellDrawing, ends: Ends, kind: int, pools: "_Pools") -> np.ndarray:
     """The cells of a row: the part's blocks of the post end."""
     start, blocks = drawing.cells.block_start, drawing.blocks
     begin, end = start[blocks], start[blocks + 1]
@@ -176,10 +177,8 @@ def _cells(drawing: CellDrawing, pools: "_Pools") -> np.ndarray:
     second = drawing.post_local[np.minimum(begin + 1, end - 1)] if len(blocks) else begin
     cells[:, columns.BLOCK], cells[:, columns.FIRST], cells[:, columns.LAST] = blocks, begin, end
     cells[:, columns.LOCAL], cells[:, columns.STRIDE] = local, second - local
-    of_all = np.diff(start)
-    if isinstance(drawing.rule, FixedProb) and kind_of(drawing.rule, of_all) == columns.TOSSED:
-        sizes = np.union1d(of_all, of_all - 1)
-        table = binomials(sizes[sizes >= 0], drawing.rule.p)
+    if kind == columns.TOSSED and isinstance(drawing.rule, FixedProb):
+        table = chances_of(drawing.rule, ends)
         at = pools.put_chances(table.threshold, table.length)
         row = np.where(table.row >= 0, table.row + at, pools.never)
         cells[:, columns.CHANCE] = row[end - begin]

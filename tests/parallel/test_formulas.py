@@ -6,8 +6,8 @@ import pytest
 
 import distdyn as dd
 from distdyn.errors import NetworkError
-from distdyn.network.network import graph
 from distdyn.network.ends import block_size
+from distdyn.network.network import graph
 from distdyn.ops import formula, reach
 from distdyn.ops.deliver import deliver
 from distdyn.ops.formula import Formula
@@ -230,7 +230,7 @@ def test_other_rules_are_stored_only(rule):
 
 def test_counts_must_fit_into_sixteen_bits():
     net = Net(dd.FixedOutdegree(2_000_000), n=20)
-    with pytest.raises(NetworkError, match='"some": a neuron may have .* Use storage="stored"'):
+    with pytest.raises(NetworkError, match=r'"some": a neuron may have .* Use storage="stored"'):
         run(net, 1)
 
 
