@@ -16,6 +16,7 @@ import resource
 import subprocess
 import sys
 import time
+from typing import Any
 
 RULES = ("FixedProb", "FixedTotal", "FixedOutdegree", "AllToAll")
 
@@ -76,12 +77,13 @@ def measure(arguments: argparse.Namespace) -> dict:
         weight = dd.Normal(weight, 0.1 * abs(weight), high=0.0)
     delay = dd.Normal(1.5, 0.75, low=0.1) if values == "drawn" else 1.5
 
+    current: Any = dd.Normal(330.0, 40.0)  # pA
+
     class Net(dd.Network):
         def __init__(self, *, is_connected: bool):
             cell = dd.LIF(
-                C_m=250.0, tau_m=10.0, E_L=-65.0, V_th=-50.0, V_reset=-65.0, t_ref=2.0,
-                I_e=dd.Normal(330.0, 40.0),
-            )  # fmt: skip
+                C_m=250.0, tau_m=10.0, E_L=-65.0, V_th=-50.0, V_reset=-65.0, t_ref=2.0, I_e=current
+            )
             self.N = dd.Population(n, cell, V=dd.Uniform(-65.0, -50.0))
             if is_connected:
                 self.syn = dd.Projection(
@@ -100,9 +102,10 @@ def measure(arguments: argparse.Namespace) -> dict:
         began = time.perf_counter()
         recording = runner.run(arguments.duration)
         seconds = time.perf_counter() - began
-        spikes = len(recording.gather().spikes["N"].id)
-        report = json.loads(json.dumps(runner_facts(runner)))
-        return report | {"build_and_first_20_ms": built}, seconds, spikes
+        everything = recording.gather()
+        assert everything is not None, "one rank"
+        spikes = len(everything.spikes["N"].id)
+        return facts_of(runner) | {"build_and_first_20_ms": built}, seconds, spikes
 
     facts, seconds, spikes = run(is_connected=True)
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -123,7 +126,7 @@ def measure(arguments: argparse.Namespace) -> dict:
     }
 
 
-def runner_facts(runner) -> dict:
+def facts_of(runner) -> dict:
     """Synapses and bytes of the runner's parts."""
     shard = runner._shard
     return {

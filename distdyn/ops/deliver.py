@@ -50,6 +50,7 @@ def deliver(
     slots, n_post = ring.shape
     origin = (stamp % slots) * n_post
     if team is None:
+        assert isinstance(rows, Rows), "a formula is read by the CPU kernel alone"
         return _reference(ring, rows, part, events, cursor, count, origin)
     call = jax.ffi.ffi_call(
         _target(str(ring.dtype), *code_of(rows)),

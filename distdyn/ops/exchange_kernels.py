@@ -87,60 +87,69 @@ def _settle(
     board[clock + mailbox.ENDED] = ended
 
 
-@njit
-def _deliver_box(add, flat, slots, board, box, group, parity, rows, member, members):
-    """Add one member's synapses of what a closed buffer holds."""
-    place, half = mailbox.box_at(board, box), mailbox.halves(board)
-    counts = mailbox.counts_at(board, box, group, parity)
-    at = mailbox.list_at(board, box, group, parity)
-    first, length = board[place + mailbox.START + parity], flat.size // slots
-    for step in range(board[place + mailbox.CLOSED + parity]):
-        count = half[counts + step]
-        if count > 0:
-            cells = carray(mailbox.further(half, at), (count,))
-            origin = ((first + step) % slots) * length
-            part = _U(mailbox.part_of(board, box))
-            add(flat, _U(origin), cells, part, rows, member, members)
-            at += count
+def delivery(add: Any) -> tuple[Any, Any]:
+    """The bodies of `deliver_all` and `deliver_boxes` for one kind of table.
+
+    Args:
+        add: adds one member's synapses of the spikes of one part, as `kernels.spread`. A closure,
+            not an argument of the kernels: Numba keeps no code that holds a function's address.
+    """
+
+    @njit
+    def deliver_box(flat, slots, board, box, group, parity, rows, member, members):
+        """Add one member's synapses of what a closed buffer holds."""
+        place, half = mailbox.box_at(board, box), mailbox.halves(board)
+        counts = mailbox.counts_at(board, box, group, parity)
+        at = mailbox.list_at(board, box, group, parity)
+        first, length = board[place + mailbox.START + parity], flat.size // slots
+        for step in range(board[place + mailbox.CLOSED + parity]):
+            count = half[counts + step]
+            if count > 0:
+                cells = carray(mailbox.further(half, at), (count,))
+                origin = ((first + step) % slots) * length
+                part = _U(mailbox.part_of(board, box))
+                add(flat, _U(origin), cells, part, rows, member, members)
+                at += count
+
+    @njit
+    def ours_then_others(
+        rows, place, group, before, events, cursor, count, stamp, part, ring, ring_shape, token,
+        member, members,
+    ):  # fmt: skip
+        slots = ring_shape[0]
+        flat = carray(ring, (slots * ring_shape[1],))
+        board, began = mailbox.words_at(place[0]), mailbox.now()
+        if count[0] > 0:
+            cells = carray(events, (cursor[0] + count[0],))[cursor[0] :]
+            origin = _U((stamp[0] % slots) * ring_shape[1])
+            add(flat, origin, cells, _U(part[0]), rows, member, members)
+        waits = mailbox.now()
+        waited = waits
+        if before[0] == 1:
+            has_all = mailbox.await_all(board, before[1])
+            waited = mailbox.now()
+            for box in range(board[mailbox.BOXES] if has_all else 0):
+                if box != place[1]:
+                    parity = before[1] & 1
+                    deliver_box(flat, slots, board, box, group[0], parity, rows, member, members)
+        if member == 0:
+            clock = mailbox.box_at(board, place[1])
+            board[clock + mailbox.WAITED] += waited - waits
+            board[clock + mailbox.DELIVERED] += mailbox.now() - waited + waits - began
+            token[0], token[1] = before[0], before[1]
+
+    @njit
+    def all_boxes(rows, place, group, ring, ring_shape, member, members):
+        slots = ring_shape[0]
+        flat = carray(ring, (slots * ring_shape[1],))
+        board = mailbox.words_at(place[0])
+        for box in range(board[mailbox.BOXES]):
+            deliver_box(flat, slots, board, box, group[0], 0, rows, member, members)
+
+    return ours_then_others, all_boxes
 
 
-@njit
-def deliver_ours_then_others(
-    add, rows, place, group, before, events, cursor, count, stamp, part, ring, ring_shape, token,
-    member, members,
-):  # fmt: skip
-    """The body of `deliver_all`; `add` adds the synapses of some spikes by a table, as `spread`."""
-    slots = ring_shape[0]
-    flat = carray(ring, (slots * ring_shape[1],))
-    board, began = mailbox.words_at(place[0]), mailbox.now()
-    if count[0] > 0:
-        cells = carray(events, (cursor[0] + count[0],))[cursor[0] :]
-        origin = _U((stamp[0] % slots) * ring_shape[1])
-        add(flat, origin, cells, _U(part[0]), rows, member, members)
-    waits = mailbox.now()
-    waited = waits
-    if before[0] == 1:
-        has_all = mailbox.await_all(board, before[1])
-        waited = mailbox.now()
-        for box in range(board[mailbox.BOXES] if has_all else 0):
-            if box != place[1]:
-                parity = before[1] & 1
-                _deliver_box(add, flat, slots, board, box, group[0], parity, rows, member, members)
-    if member == 0:
-        clock = mailbox.box_at(board, place[1])
-        board[clock + mailbox.WAITED] += waited - waits
-        board[clock + mailbox.DELIVERED] += mailbox.now() - waited + waits - began
-        token[0], token[1] = before[0], before[1]
-
-
-@njit
-def deliver_all_boxes(add, rows, place, group, ring, ring_shape, member, members):
-    """The body of `deliver_boxes`; `add` as in `deliver_ours_then_others`."""
-    slots = ring_shape[0]
-    flat = carray(ring, (slots * ring_shape[1],))
-    board = mailbox.words_at(place[0])
-    for box in range(board[mailbox.BOXES]):
-        _deliver_box(add, flat, slots, board, box, group[0], 0, rows, member, members)
+_ours_then_others, _all_boxes = delivery(spread)
 
 
 def _deliver_all(
@@ -156,8 +165,8 @@ def _deliver_all(
         bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
         offset, offset_shape, weight, weight_shape,
     )  # fmt: skip
-    deliver_ours_then_others(
-        spread, rows, place, group, before, events, cursor, count, stamp, part, ring, ring_shape,
+    _ours_then_others(
+        rows, place, group, before, events, cursor, count, stamp, part, ring, ring_shape,
         token, _U(member), _U(members),
     )  # fmt: skip
 
@@ -174,4 +183,4 @@ def _deliver_boxes(
         bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
         offset, offset_shape, weight, weight_shape,
     )  # fmt: skip
-    deliver_all_boxes(spread, rows, place, group, ring, ring_shape, _U(member), _U(members))
+    _all_boxes(rows, place, group, ring, ring_shape, _U(member), _U(members))

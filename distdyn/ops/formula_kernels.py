@@ -14,7 +14,7 @@ import numpy as np
 from numba import carray, njit
 
 from distdyn.ops import draw
-from distdyn.ops.exchange_kernels import compiled, deliver_all_boxes, deliver_ours_then_others
+from distdyn.ops.exchange_kernels import compiled, delivery
 from distdyn.ops.formula import (
     BLOCK,
     CELL,
@@ -188,6 +188,9 @@ def _add(ring, origin, j, row, key, n_cells, formula, scratch):
         ring[_U(place[i])] += amount[i]
 
 
+_ours_then_others, _all_boxes = delivery(regenerate)
+
+
 @njit
 def formula_arrays(
     bounds, bounds_shape, block, block_shape, first, first_shape, owned, owned_shape,
@@ -276,8 +279,8 @@ def _deliver_all(
         chance_length, chance_length_shape, threshold, threshold_shape, guide, guide_shape,
         knots, knots_shape,
     )  # fmt: skip
-    deliver_ours_then_others(
-        regenerate, formula, place, group, before, events, cursor, count, stamp, part, ring,
+    _ours_then_others(
+        formula, place, group, before, events, cursor, count, stamp, part, ring,
         ring_shape, token, member, members,
     )  # fmt: skip
 
@@ -297,4 +300,4 @@ def _deliver_boxes(
         chance_length, chance_length_shape, threshold, threshold_shape, guide, guide_shape,
         knots, knots_shape,
     )  # fmt: skip
-    deliver_all_boxes(regenerate, formula, place, group, ring, ring_shape, member, members)
+    _all_boxes(formula, place, group, ring, ring_shape, member, members)

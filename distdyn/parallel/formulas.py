@@ -116,7 +116,9 @@ def count_type(parts: Sequence[tuple[str, Rule, Ends]]) -> type[np.unsignedinteg
     Raises:
         NetworkError: not even two are enough.
     """
-    most, worst = max(((largest_count(*of), path) for path, *of in parts), default=(0, ""))
+    most, worst = max(
+        ((largest_count(rule, ends), path) for path, rule, ends in parts), default=(0, "")
+    )
     if most > np.iinfo(np.uint16).max:
         raise NetworkError(
             f'projection "{worst}": a neuron may have {most} synapses onto one block of the '

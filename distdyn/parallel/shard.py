@@ -119,11 +119,12 @@ class Shard:
         tables = []
         for table in self.built.tables:
             rows: Sequence[Any] = table.rows
-            if self.team is not None and isinstance(rows[0], Rows):
+            stored = [of for of in table.rows if isinstance(of, Rows)]
+            if self.team is not None and stored:  # by a formula, members share each row's cells
                 from distdyn.ops.kernels import cut_rows
 
                 length = self.parts.length(table.group)
-                rows = [cut_rows(of, length, self.team[0].members) for of in rows]
+                rows = [cut_rows(of, length, self.team[0].members) for of in stored]
             with jax.enable_x64(True):
                 arrays = (self.stack.own(arrays) for arrays in zip(*rows, strict=True))
                 tables.append(type(rows[0])(*arrays))

@@ -179,9 +179,7 @@ def test_the_microcircuit_is_predicted_within_a_tenth(parts, storage):
     g = graph(by_name("microcircuit")(scale=0.1, storage=storage))
     plan = make_plan(g, topology(parts), dt=0.1)
     synapses, sources, count = measure(g, plan, parts - 1)
-    # a formula's weights that differ by a power of two share a table, which the plan cannot know
-    tolerance = 0.01 if storage == "stored" else 0.02
-    assert plan.connectivity[-1] == pytest.approx(synapses + sources, rel=tolerance)
+    assert plan.connectivity[-1] == pytest.approx(synapses + sources, rel=0.01)
     assert plan.synapses[-1] == pytest.approx(count, rel=0.01)
 
 

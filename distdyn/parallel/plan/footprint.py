@@ -40,7 +40,7 @@ from distdyn.network.rules import (
 )
 from distdyn.ops import formula
 from distdyn.ops.rows import BLOCK, CELLS
-from distdyn.ops.values import GUIDE_BITS, KNOT_BITS, drawn_delays
+from distdyn.ops.values import GUIDE_BITS, KNOT_BITS, drawn_delays, drawn_weights
 from distdyn.parallel.build import cores
 from distdyn.parallel.connect import Connection, connections, table_kind
 from distdyn.parallel.drawing import CURSORS, TASK_COUNTS
@@ -53,6 +53,7 @@ from partition import Decomposition
 from partition.graph import log_miss, some_miss
 
 WEIGHT_BYTES = {"constant": 0, "drawn": 2, "given": 4}
+LARGE = 2.0**64  # units of a weight, with which tables differ as they do with the receptor's scale
 WORD_BYTES = 12  # bits and rank
 START_BYTES = 4 + 8 / BLOCK  # start, and a share of a base
 
@@ -220,7 +221,8 @@ class Footprint:
             n_pre, mine = sum(view.size for view in pre), self._cells(c)
             self.synapses += expected(c.projection, n_pre, self.posts(c))
             words += formula.VIEW_COLUMNS * len(pre)
-            own += n_pre if not c.projection.rule.autapses and c.projection.ends.n_self else 0
+            has_own = c.projection.ends.n_self and not getattr(c.projection.rule, "autapses", True)
+            own += n_pre if has_own else 0
             cells += mine
             if counting_of(c.projection.rule, c.projection.ends) == formula.COUNTED:
                 counts += n_pre * mine
@@ -258,10 +260,10 @@ class Footprint:
         """The tables of delays, weights and numbers of synapses; equal ones are kept once."""
         delays, weights, chances = {}, set(), {}
         for c in table.members:
-            first, last = self.delays._ends(c.delay, c.path)
+            first, last = self.delays.ends(c.delay, c.path)
             delays[repr(c.delay) if isinstance(c.delay, Distribution) else ""] = last - first + 1
             if isinstance(c.projection.weight, Distribution):
-                weights.add(repr(c.projection.weight))
+                weights.add(drawn_weights(c.projection.weight, LARGE).knots.tobytes())
             rule, ends = c.projection.rule, c.projection.ends
             if isinstance(rule, FixedProb) and counting_of(rule, ends) == formula.TOSSED:
                 of = chances_of(rule, ends).threshold
@@ -334,7 +336,8 @@ class _Delays:
     def __init__(self, dt: float) -> None:
         self.dt, self.known = dt, {}
 
-    def _ends(self, delay: Any, path: str) -> tuple[int, int]:
+    def ends(self, delay: Any, path: str) -> tuple[int, int]:
+        """The shortest and the longest delay that can be drawn."""
         if not isinstance(delay, Distribution):
             return int(np.min(delay, initial=2**62)), int(np.max(delay, initial=1))
         key = type(delay), repr(delay)
@@ -345,11 +348,11 @@ class _Delays:
 
     def first(self, delay: Any, path: str) -> int:
         """The shortest delay that can be drawn."""
-        return self._ends(delay, path)[0]
+        return self.ends(delay, path)[0]
 
     def last(self, delay: Any, path: str) -> int:
         """The longest one."""
-        return self._ends(delay, path)[1]
+        return self.ends(delay, path)[1]
 
 
 def kind_of(rule: Rule) -> str:
