@@ -265,7 +265,7 @@ def distinct(stream, count, n, bitmap, out, at):
         if bitmap[i >> 6] & bit == _ZERO:
             bitmap[i >> 6] |= bit
             missing -= 1
-    _list_bits(bitmap, n, is_complement, out[at:])
+    _list_bits(bitmap, n, is_complement, out, _U(at))
 
 
 # --- splits --------------------------------------------------------------------------------------
@@ -443,14 +443,10 @@ def tabulated(word, threshold, row, length):
     """How many thresholds of a row are not above the word."""
     if word < threshold[row, 0]:  # most cells of a sparse projection
         return np.int64(0)
-    low, high = np.int64(1), length
-    while low < high:
-        middle = (low + high) >> 1
-        if threshold[row, middle] <= word:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    n, row = np.int64(0), _U(row)
+    for k in range(_U(length)):  # without a branch, which could not be foreseen
+        n += threshold[row, k] <= word
+    return n
 
 
 @kernel
@@ -603,7 +599,7 @@ def draw_cells(key, row, n_cells, multapses, is_drawn, in_order, scratch):
     Returns:
         How many synapses there are.
     """
-    cells, block_of, k_of, words, draws, bitmap, target, stream = scratch
+    cells, block_of, k_of, words, _, _, target, _ = scratch
     k0, k1 = key
     row, n = _U(row), 0
     for c in range(n_cells if is_drawn or multapses else 0):
@@ -615,27 +611,17 @@ def draw_cells(key, row, n_cells, multapses, is_drawn, in_order, scratch):
     for i in range(n):
         w, d, t, f = philox(row, _U(block_of[i]), _U(k_of[i]), _U(SYNAPSE), k0, k1)
         words[0, i], words[1, i], words[2, i], words[3, i] = w, d, t, f
-    if not multapses:
-        _start_words(key, row, n_cells, scratch)
-    n, at = 0, 0
-    for c in range(n_cells):
-        count, n_open, hole = cells[N_SYNAPSES, c], cells[N_OPEN, c], cells[HOLE, c]
-        if multapses:
+    if multapses:
+        n = 0
+        for c in range(n_cells):
+            count, n_open, hole = cells[N_SYNAPSES, c], cells[N_OPEN, c], cells[HOLE, c]
             for i in range(n, n + count):
-                target[i] = below((_U(words[2, i]) << _HALF) | _U(words[3, i]), n_open)
-        elif n_open > NARROW:
-            start_stream(stream, row, cells[NUMBER, c], TARGETS)
-            distinct(stream, count, n_open, bitmap, target, n)
-        else:
-            n_words, out = _words_of(count, n_open), target[n : n + count]
-            these = draws[4 * at : 4 * (at + n_words)]
-            _place(key, row, cells[NUMBER, c], count, n_open, in_order, these, bitmap, out)
-            at += n_words
-        if hole < n_open:
-            for i in range(n, n + count):
-                target[i] += 1 if target[i] >= hole else 0
-        n += count
-    return n
+                found = below((_U(words[2, i]) << _HALF) | _U(words[3, i]), n_open)
+                target[i] = found + (1 if found >= hole else 0)
+            n += count
+        return n
+    _start_words(key, row, n_cells, scratch)
+    return _draw_distinct(key, row, n_cells, in_order, scratch)
 
 
 @inlined
@@ -666,55 +652,72 @@ def _start_words(key, row, n_cells, scratch):
 
 
 @kernel
-def _place(key, row, block, count, n_open, in_order, words, bitmap, out):
-    """`distinct` for n_open <= NARROW: the same numbers, from words that are drawn already.
+def _draw_distinct(key, row, n_cells, in_order, scratch):
+    """Distinct targets of all cells: the numbers of `distinct`, from words drawn by `_start_words`.
 
     More words are drawn when those do not suffice. Not in order, the numbers come as they are
     drawn, which saves a pass.
     """
-    n_bitmap = (n_open + 63) >> 6
-    for w in range(n_bitmap):
-        bitmap[w] = _ZERO
-    is_complement = 2 * count > n_open
-    missing = n_open - count if is_complement else count
-    is_listed = not (in_order or is_complement)
-    places, next_counter, found = _U(n_open), words.size >> 2, _ZERO
-    while missing > 0:
-        run = min(missing, words.size)
-        if run == 0:
-            words = np.empty(4, np.uint32)
-            a, b, c, d = philox(row, _U(block), _U(next_counter), _U(TARGETS), key[0], key[1])
-            words[0], words[1], words[2], words[3] = a, b, c, d
-            next_counter += 1
-            continue
-        before = found
-        for i in range(run):
-            place = (_U(words[i]) * places) >> _HALF
-            bits = bitmap[place >> _U(6)]
-            if is_listed:
-                out[found] = place
-            found += ((bits >> (place & _U(63))) & _ONE) ^ _ONE
-            bitmap[place >> _U(6)] = bits | (_ONE << (place & _U(63)))
-        missing -= np.int64(found - before)
-        words = words[run:]
-    if not is_listed:
-        _list_bits(bitmap, n_open, is_complement, out)
+    cells, _, _, _, draws, bitmap, target, stream = scratch
+    more = np.empty(4, np.uint32)
+    n, at = _ZERO, _ZERO  # synapses, and words, of the cells before
+    for c in range(n_cells):
+        count, n_open, hole = cells[N_SYNAPSES, c], cells[N_OPEN, c], cells[HOLE, c]
+        if n_open > NARROW:
+            start_stream(stream, row, cells[NUMBER, c], TARGETS)
+            distinct(stream, count, n_open, bitmap, target, np.int64(n))
+        else:
+            for w in range((_U(n_open) + _U(63)) >> _U(6)):
+                bitmap[w] = _ZERO
+            is_complement = 2 * count > n_open
+            is_listed = not (in_order or is_complement)
+            missing = _U(n_open - count if is_complement else count)
+            counter, places, to = _U(_words_of(count, n_open)), _U(n_open), n
+            first, end = at, at + (counter << _U(2))
+            at, used = end, _U(4)
+            while missing > _ZERO:
+                is_more = first == end
+                if is_more and used == _U(4):
+                    used = _ZERO
+                    more[0], more[1], more[2], more[3] = philox(
+                        row, _U(cells[NUMBER, c]), counter, _U(TARGETS), key[0], key[1]
+                    )
+                    counter += _ONE
+                run, before = min(missing, _U(4) - used if is_more else end - first), to
+                for i in range(run):
+                    word = more[used + i] if is_more else draws[first + i]
+                    place = (_U(word) * places) >> _HALF
+                    bits, turn = bitmap[place >> _U(6)], place & _U(63)
+                    if is_listed:
+                        target[to] = place
+                    bitmap[place >> _U(6)] = bits | (_ONE << turn)
+                    to += ((bits >> turn) & _ONE) ^ _ONE
+                used = used + run if is_more else used
+                first = end if is_more else first + run
+                missing -= to - before
+            if not is_listed:
+                _list_bits(bitmap, n_open, is_complement, target, n)
+        if hole < n_open:
+            for i in range(n, n + _U(count)):
+                target[i] += 1 if target[i] >= hole else 0
+        n += _U(count)
+    return np.int64(n)
 
 
 @inlined
-def _list_bits(bitmap, n, is_complement, out):
+def _list_bits(bitmap, n, is_complement, out, at):
     """Write the numbers of 0 ... n - 1 whose bits are set, or are not, in ascending order."""
-    at, words = 0, (n + 63) >> 6
+    words = (_U(n) + _U(63)) >> _U(6)
     for w in range(words):
         bits = bitmap[w]
         if is_complement:
             bits = ~bits
-            if w == words - 1 and n & 63:
+            if w == words - _ONE and n & 63:
                 bits &= (_ONE << _U(n & 63)) - _ONE
         while bits != _ZERO:
             lowest = bits & (_ZERO - bits)
-            out[at] = (w << 6) + ones(lowest - _ONE)
-            at += 1
+            out[at] = (w << _U(6)) + _U(ones(lowest - _ONE))
+            at += _ONE
             bits ^= lowest
 
 
