@@ -554,6 +554,7 @@ def weight_of(word, knots):
 # the block's number, how many synapses, the number k of the first of them, how many places are open
 # to them, and the place in the block that is not, or one beyond.
 NUMBER, N_SYNAPSES, FIRST, N_OPEN, HOLE = range(5)
+RUN = 8  # counters entered at once: one store of a vector, beyond the end of the cell's own
 
 
 @kernel
@@ -561,8 +562,7 @@ def new_scratch(key, most, most_cells, widest):
     """Room to draw so many synapses, in so many cells of blocks so wide."""
     return (
         np.empty((5, most_cells), np.int64),  # cells
-        np.empty(most, np.uint32),  # the block and the k of each Philox counter
-        np.empty(most, np.uint32),
+        np.empty((3, most + RUN), np.uint32),  # block, k and open places of each Philox counter
         np.empty((4, most), np.uint32),  # the words of each synapse
         np.empty(4 * most, np.uint32),  # words for distinct targets
         np.empty((widest + 63) >> 6, np.uint64),
@@ -599,29 +599,45 @@ def draw_cells(key, row, n_cells, multapses, is_drawn, in_order, scratch):
     Returns:
         How many synapses there are.
     """
-    cells, block_of, k_of, words, _, _, target, _ = scratch
+    cells, counters, words, _, _, target, _ = scratch
     k0, k1 = key
-    row, n = _U(row), 0
+    row, n = _U(row), _ZERO
     for c in range(n_cells if is_drawn or multapses else 0):
-        count, block, first = cells[N_SYNAPSES, c], cells[NUMBER, c], cells[FIRST, c]
-        for k in range(count):
-            block_of[n + k] = block
-            k_of[n + k] = first + k
+        count = _U(cells[N_SYNAPSES, c])
+        _enter(counters, n, count, cells[NUMBER, c], cells[FIRST, c], cells[N_OPEN, c])
         n += count
     for i in range(n):
-        w, d, t, f = philox(row, _U(block_of[i]), _U(k_of[i]), _U(SYNAPSE), k0, k1)
+        w, d, t, f = philox(row, _U(counters[0, i]), _U(counters[1, i]), _U(SYNAPSE), k0, k1)
         words[0, i], words[1, i], words[2, i], words[3, i] = w, d, t, f
     if multapses:
-        n = 0
+        for i in range(n):
+            target[i] = below((_U(words[2, i]) << _HALF) | _U(words[3, i]), counters[2, i])
+        at = _ZERO
         for c in range(n_cells):
-            count, n_open, hole = cells[N_SYNAPSES, c], cells[N_OPEN, c], cells[HOLE, c]
-            for i in range(n, n + count):
-                found = below((_U(words[2, i]) << _HALF) | _U(words[3, i]), n_open)
-                target[i] = found + (1 if found >= hole else 0)
-            n += count
-        return n
+            _leave_out(target, at, _U(cells[N_SYNAPSES, c]), cells[N_OPEN, c], cells[HOLE, c])
+            at += _U(cells[N_SYNAPSES, c])
+        return np.int64(n)
     _start_words(key, row, n_cells, scratch)
     return _draw_distinct(key, row, n_cells, in_order, scratch)
+
+
+@inlined
+def _enter(counters, at, n, block, first, n_open):
+    """Enter the counters of n draws of a block, and beyond them what the next will write over."""
+    for start in range(_ZERO, n, _U(RUN)):
+        for k in range(_U(RUN)):
+            to = at + start + k
+            counters[0, to] = block
+            counters[1, to] = _U(first) + start + k
+            counters[2, to] = n_open
+
+
+@inlined
+def _leave_out(target, at, n, n_open, hole):
+    """Make room for the place that is not open."""
+    if hole < n_open:
+        for i in range(at, at + n):
+            target[i] += 1 if target[i] >= hole else 0
 
 
 @inlined
@@ -634,19 +650,16 @@ def _words_of(count, n_open):
 @kernel
 def _start_words(key, row, n_cells, scratch):
     """The first words of the streams (row, block, TARGETS) of all cells, in one loop."""
-    cells, block_of, k_of, _, draws, _, _, _ = scratch
+    cells, counters, _, draws, _, _, _ = scratch
     k0, k1 = key
-    n = 0
+    n = _ZERO
     for c in range(n_cells):
         if cells[N_OPEN, c] <= NARROW:
-            more = _words_of(cells[N_SYNAPSES, c], cells[N_OPEN, c])
-            block, blocks, ks = cells[NUMBER, c], block_of[n : n + more], k_of[n : n + more]
-            for k in range(more):
-                blocks[k] = block
-                ks[k] = k
+            more = _U(_words_of(cells[N_SYNAPSES, c], cells[N_OPEN, c]))
+            _enter(counters, n, more, cells[NUMBER, c], 0, 0)
             n += more
-    for i in range(_U(n)):
-        a, b, c, d = philox(row, _U(block_of[i]), _U(k_of[i]), _U(TARGETS), k0, k1)
+    for i in range(n):
+        a, b, c, d = philox(row, _U(counters[0, i]), _U(counters[1, i]), _U(TARGETS), k0, k1)
         at = i << _U(2)
         draws[at], draws[at + _ONE], draws[at + _U(2)], draws[at + _U(3)] = a, b, c, d
 
@@ -658,7 +671,7 @@ def _draw_distinct(key, row, n_cells, in_order, scratch):
     More words are drawn when those do not suffice. Not in order, the numbers come as they are
     drawn, which saves a pass.
     """
-    cells, _, _, _, draws, bitmap, target, stream = scratch
+    cells, _, _, draws, bitmap, target, stream = scratch
     more = np.empty(4, np.uint32)
     n, at = _ZERO, _ZERO  # synapses, and words, of the cells before
     for c in range(n_cells):
@@ -697,9 +710,7 @@ def _draw_distinct(key, row, n_cells, in_order, scratch):
                 missing -= to - before
             if not is_listed:
                 _list_bits(bitmap, n_open, is_complement, target, n)
-        if hole < n_open:
-            for i in range(n, n + _U(count)):
-                target[i] += 1 if target[i] >= hole else 0
+        _leave_out(target, n, _U(count), n_open, hole)
         n += _U(count)
     return np.int64(n)
 
@@ -751,7 +762,7 @@ def fill_cells(
     for block in blocks:
         widest = max(widest, block_start[block + 1] - block_start[block])
     scratch = new_scratch(key, most, blocks.size, widest)
-    cells, _, _, words, _, _, target, _ = scratch
+    cells, _, words, _, _, target, _ = scratch
     delay = np.empty(most, np.int64)
     shortest, threshold, guide = delays
     n_delays = threshold.size

@@ -106,7 +106,7 @@ def _draw_row(ring, origin, v, index, formula, member, members, scratch):
     drawing, which, tossed, _, _ = scratch
     j, row = view[v, PROJECTION], view[v, ROW] + index
     key = _U(projection[j, KEY0]), _U(projection[j, KEY1])
-    stream = drawing[7]
+    stream = drawing[6]
     stream[draw.KEY0], stream[draw.KEY1] = key
     kind, multapses = projection[j, KIND], projection[j, MULTAPSES] != 0
     begin, end = projection[j, CELL], projection[j, END]
@@ -145,7 +145,7 @@ def _add(ring, origin, j, row, key, n_cells, formula, scratch):
     """Draw the synapses of a batch of cells and add them to the ring."""
     projection, cell, threshold, guide, knots = formula[6], formula[7], *formula[12:15]
     drawing, which, _, place, amount = scratch
-    cells, _, _, words, _, _, target, _ = drawing
+    cells, _, words, _, _, target, _ = drawing
     n_delays, at_knots = projection[j, N_DELAYS], projection[j, KNOTS]
     is_drawn = n_delays > 1 or at_knots >= 0
     multapses = projection[j, MULTAPSES] != 0

@@ -193,5 +193,5 @@ def test_targets_of_many_cells_are_those_of_one_stream_each(size, count, own):
         for in_order in (True, False):
             n = draw.draw_cells(key, row, 2, False, False, in_order, scratch)
             assert n == 2 * count
-            found = scratch[6][:n].reshape(2, count)
+            found = scratch[5][:n].reshape(2, count)
             np.testing.assert_array_equal(found if in_order else np.sort(found), expected)
