@@ -11,6 +11,7 @@ import numpy as np
 from distdyn.errors import DelayError, WeightError
 
 WORDS = 1 << 32
+MANY_DELAYS = 1 << 12  # from here on, thresholds are found bit by bit, to save memory
 GUIDE_BITS = 12  # the delay's guide has 2^12 entries
 KNOT_BITS = 10  # a weight table has 2^10 cells
 UNIT_BITS = 12  # knots count in 2^-12 units of the int16 weight
@@ -123,17 +124,18 @@ def delay_range(distribution: HasQuantile, dt: float, where: str = "delay") -> t
 def drawn_delays(distribution: HasQuantile, dt: float, where: str = "delay") -> Delays:
     """The table of max(1, rint(x / dt)) for x (ms) of this distribution.
 
-    The steps are monotone in the word, so each threshold is found by bisection, exact to one word.
+    The steps are monotone in the word, so each threshold is found digit by digit, exact to a word.
     """
     first, last = delay_range(distribution, dt, where)
-    wanted = np.arange(float(first), last)
-    low, high = np.zeros(len(wanted), np.int64), np.full(len(wanted), WORDS - 1, np.int64)
-    while np.any(low < high):  # the first word whose delay is longer than `wanted`
-        middle = (low + high) // 2
-        is_longer = _steps(distribution, middle, dt, where) > wanted
-        high = np.where(is_longer, middle, high)
-        low = np.where(is_longer, low, np.minimum(middle + 1, high))
-    threshold = np.append(low, WORDS).astype(np.uint64)
+    wanted = np.arange(float(first), last)[:, None]
+    width, base = WORDS, 16 if len(wanted) < MANY_DELAYS else 2
+    least = np.zeros((len(wanted), 1), np.int64)  # so many words at least are not longer
+    while width > 1:
+        width //= base
+        word = least + width * np.arange(1, base) - 1
+        is_longer = _steps(distribution, word, dt, where) > wanted
+        least += width * (base - 1 - np.count_nonzero(is_longer, axis=1, keepdims=True))
+    threshold = np.append(least, WORDS).astype(np.uint64)
     words = np.arange(1 << GUIDE_BITS, dtype=np.uint64) << np.uint64(32 - GUIDE_BITS)
     guide = np.searchsorted(threshold, words, side="right").astype(np.int32)
     return Delays(first, threshold, guide)

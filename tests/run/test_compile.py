@@ -3,6 +3,8 @@
 import gc
 import logging
 import os
+import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -138,6 +140,33 @@ def test_model_class_that_is_written_again_is_the_new_one():
         runner = dd.DSRunner(namespace["Leaky"](), dt=0.1, record="V")
         ends.append(runner.run(10.0).traces["V"].value[-1, 0])
     np.testing.assert_allclose(ends, np.exp([-1.0, 1.0, -1.0]), rtol=1e-5)
+
+
+RUN = """
+import distdyn as dd
+from distdyn.zoo import by_name
+
+runner = dd.DSRunner(by_name("coba")(n=500), dt=0.1, seed=1, record="spikes", progress="off")
+print(runner.run(100.0).spikes_sha256())
+"""
+
+
+@pytest.mark.slow
+def test_programs_that_jax_keeps_on_disk_give_the_same_spikes(tmp_path):
+    cache = {
+        "JAX_COMPILATION_CACHE_DIR": str(tmp_path),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    }
+    found = []
+    for environment in ({}, cache, cache):
+        ended = subprocess.run(
+            [sys.executable, "-c", RUN],
+            env=os.environ | environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        found.append(ended.stdout.split()[-1])
+        entries = len(list(tmp_path.glob("*run_chunk*-cache")))
+        assert entries == bool(environment)  # the second time it is found
+    assert found[0] == found[1] == found[2]
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc")
