@@ -9,7 +9,7 @@ pair with p = 80 / n, a delay of one step of 0.1 ms. It is run by
     Brian2      C++ standalone, 1 and 2 threads, single and double precision; counts spikes
     NEST        iaf_cond_exp (adaptive Runge-Kutta), 1 and 2 threads; counts spikes. As two ranks of
                 MPI where its build allows that; the wheel of PyPI does not, and the JSON says so
-    BrainPy     on CPU, compiled by its own jax; single precision; fixed out-degree of the same mean
+    BrainPy     on CPU, compiled by its own jax; single precision; counts spikes
     ANNarchy    C++ that CMake compiles, 1 and 2 threads, single precision; records every spike
 
 all in turns. A turn gives one ratio for each peer: the fastest of its variants over the fastest of
