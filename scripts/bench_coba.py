@@ -4,11 +4,12 @@
 The network is `coba` of the zoo: Vogels & Abbott with constant drive, connections drawn pair by
 pair with p = 80 / n, a delay of one step of 0.1 ms. It is run by
 
-    distdyn     with --devices auto unless others are named: one device for 2,000 cells, at most one
-                per core; every spike is recorded; a network of its own in each turn (seed = turn)
+    distdyn     on one device, and with --devices auto: one for 2,000 cells, at most one per core,
+                the faster choice where nobody else uses the cores; single precision; records every
+                spike; a network of its own in each turn (seed = turn)
     Brian2      C++ standalone, 1 and 2 threads, single and double precision; counts spikes
-    NEST        iaf_cond_exp (adaptive Runge-Kutta), 1 and 2 threads; counts spikes. As two ranks of
-                MPI where its build allows that; the wheel of PyPI does not, and the JSON says so
+    NEST        iaf_cond_exp (adaptive Runge-Kutta), 1 and 2 threads; counts spikes. Not as ranks
+                of MPI, for its wheel on PyPI is built without; the JSON tells of the one at hand
     BrainPy     on CPU, compiled by its own jax; single precision; counts spikes
     ANNarchy    C++ that CMake compiles, 1 and 2 threads, single precision; records every spike
 
@@ -22,7 +23,7 @@ and of I must lie within 20 % sqrt(4000 / n), at least 8 %, of ours. One network
 differs from the next by 6 % (standard deviation), larger ones by less; 8 % is for the differences
 between programs in when the conductances decay and the refractory time ends.
 
-    python scripts/bench_coba.py                                              # about two hours
+    python scripts/bench_coba.py                                              # hours, and 20 GB
     python scripts/bench_coba.py --sizes 4000 --turns 2 --duration 500 --slow-duration 200
     python scripts/bench_coba.py --sizes 4000 --peers brian2 --threads 2      # Brian2 alone
 
@@ -59,7 +60,9 @@ def parse() -> argparse.Namespace:
     parser = parser_of(__doc__, turns=5, warmup=200.0)
     parser.add_argument("--sizes", type=int, nargs="+", default=[4000, 40_000, 400_000])
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=PEERS)
-    parser.add_argument("--devices", nargs="+", default=["auto"], help="of distdyn, each a variant")
+    parser.add_argument(
+        "--devices", nargs="+", default=["1", "auto"], help="of distdyn, each a variant"
+    )
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="of the peers")
     precisions = ["float32", "float64"]
     parser.add_argument(
