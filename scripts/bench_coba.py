@@ -15,8 +15,8 @@ pair with p = 80 / n, a delay of one step of 0.1 ms. It is run by
 
 all in turns. A turn gives one ratio for each peer: the fastest of its variants over the fastest of
 ours, as real-time factors of the steps alone. The median is what counts; above 1 distdyn is faster.
-Building and compiling are listed apart. A peer that cannot be installed or compiled is listed under
-`missing`, with the reason.
+Building and compiling are listed apart. A peer that cannot be installed or compiled, or built at this
+size in minutes (ANNarchy beyond 40,000 cells), is listed under `missing`, with the reason.
 
 No ratio is given, and the exit status is 1, unless the rates agree: the mean over the turns of E
 and of I must lie within 20 % sqrt(4000 / n), at least 8 %, of ours. One network of 4,000 cells
@@ -46,6 +46,7 @@ from peers.workers import PeerError, Worker, run_distdyn
 
 DT = 0.1  # ms
 PEERS = ("brian2", "nest", "brainpy", "annarchy")
+LARGEST = {"annarchy": 40_000}  # cells; it draws once for each pair, 400,000 cells were not built
 
 
 def main() -> None:
@@ -112,7 +113,11 @@ def started(
     """The programs of the peers, and why some of them are not there."""
     workers, missing = {}, {}
     for peer in options.peers:
+        most = LARGEST.get(peer, n)
         for name, request in variants(peer, n, options).items():
+            if n > most:
+                missing[name] = f"its building takes too long with more than {most} cells"
+                continue
             try:
                 workers[name] = open_.enter_context(Worker(peer, **request))
             except (PeerError, subprocess.CalledProcessError) as error:
