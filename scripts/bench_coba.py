@@ -15,8 +15,8 @@ pair with p = 80 / n, a delay of one step of 0.1 ms. It is run by
 
 all in turns. A turn gives one ratio for each peer: the fastest of its variants over the fastest of
 ours, as real-time factors of the steps alone. The median is what counts; above 1 distdyn is faster.
-Building and compiling are listed apart. A peer that cannot be installed or compiled, or built at this
-size in minutes (ANNarchy beyond 40,000 cells), is listed under `missing`, with the reason.
+Building and compiling are listed apart. A peer that cannot be installed or compiled, or not built
+in minutes (ANNarchy with more than 40,000 cells), is listed under `missing`, with the reason.
 
 No ratio is given, and the exit status is 1, unless the rates agree: the mean over the turns of E
 and of I must lie within 20 % sqrt(4000 / n), at least 8 %, of ours. One network of 4,000 cells
@@ -46,7 +46,7 @@ from peers.workers import PeerError, Worker, run_distdyn
 
 DT = 0.1  # ms
 PEERS = ("brian2", "nest", "brainpy", "annarchy")
-LARGEST = {"annarchy": 40_000}  # cells; it draws once for each pair, 400,000 cells were not built
+LARGEST = {"annarchy": 40_000}  # cells; 400,000 were not built in five minutes
 
 
 def main() -> None:
