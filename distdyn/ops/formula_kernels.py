@@ -169,8 +169,9 @@ def _add(ring, origin, j, row, key, n_cells, formula, scratch):
     if n_delays > 1:
         of = threshold[projection[j, THRESHOLD] :]
         by = guide[projection[j, GUIDE]]
+        draw.delay_indices(words[1], n, of, by, amount)
         for i in range(n):
-            place[i] += draw.delay_index(_U(words[1, i]), of, by) * n_target
+            place[i] += amount[i] * n_target
     if at_knots >= 0:
         quantiles = knots[at_knots : at_knots + 3]
         for i in range(n):
