@@ -537,7 +537,7 @@ def delay_index(word, threshold, guide):
 
 @kernel
 def delay_indices(words, n, threshold, guide, out):
-    """`delay_index` of n words: a pass over all that looks once, and one for those that it misses."""
+    """`delay_index` of n words: a pass that looks once, and one for those that it misses."""
     for i in range(_U(n)):
         word = _U(words[i])
         first = _U(guide[word >> _U(32 - GUIDE_BITS)])
