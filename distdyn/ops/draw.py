@@ -535,6 +535,18 @@ def delay_index(word, threshold, guide):
     return i
 
 
+@kernel
+def delay_indices(words, n, threshold, guide, out):
+    """`delay_index` of n words: a pass that looks once, and one for those that it misses."""
+    for i in range(_U(n)):
+        word = _U(words[i])
+        first = _U(guide[word >> _U(32 - GUIDE_BITS)])
+        out[i] = first + (_ONE if threshold[first] <= word else _ZERO)
+    for i in range(_U(n)):
+        while threshold[_U(out[i])] <= _U(words[i]):
+            out[i] += 1
+
+
 @inlined
 def weight_of(word, knots):
     """The weight of a word, rounded to nearest, half away from zero."""

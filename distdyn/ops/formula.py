@@ -27,8 +27,8 @@ KNOTS, UNIT, SYNAPSES = range(12, 15)
 PROJECTION_COLUMNS = 15
 
 # The columns of `Formula.cell`.
-BLOCK, FIRST, LAST, LOCAL, STRIDE, CHANCE, CHANCE_LESS = range(7)
-CELL_COLUMNS = 7
+BLOCK, FIRST, LAST, LOCAL, STRIDE, CHANCE, CHANCE_LESS, TURN = range(8)
+CELL_COLUMNS = 8
 
 EVERY, TOSSED, COUNTED = range(3)  # kinds: all places; one random number; kept counts
 
@@ -55,9 +55,10 @@ class Formula(NamedTuple):
             cells of a row, the widest block, the length of a slot of the ring, the shortest delay,
             thresholds of the others and their guide, knots of weights (-1: constant), the unit of
             weight in the accumulator's integers, and how many synapses there are in all.
-        cell: int64[n_cells, 7]; the blocks of a post end that the part owns: number, first place
+        cell: int64[n_cells, 8]; the blocks of a post end that the part owns: number, first place
             and the one after the last, the place in the ring of the first, from one to the next,
-            and the rows of `chance` for a block that is whole and for one that lacks a neuron.
+            the rows of `chance` for a block that is whole and for one that lacks a neuron, and
+            whose turn it is: cells of all projections that share a target have the same.
         own: int32; the place in the post end of each row's own neuron, which is excluded, or -1.
         counts: uint8 or uint16; row by row, how many synapses each of its cells has.
         chance: uint64[n, longest]; thresholds of numbers of synapses (`values.Binomials`).

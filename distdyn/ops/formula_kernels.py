@@ -1,7 +1,8 @@
 """CPU kernels that deliver by a `Formula`: each row is drawn, and added to the ring at once.
 
-The members of a team take the cells of a row in turn. Cells differ in their blocks, so no place of
-the ring belongs to two members. Sums are of integers: who adds what changes nothing in the result.
+The members of a team take the blocks of targets in turn, the same ones whatever the projection, so
+no place of the ring belongs to two members. Sums are of integers: who adds what changes nothing in
+the result.
 """
 
 # Numba compiles what its intrinsics are called with, and is typed loosely:
@@ -44,6 +45,7 @@ from distdyn.ops.formula import (
     STRIDE,
     THRESHOLD,
     TOSSED,
+    TURN,
     UNIT,
     WIDEST,
 )  # fmt: skip
@@ -93,7 +95,8 @@ def _new_scratch(projection):
     return (
         draw.new_scratch((_U(0), _U(0)), most, BATCH, most),
         np.empty(BATCH, np.int64),  # the cell of a column
-        np.empty(most_cells, np.uint64),  # the word of a cell whose count is tossed
+        np.empty((2, most_cells), np.int64),  # the cells of a row that are ours, their blocks
+        np.empty(most_cells, np.uint64),  # the words of those whose counts are tossed
         np.empty(most, np.int64),  # the place of a synapse in the ring
         np.empty(most, np.int64),  # what it adds there
     )
@@ -103,7 +106,7 @@ def _new_scratch(projection):
 def _draw_row(ring, origin, v, index, formula, member, members, scratch):
     """Draw and add one member's cells of the row that a view gives to its neuron `index`."""
     _, _, _, _, _, view, projection, cell, own, counts, chance, chance_length = formula[:12]
-    drawing, which, tossed, _, _ = scratch
+    drawing, which, ours, tossed, _, _ = scratch
     j, row = view[v, PROJECTION], view[v, ROW] + index
     key = _U(projection[j, KEY0]), _U(projection[j, KEY1])
     stream = drawing[6]
@@ -112,19 +115,23 @@ def _draw_row(ring, origin, v, index, formula, member, members, scratch):
     begin, end = projection[j, CELL], projection[j, END]
     me = np.int64(own[view[v, OWN] + index]) if view[v, OWN] >= 0 else np.int64(-1)
     kept = view[v, KEPT] + index * (end - begin)
+    n_ours = 0
+    for c in range(begin, end):
+        if members == 1 or cell[c, TURN] % members == member:
+            ours[0, n_ours], ours[1, n_ours] = c, cell[c, BLOCK]
+            n_ours += 1
     if kind == TOSSED:
-        n = (end - begin - member + members - 1) // members
-        draw.toss_cells(key, row, cell[begin + member : end : members, BLOCK], n, tossed)
+        draw.toss_cells(key, row, ours[1], n_ours, tossed)
     n_cells, filled = 0, 0
-    for i in range(member, end - begin, members):
-        c = begin + i
+    for i in range(n_ours):
+        c = ours[0, i]
         start, stop = cell[c, FIRST], cell[c, LAST]
         lacks_one = start <= me < stop
         if kind == COUNTED:
-            count = np.int64(counts[kept + i])
+            count = np.int64(counts[kept + c - begin])
         elif kind == TOSSED:
             table = cell[c, CHANCE_LESS] if lacks_one else cell[c, CHANCE]
-            count = draw.tabulated(tossed[i // members], chance, table, chance_length[table])
+            count = draw.tabulated(tossed[i], chance, table, chance_length[table])
         else:
             count = stop - start - (1 if lacks_one else 0)
         k = 0
@@ -144,7 +151,7 @@ def _draw_row(ring, origin, v, index, formula, member, members, scratch):
 def _add(ring, origin, j, row, key, n_cells, formula, scratch):
     """Draw the synapses of a batch of cells and add them to the ring."""
     projection, cell, threshold, guide, knots = formula[6], formula[7], *formula[12:15]
-    drawing, which, _, place, amount = scratch
+    drawing, which, _, _, place, amount = scratch
     cells, _, words, _, _, target, _ = drawing
     n_delays, at_knots = projection[j, N_DELAYS], projection[j, KNOTS]
     is_drawn = n_delays > 1 or at_knots >= 0
@@ -169,8 +176,9 @@ def _add(ring, origin, j, row, key, n_cells, formula, scratch):
     if n_delays > 1:
         of = threshold[projection[j, THRESHOLD] :]
         by = guide[projection[j, GUIDE]]
+        draw.delay_indices(words[1], n, of, by, amount)
         for i in range(n):
-            place[i] += draw.delay_index(_U(words[1, i]), of, by) * n_target
+            place[i] += amount[i] * n_target
     if at_knots >= 0:
         quantiles = knots[at_knots : at_knots + 3]
         for i in range(n):

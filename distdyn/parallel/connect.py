@@ -7,6 +7,7 @@ import numpy as np
 
 from distdyn.core.schedule import Schedule
 from distdyn.errors import ParameterError
+from distdyn.network.ends import block_size
 from distdyn.network.network import Graph
 from distdyn.network.population import Population, View
 from distdyn.network.projection import Projection, delay_steps
@@ -130,7 +131,10 @@ def build_tables(
         values, paths = _drawing(members[0], scale, s), tuple(c.path for c in members)
         if procedural and storage == "procedural":
             shares = parts.shares[source]
-            formulas = [build_formula(of, shares, n_target, **values) for of in asked]
+            formulas = [
+                build_formula(of, shares, _turns(cells[group], n_target), **values)
+                for of, cells in zip(asked, parts.cells, strict=True)
+            ]
             found = tuple(equalize_formulas(formulas, alike))
             tables.append(Table(source, group, receptor, paths, found))
             continue
@@ -200,6 +204,16 @@ def _blocks(
             ids = np.asarray(view.ids, np.int64)[start[mine] - edges[k]]
             is_ours[mine] = parts.shares[group.index].cells(path, ids)[0] == part
     return None if is_ours.all() else np.flatnonzero(is_ours)
+
+
+def _turns(cells: Cells, n_target: int) -> np.ndarray:
+    """The number of the block to which each of our cells belongs, among those that we own."""
+    turns, first = np.zeros(n_target, np.int64), 0
+    for k, population in enumerate(cells.group.populations):
+        low, high = cells.bounds[k : k + 2]
+        turns[low:high] = first + np.arange(high - low) // block_size(population.size)
+        first += -(-(high - low) // block_size(population.size))
+    return turns
 
 
 def schedule(cells: Cells, s: Setting) -> tuple[np.ndarray, np.ndarray]:

@@ -36,7 +36,7 @@ class Tally(NamedTuple):
 def build_formula(
     parts: Sequence[ProjectionRows],
     shares: Shares,
-    n_target: int,
+    turns: np.ndarray,
     *,
     seed: int,
     dt: float,
@@ -49,7 +49,8 @@ def build_formula(
     Args:
         parts: the projections, as for `build_table`, with rules that draw in cells.
         shares: who owns which of the sources.
-        n_target: the length of a slot of the ring.
+        turns: int64[n_target]; of each place in a slot of the ring, whose turn it is among the
+            members of a team: the same for all targets of one block.
         seed: of the simulation.
         dt: the time step, in ms.
         unit_scale: the accumulator's integers per physical unit of weight, a power of two.
@@ -67,7 +68,7 @@ def build_formula(
     cells, own, tallies, n_cells, n_kept = [], [np.zeros(0, np.int32)], [], 0, 0
     for j, part in enumerate(parts):
         values = values_of(part, dt, unit_scale, accumulator, known)
-        drawing = drawing_of(part, n_target, seed=seed, values=values, groups=1, capacity=0)
+        drawing = drawing_of(part, len(turns), seed=seed, values=values, groups=1, capacity=0)
         if not isinstance(drawing, CellDrawing):
             raise NetworkError(
                 f'projection "{part.path}": {part.rule} does not draw row by row of the pre end. '
@@ -75,6 +76,7 @@ def build_formula(
             )
         kind = kind_of(part.rule, part.ends)
         mine = _cells(drawing, part.ends, kind, pools)
+        mine[:, columns.TURN] = turns[mine[:, columns.LOCAL]]
         _describe(projection[j], kind, drawing, n_cells, mine, pools)
         is_kept = kind == columns.COUNTED
         for population, view, row in _views_here(part, shares):

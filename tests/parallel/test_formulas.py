@@ -129,7 +129,7 @@ def arrivals(rows, n_target, sizes, members, accumulator):
             events, count = np.arange(n + 3, dtype=np.int32), np.int32(n)
             where = np.int64(part), events, np.int64(0), count, np.int64(SLOTS - 2 + part)
             ring = deliver(ring, type(rows)(*map(jax.numpy.asarray, rows)), *where, team.operand)
-    return np.asarray(ring)
+        return np.asarray(ring)  # waits: the team must be there until the last spike is delivered
 
 
 @pytest.mark.parametrize("values", VALUES)
@@ -295,3 +295,16 @@ def test_the_microcircuit_at_a_tenth(devices):
     ]
     same(found[0][1], found[1][1])
     assert found[1][0].connectivity_bytes < 0.1 * found[0][0].connectivity_bytes
+
+
+def test_cells_that_share_a_target_are_one_members_turn():
+    """Whatever their projections: no place of the ring belongs to two members of a team."""
+    with jax.enable_x64(True):
+        found = tables(Net(dd.FixedProb(0.1)), 1, 3, procedural=True)
+    for table, n_target, _ in found:
+        turn = np.full(n_target, -1)
+        for block, first, last, local, stride, *_, mine in table.rows[0].cell.tolist():
+            places = local + stride * np.arange(last - first)
+            assert ((turn[places] == -1) | (turn[places] == mine)).all(), block
+            turn[places] = mine
+    assert len(np.unique(turn)) > 2
