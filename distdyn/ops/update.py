@@ -84,13 +84,22 @@ def update_reference(
     state: Sequence[jax.Array],
     rings: Sequence[jax.Array],
     events: Any,
+    segment: Any = None,
+    lister: Any = None,
 ) -> tuple[list[jax.Array], list[jax.Array], Any, jax.Array]:
     """The same in plain jax.numpy, for any platform and any function, on arrays of n cells.
 
     Cells from `bounds[-1]` on are padding: what becomes of them is not looked at.
+
+    Args:
+        segment: the segment of each cell, where it is known already.
+        lister: `(spike, events, cursor) -> (events, count)`, how spikes are listed; `list_spikes`
+            by default.
     """
     cell = jnp.arange(n)
-    segment = jnp.clip(jnp.searchsorted(bounds, cell, side="right") - 1, 0, bounds.shape[0] - 2)
+    if segment is None:
+        segment = jnp.searchsorted(bounds, cell, side="right") - 1
+        segment = jnp.clip(segment, 0, bounds.shape[0] - 2)
     values = [
         x[segment] if operand.per == "segment" else x
         for x, operand in zip(operands, signature.operands, strict=True)
@@ -108,6 +117,13 @@ def update_reference(
     if not signature.spikes:
         return new, cleared, None, jnp.int32(0)
     spike = jnp.broadcast_to(spike, (n,)) & is_cell
-    listed = jnp.nonzero(spike, size=n, fill_value=-1)[0].astype(jnp.int32)
+    return new, cleared, *(lister or list_spikes)(spike, events, cursor)
+
+
+def list_spikes(
+    spike: jax.Array, events: jax.Array, cursor: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Append the cells that spiked, ascending, to a list; the list, and how many they are."""
+    listed = jnp.nonzero(spike, size=spike.shape[0], fill_value=-1)[0].astype(jnp.int32)
     events = jax.lax.dynamic_update_slice(events, listed, (cursor,))
-    return new, cleared, events, jnp.sum(spike, dtype=jnp.int32)
+    return events, jnp.sum(spike, dtype=jnp.int32)

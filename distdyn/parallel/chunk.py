@@ -25,10 +25,11 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
 from distdyn.core.system import Tick
-from distdyn.ops import exchange
+from distdyn.ops import exchange, gpu
 from distdyn.ops.deliver import deliver
 from distdyn.ops.rows import Rows
 from distdyn.ops.update import Signature, update, update_reference
+from distdyn.parallel import on_gpu
 from distdyn.parallel.exchange import mesh
 from distdyn.parallel.operands import Entry, Values
 from distdyn.parallel.program import GroupProgram
@@ -76,6 +77,7 @@ class Plan:
     exchange: str | None  # "mailbox" or "mesh"; None: there is no other part in the node
     interval: int  # steps between two exchanges inside the node
     capacity: int  # of a round of the mesh's exchange
+    road: gpu.Road | None = None  # the kernels for GPUs; None: those for CPUs, or the reference
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,7 @@ class GroupData(NamedTuple):
     operands: tuple[Any, ...]
     bounds: Any
     schedule: tuple[Any, Any] | None  # step int64[k] ascending, cell int32[k]
+    segment: Any = None  # int32[cells] inside the chunk, on the road of GPUs
 
 
 class Inbox(NamedTuple):
@@ -204,6 +207,8 @@ def _run(plan: Plan, data: Data, carry: Carry, most: Any) -> tuple[Carry, Progre
     data = data._replace(
         groups=tuple(g._replace(operands=o) for g, o in zip(data.groups, whole, strict=True))
     )
+    if plan.road is not None:
+        data = data._replace(groups=on_gpu.with_segments(plan, data))
     last = carry.step + most
     if data.inbox is not None:
         carry = carry._replace(rings=_deliver_inbox(plan, data, carry.rings))
@@ -257,6 +262,8 @@ def _step(
     stop = full.astype(jnp.int64)[None]
     if plan.exchange == "mailbox":
         rings, stop = _exchange_mail(plan, data, rings, spikes, stamp, last, full)
+    elif plan.road is not None:
+        rings = on_gpu.deliver_own(plan, data, rings, spikes, stamp)
     else:
         for table, rows in zip(plan.tables, data.tables, strict=True):
             ring, (events_, cursor, count) = rings[table.group][table.ring], spikes[table.source]
@@ -291,8 +298,10 @@ def _advance(plan: Plan, data: Data, carry: Carry, progress: Progress) -> tuple:
         if group.target is not None:
             result = update(group.target, group.signature, data.team, *rest)
         else:
-            assert group.program is not None
-            result = update_reference(group.program, group.signature, group.cells, *rest)
+            lister = None if plan.road is None else functools.partial(gpu.list_spikes, plan.road)
+            result = update_reference(
+                group.program, group.signature, group.cells, *rest, given.segment, lister
+            )
         states[index], rings[index], list_, count = result
         events[index] = list_ if list_ is not None else events[index]
         spikes.append((events[index], cursor, count))
@@ -333,6 +342,8 @@ def _exchange_mail(
 def _deliver_inbox(plan: Plan, data: Data, rings: tuple) -> tuple:
     """Add what has come from other nodes."""
     new = [list(of) for of in rings]
+    if plan.road is not None:
+        return tuple(on_gpu.deliver_inbox(plan, data, new))
     for table, rows in zip(plan.tables, data.tables, strict=True):
         ring = new[table.group][table.ring]
         if not isinstance(data.inbox, tuple):

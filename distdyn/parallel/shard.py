@@ -19,6 +19,7 @@ from distdyn.errors import SimulationError
 from distdyn.network.network import Graph
 from distdyn.network.projection import Projection
 from distdyn.ops.deliver import kernels_work
+from distdyn.ops.gpu import Road
 from distdyn.ops.rows import Rows
 from distdyn.ops.update import Operand, Signature
 from distdyn.parallel import chunk, connect
@@ -63,6 +64,7 @@ class Shard:
             (`jax.distributed`); None: every rank runs its own.
         decomposition: who owns which neurons; by default blocks are dealt round-robin.
         kernels: whether to use machine code (CPU); None: where it works.
+        road: how to run the kernels for GPUs; None: on a GPU as usual, elsewhere not at all.
         threads: of each part; None: the cores that are left to it.
         capacity: cells in a round of the exchange by collectives (without machine code).
         overlap: exchange with other nodes twice as often, and compute while spikes travel.
@@ -78,6 +80,7 @@ class Shard:
         everywhere: Sequence[Any] | None = None,
         decomposition: Decomposition | None = None,
         kernels: bool | None = None,
+        road: Road | None = None,
         threads: int | None = None,
         capacity: int = ROUND,
         overlap: bool = False,
@@ -85,8 +88,10 @@ class Shard:
         self.graph, self.setting, self.capacity = graph, setting, capacity
         self.world = us = world or World()
         self.stack = Stack(devices or jax.local_devices()[:1], everywhere)
-        is_cpu = self.stack.devices[0].platform == "cpu" and not self.stack.is_spanning
+        platform = self.stack.devices[0].platform
+        is_cpu = platform == "cpu" and not self.stack.is_spanning and road is None
         self.kernels = is_cpu and kernels_work() if kernels is None else kernels
+        self.road = Road() if road is None and platform == "gpu" and not self.kernels else road
         self.unfused: dict[str, str] = {}  # path: why its cells are not compiled in one pass
         n, alike = len(self.stack.devices), us.max if self.stack.is_spanning else None
         self.built = Built(graph, setting, us.rank, us.size, n, decomposition, alike)
@@ -209,6 +214,7 @@ class Shard:
             exchange=self.near.exchange,
             interval=self.near.interval,
             capacity=self.capacity,
+            road=self.road,
         )
 
     def _group_plan(self, group: Group) -> chunk.GroupPlan:
