@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from distdyn.ops import gpu_kernels
 from distdyn.ops.rows import Rows
@@ -100,7 +101,7 @@ def deliver(road: Road, rings: Sequence[jax.Array], jobs: Sequence[Job]) -> list
             )
         return rings, ats
 
-    rings, ats = one_round(list(rings), [jnp.zeros(2, jnp.int64)] * len(jobs))
+    rings, ats = one_round(list(rings), [jnp.asarray(np.zeros(2, np.int64))] * len(jobs))
     if all(fits for *_, fits in sizes):
         return rings
 

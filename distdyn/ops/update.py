@@ -89,12 +89,9 @@ def update_reference(
 ) -> tuple[list[jax.Array], list[jax.Array], Any, jax.Array]:
     """The same in plain jax.numpy, for any platform and any function, on arrays of n cells.
 
-    Cells from `bounds[-1]` on are padding: what becomes of them is not looked at.
-
-    Args:
-        segment: the segment of each cell, where it is known already.
-        lister: `(spike, events, cursor) -> (events, count)`, how spikes are listed; `list_spikes`
-            by default.
+    Cells from `bounds[-1]` on are padding: what becomes of them is not looked at. Where the segment
+    of each cell is known already, `segment` gives it; a `lister` lists spikes in another way than
+    `list_spikes` below.
     """
     cell = jnp.arange(n)
     if segment is None:
@@ -107,7 +104,10 @@ def update_reference(
     arrivals = [
         jax.lax.dynamic_index_in_dim(ring, slots[k], keepdims=False) for k, ring in enumerate(rings)
     ]
-    cleared = [ring.at[slots[k]].set(0) for k, ring in enumerate(rings)]
+    cleared = [
+        jax.lax.dynamic_update_slice(ring, jnp.zeros((1, n), ring.dtype), (slots[k], jnp.int64(0)))
+        for k, ring in enumerate(rings)
+    ]
     new, spike = function(values, list(state), arrivals)
     is_cell = cell < bounds[-1]
     new = [

@@ -47,7 +47,8 @@ def deliver(
     """Deliver spikes through all tables that begin at their groups.
 
     Args:
-        plan, data: of the chunk.
+        plan: of the chunk.
+        data: of the chunk.
         rings: by group and receptor.
         sources: by group, its spikes.
         is_bounded: whether no entry has more spikes than a group of ours has cells.

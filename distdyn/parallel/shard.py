@@ -7,6 +7,7 @@ There is one part per device. All ranks build their own parts from the same desc
 only on how often they must exchange spikes.
 """
 
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -18,11 +19,10 @@ import numpy as np
 from distdyn.errors import SimulationError
 from distdyn.network.network import Graph
 from distdyn.network.projection import Projection
-from distdyn.ops.deliver import kernels_work
 from distdyn.ops.gpu import Road
 from distdyn.ops.rows import Rows
 from distdyn.ops.update import Operand, Signature
-from distdyn.parallel import chunk, connect
+from distdyn.parallel import chunk, connect, roads
 from distdyn.parallel.assemble import Assembly
 from distdyn.parallel.built import Built
 from distdyn.parallel.exchange.neighbours import Neighbours
@@ -64,7 +64,7 @@ class Shard:
             (`jax.distributed`); None: every rank runs its own.
         decomposition: who owns which neurons; by default blocks are dealt round-robin.
         kernels: whether to use machine code (CPU); None: where it works.
-        road: how to run the kernels for GPUs; None: on a GPU as usual, elsewhere not at all.
+        road: how to run the kernels for GPUs; None: as usual on a GPU, elsewhere not at all.
         threads: of each part; None: the cores that are left to it.
         capacity: cells in a round of the exchange by collectives (without machine code).
         overlap: exchange with other nodes twice as often, and compute while spikes travel.
@@ -88,10 +88,12 @@ class Shard:
         self.graph, self.setting, self.capacity = graph, setting, capacity
         self.world = us = world or World()
         self.stack = Stack(devices or jax.local_devices()[:1], everywhere)
-        platform = self.stack.devices[0].platform
-        is_cpu = platform == "cpu" and not self.stack.is_spanning and road is None
-        self.kernels = is_cpu and kernels_work() if kernels is None else kernels
-        self.road = Road() if road is None and platform == "gpu" and not self.kernels else road
+        if road is not None or kernels is not None:
+            self.choice = roads.Choice(bool(kernels), road)
+        else:
+            platform, spanning = self.stack.devices[0].platform, self.stack.is_spanning
+            self.choice = roads.choose(platform, os.environ, is_spanning=spanning)
+        self.kernels = self.choice.kernels
         self.unfused: dict[str, str] = {}  # path: why its cells are not compiled in one pass
         n, alike = len(self.stack.devices), us.max if self.stack.is_spanning else None
         self.built = Built(graph, setting, us.rank, us.size, n, decomposition, alike)
@@ -214,7 +216,7 @@ class Shard:
             exchange=self.near.exchange,
             interval=self.near.interval,
             capacity=self.capacity,
-            road=self.road,
+            road=self.choice.road,
         )
 
     def _group_plan(self, group: Group) -> chunk.GroupPlan:

@@ -21,7 +21,7 @@ from distdyn.core.system import DynamicalSystem
 from distdyn.errors import DistDynError, NetworkError, RunDirectoryError
 from distdyn.network.network import Graph, Network, graph
 from distdyn.network.population import Population
-from distdyn.parallel import launch
+from distdyn.parallel import launch, roads
 from distdyn.parallel.launch import cores, distributed
 from distdyn.parallel.launch.detect import detect
 from distdyn.parallel.launch.devices import local_devices
@@ -127,6 +127,7 @@ class DSRunner:
             spans = distributed.spans(self.world, platform)
             self.devices = local_devices(devices, platform, self.world, neurons=members.size)
             self._everywhere = distributed.everywhere(self.devices) if spans else None
+            self._check_road(spans)
             self._decomposition, self._overlap = decomposition, overlap
             self._shard = self._built(members, setting)
             with agreed(self.world), self._place():
@@ -427,11 +428,19 @@ class DSRunner:
             f"  {self.graph.size:,} neurons in {groups} group{'s' * (groups != 1)}, "
             f"{self.synapses:,} synapses of {self.bytes_per_synapse:.2f} bytes",
             f"  {self.world.size} rank{'s' * (self.world.size != 1)} x {len(self.devices)} "
-            f"device{'s' * (len(self.devices) != 1)}",
+            f"device{'s' * (len(self.devices) != 1)}, {self._shard.choice}",
         ]
         return "\n".join([*lines, *self._unfused()])
 
     # --- within ----------------------------------------------------------------------------------
+
+    def _check_road(self, spans: bool) -> None:
+        """All ranks must compute alike: on one kind of device, with the same kernels."""
+        platform = self.devices[0].platform
+        with agreed(self.world):
+            road = roads.choose(platform, os.environ, is_spanning=spans)
+        kind = "" if platform == "cpu" else self.devices[0].device_kind
+        check_common(self.world, backend=platform, device_kind=kind, kernels=str(road))
 
     def _built(self, members: Graph, setting: Setting) -> Shard:
         with self._place():
