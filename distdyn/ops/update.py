@@ -117,7 +117,8 @@ def update_reference(
     if not signature.spikes:
         return new, cleared, None, jnp.int32(0)
     spike = jnp.broadcast_to(spike, (n,)) & is_cell
-    return new, cleared, *(lister or list_spikes)(spike, events, cursor)
+    events, count = (lister or list_spikes)(spike, events, cursor)
+    return new, cleared, events, count
 
 
 def list_spikes(

@@ -66,6 +66,7 @@ class DSRunner:
         progress: "auto", "bar", "lines" or "off"; of several ranks the first one writes lines.
         watchdog: seconds without progress after which a job of several ranks is ended.
         overlap: compute while spikes travel between nodes: they are exchanged twice as often.
+        share_gpu: let ranks have the same GPU where there are more ranks than GPUs.
 
     Attributes:
         recording: after a call of `run` that ended early, by an error or Ctrl-C: what it recorded
@@ -98,6 +99,7 @@ class DSRunner:
         progress: str = "auto",
         watchdog: float | None = None,
         overlap: bool = False,
+        share_gpu: bool = False,
     ) -> None:
         began = time.perf_counter()
         self.world = launch.world()
@@ -119,13 +121,16 @@ class DSRunner:
             check_common(
                 self.world, seed=setting.seed, dt=self.dt, precision=precision, t0=t0,
                 record=record, platform=platform, out=str(out), merge=merge, watchdog=watchdog,
-                decomposition=decomposition, overlap=overlap, **versions(), **description(members),
+                decomposition=decomposition, overlap=overlap, share_gpu=share_gpu, **versions(),
+                **description(members),
             )  # fmt: skip
         with agreed(self.world):
             self._directory = _claimed(out, overwrite, self.world, merge)
         try:
-            spans = distributed.spans(self.world, platform)
-            self.devices = local_devices(devices, platform, self.world, neurons=members.size)
+            spans = distributed.spans(self.world, platform, share_gpu=share_gpu)
+            self.devices = local_devices(
+                devices, platform, self.world, neurons=members.size, share_gpu=share_gpu
+            )
             self._everywhere = distributed.everywhere(self.devices) if spans else None
             self._check_road(spans)
             self._decomposition, self._overlap = decomposition, overlap
