@@ -127,7 +127,7 @@ def test_jax_is_told_which_gpu_and_how_much_of_its_memory():
     code += "os.environ.get('XLA_PYTHON_CLIENT_MEM_FRACTION'))"
     assert fresh(code) == "0 0.375"
     assert fresh(code, XLA_PYTHON_CLIENT_PREALLOCATE="false") == "0 None"
-    with pytest.raises(AssertionError, match="PlatformError: 2 ranks of this host.*--share-gpu"):
+    with pytest.raises(AssertionError, match=r"PlatformError: 2 ranks of this host.*--share-gpu"):
         fresh(code.replace("False, True", "False, False"))
 
 

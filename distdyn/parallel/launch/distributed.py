@@ -84,11 +84,8 @@ def spans(us: World, platform: str | None, *, share_gpu: bool = False) -> bool:
     share a GPU are independent too, and exchange by messages: NCCL, which does JAX's collectives,
     takes a GPU only once.
     """
-    if (
-        us.size == 1
-        or share_gpu
-        or (platform != "gpu" and os.environ.get("DISTDYN_COLLECTIVES") != "1")
-    ):
+    is_asked = platform == "gpu" or os.environ.get("DISTDYN_COLLECTIVES") == "1"
+    if us.size == 1 or share_gpu or not is_asked:
         return False
     if not jax.distributed.is_initialized():
         start_distributed(us=us)
