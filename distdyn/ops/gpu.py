@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from distdyn.ops import gpu_kernels
 from distdyn.ops.rows import Rows
@@ -90,31 +89,26 @@ def deliver(road: Road, rings: Sequence[jax.Array], jobs: Sequence[Job]) -> list
     jobs = [job for job in jobs if job.entries.part.shape[0] and job.entries.cells.shape[0]]
     if not jobs:
         return list(rings)
-    befores = [_before(job.entries.count) for job in jobs]
+    ends = [jnp.cumsum(job.entries.count.astype(jnp.int64)) for job in jobs]
     sizes = [_size(road, job) for job in jobs]
 
-    def one_round(rings: list[jax.Array], ats: list[jax.Array]) -> tuple[list, list]:
+    def one_round(rings: list[jax.Array], ats: list[jax.Array | None]) -> tuple[list, list]:
         rings, ats = list(rings), list(ats)
         for k, job in enumerate(jobs):
             rings[job.ring], ats[k] = _round(
-                road, rings[job.ring], job, befores[k], ats[k], *sizes[k][:2]
+                road, rings[job.ring], job, ends[k], ats[k], *sizes[k][:2]
             )
         return rings, ats
 
-    rings, ats = one_round(list(rings), [jnp.asarray(np.zeros(2, np.int64))] * len(jobs))
+    rings, ats = one_round(list(rings), [None] * len(jobs))
     if all(fits for *_, fits in sizes):
         return rings
 
     def has_more(loop: tuple[list, list]) -> Any:
-        more = [at[0] < before[-1] for at, before in zip(loop[1], befores, strict=True)]
+        more = [at[0] < of[-1] for at, of in zip(loop[1], ends, strict=True)]
         return jnp.stack(more).any()
 
     return jax.lax.while_loop(has_more, lambda loop: one_round(*loop), (rings, ats))[0]
-
-
-def _before(count: jax.Array) -> jax.Array:
-    zero = jnp.zeros(1, jnp.int64)
-    return jnp.concatenate([zero, jnp.cumsum(count.astype(jnp.int64))])
 
 
 def _size(road: Road, job: Job) -> tuple[int, int, bool]:
@@ -129,19 +123,20 @@ def _size(road: Road, job: Job) -> tuple[int, int, bool]:
 
 
 def _round(
-    road: Road, ring: jax.Array, job: Job, before: jax.Array, at: jax.Array, events: int, lanes: int
-) -> tuple[jax.Array, jax.Array]:
+    road: Road, ring: jax.Array, job: Job, ends: jax.Array, at: jax.Array | None, events: int,
+    lanes: int,
+) -> tuple[jax.Array, jax.Array]:  # fmt: skip
     rows, spikes, size = job.rows, job.entries, ring.size
-    origin = (spikes.stamp % ring.shape[0]) * ring.shape[1]
     bits = jax.lax.bitcast_convert_type(rows.bits, jnp.int64)  # no unsigned shifts and counts
     at, *found = gpu_kernels.find_rows(
         at,
-        (before, spikes.part, spikes.begin, origin, spikes.cells),
+        (ends, spikes.part, spikes.begin, spikes.stamp, spikes.cells),
         (
-            rows.bounds.reshape(-1), rows.word.reshape(-1), rows.width, bits, rows.rank,
+            rows.width, rows.bounds.reshape(-1), rows.word.reshape(-1), bits, rows.rank,
             rows.base, rows.start,
         ),
-        events=events, lanes=lanes, interpret=road.interpret,
+        slots=ring.shape[0], n_post=ring.shape[1], events=events, lanes=lanes,
+        interpret=road.interpret,
     )  # fmt: skip
     place, value = gpu_kernels.look_up(
         tuple(found),

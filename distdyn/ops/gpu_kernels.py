@@ -80,10 +80,12 @@ def list_spikes(
 
 
 def find_rows(
-    at: jax.Array,
+    at: jax.Array | None,
     entries: tuple[jax.Array, ...],
     rows: tuple[jax.Array, ...],
     *,
+    slots: int,
+    n_post: int,
     events: int,
     lanes: int,
     interpret: bool,
@@ -91,10 +93,12 @@ def find_rows(
     """The rows of the next events, laid one after the other along `lanes` synapses.
 
     Args:
-        at: int64[2], the first event, and how many synapses of its row are done.
-        entries: before int64[k + 1] (events of the entries before each, and in all), part, begin,
-            origin int64[k], and the cells int32[capacity], as in `ops.gpu.Entries`.
-        rows: the fields of `Rows` up to `start`.
+        at: int64[2], the first event, and how many synapses of its row are done; None: zeros.
+        entries: ends[k] (events of an entry and those before it), part, begin and stamp int64[k],
+            and the cells int32[capacity], as in `ops.gpu.Entries`.
+        rows: the fields width, bounds and word (flat), bits, rank, base and start of `Rows`.
+        slots: of the ring.
+        n_post: cells of a slot.
         events: how many to look at, a power of two.
         lanes: synapses in a round.
         interpret: whether to run in the interpreter.
@@ -104,22 +108,26 @@ def find_rows(
         synapse, first segment, population and origin (int64).
     """
     pl, triton = pallas()
-    before, part, begin, origin, cells = entries
-    bounds, word, width, bits, rank, base, start = rows
-    n_entries, n_populations = part.shape[0], width.shape[0]
+    inputs = *entries, *rows, *(() if at is None else (at,))
+    n_entries, n_populations = entries[0].shape[0], rows[0].shape[0]
 
     def kernel(*refs: Any) -> None:
-        at, before, part, begin, origin, cells, bounds, word, width, bits, rank, base, start = refs[
-            :13
-        ]
-        next_at, used, lane_of, synapse_of, segment_of, population_of, origin_of = refs[13:]
+        ends, part, begin, stamp, cells = refs[:5]
+        width, bounds, word, bits, rank, base, start = refs[5:12]
+        next_at, used, lane_of, synapse_of, segment_of, population_of, origin_of = refs[-7:]
+        zero = jnp.int64(0)
+        first, done = (zero, zero) if at is None else (refs[12][0], refs[12][1])
+
+        def before(i: Any) -> Any:
+            return jnp.where(i > 0, ends[jnp.maximum(i - 1, 0)].astype(jnp.int64), 0)
+
         slot = jnp.arange(events, dtype=jnp.int64)
-        event = at[0] + slot
-        is_event = event < before[n_entries]
+        event = first + slot
+        is_event = event < ends[n_entries - 1].astype(jnp.int64)
         event = jnp.where(is_event, event, 0)
-        entry = _last(lambda i: before[i], n_entries, event)
+        entry = _last(before, n_entries, event)
         of_part = part[entry]
-        cell = jnp.where(is_event, begin[entry] + event - before[entry], 0)
+        cell = jnp.where(is_event, begin[entry] + event - before(entry), 0)
         cell = triton.load(cells.at[cell], mask=is_event, other=0).astype(jnp.int64)
         cell = jnp.where(is_event, cell, 0)
         row = of_part * (n_populations + 1)
@@ -135,26 +143,26 @@ def find_rows(
         of_word = triton.load(rank.at[at_word], mask=in_table, other=0).astype(jnp.int64)
         n_segments = width[population]
         segment = jnp.where(has_row, of_word + n_segments * lower, 0)
-        ends = []
+        edges = []
         for k in (segment, segment + jnp.where(has_row, n_segments, 0)):
-            ends.append(base[k >> 6] + start[k].astype(jnp.int64))
-        synapse = ends[0] + jnp.where(slot == 0, at[1], 0)
-        length = jnp.where(has_row, ends[1] - synapse, 0)
+            edges.append(base[k >> 6] + start[k].astype(jnp.int64))
+        synapse = edges[0] + jnp.where(slot == 0, done, 0)
+        length = jnp.where(has_row, edges[1] - synapse, 0)
         after = jnp.cumsum(length, dtype=jnp.int64)
         lane = after - length
         is_whole = is_event & (after <= lanes)
         n_whole = jnp.sum(is_whole.astype(jnp.int64), dtype=jnp.int64)
         is_cut = is_event & (after > lanes) & (lane < lanes)
-        done = jnp.sum(jnp.where(is_cut, lanes - lane, 0), dtype=jnp.int64)
-        next_at[0] = at[0] + n_whole
-        next_at[1] = done + jnp.where(n_whole == 0, at[1], 0)
+        begun = jnp.sum(jnp.where(is_cut, lanes - lane, 0), dtype=jnp.int64)
+        next_at[0] = first + n_whole
+        next_at[1] = begun + jnp.where(n_whole == 0, done, 0)
         total = jnp.sum(length, dtype=jnp.int64)
         used[0] = jnp.minimum(total, lanes).astype(jnp.int32)
         lane_of[...] = jnp.minimum(lane, lanes).astype(jnp.int32)
         synapse_of[...] = synapse
         segment_of[...] = segment
         population_of[...] = population
-        origin_of[...] = origin[entry]
+        origin_of[...] = (stamp[entry] % slots) * n_post
 
     of_event = jax.ShapeDtypeStruct((events,), jnp.int64)
     return pl.pallas_call(
@@ -169,7 +177,7 @@ def find_rows(
         compiler_params=triton.CompilerParams(num_warps=min(16, max(1, events // 64))),
         interpret=interpret,
         name="distdyn_find_rows",
-    )(at, before, part, begin, origin, cells, bounds, word, width, bits, rank, base, start)
+    )(*inputs)
 
 
 def look_up(
