@@ -151,6 +151,7 @@ def test_command_line_on_more(ranks):
     assert hash_of(ranks(2, [*COMMAND, "--devices", "2"])) == one
 
 
+@pytest.mark.slow
 def test_ranks_on_the_kernels_for_gpus(ranks):
     """Interpreted; each rank has its own JAX, as ranks that share a GPU do: they send messages."""
     words = [SCRIPT, "--devices", "1", "pair"]
