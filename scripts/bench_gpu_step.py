@@ -169,7 +169,10 @@ def count(text: str) -> dict[str, Any]:
                 walk(which, depth + 1)
 
     walk(entry[1], 0)
-    step = next((loop["kernels"] for loop in loops if loop["depth"] == 0), 0)
+    # The loop over steps is inside one over blocks of steps.
+    steps = [loop for loop in loops if "distdyn_list_spikes" in loop["names"]]
+    steps = steps or [loop for loop in loops if loop["depth"] == 1]
+    step = max((loop["kernels"] for loop in steps), default=0)
     return {"per step": step, "loops": loops}
 
 

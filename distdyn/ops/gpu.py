@@ -85,30 +85,49 @@ def deliver(road: Road, rings: Sequence[jax.Array], jobs: Sequence[Job]) -> list
     Returns:
         The rings with the arrivals added; the same for any order of spikes and jobs.
     """
-    jobs = [job for job in jobs if job.rows.bits.shape[0] and job.rows.offset.shape[0]]
-    jobs = [job for job in jobs if job.entries.part.shape[0] and job.entries.cells.shape[0]]
-    if not jobs:
-        return list(rings)
-    ends = [jnp.cumsum(job.entries.count.astype(jnp.int64)) for job in jobs]
-    sizes = [_size(road, job) for job in jobs]
+    jobs = [job for job in jobs if has_synapses(job.rows)]
+    loop = deliver_round(road, rings, jobs, [None] * len(jobs))
+    if all(_size(road, job)[2] for job in jobs):
+        return loop[0]
+    totals = [jnp.sum(job.entries.count, dtype=jnp.int64) for job in jobs]
 
-    def one_round(rings: list[jax.Array], ats: list[jax.Array | None]) -> tuple[list, list]:
-        rings, ats = list(rings), list(ats)
-        for k, job in enumerate(jobs):
-            rings[job.ring], ats[k] = _round(
-                road, rings[job.ring], job, ends[k], ats[k], *sizes[k][:2]
-            )
-        return rings, ats
+    def has_more(loop: tuple[list, list]) -> jax.Array:
+        return jnp.stack([at[0] < n for at, n in zip(loop[1], totals, strict=True)]).any()
 
-    rings, ats = one_round(list(rings), [None] * len(jobs))
-    if all(fits for *_, fits in sizes):
-        return rings
+    def further(loop: tuple[list, list]) -> tuple[list, list]:
+        return deliver_round(road, loop[0], jobs, loop[1])
 
-    def has_more(loop: tuple[list, list]) -> Any:
-        more = [at[0] < of[-1] for at, of in zip(loop[1], ends, strict=True)]
-        return jnp.stack(more).any()
+    return jax.lax.while_loop(has_more, further, loop)[0]
 
-    return jax.lax.while_loop(has_more, lambda loop: one_round(*loop), (rings, ats))[0]
+
+def deliver_round(
+    road: Road,
+    rings: Sequence[jax.Array],
+    jobs: Sequence[Job],
+    ats: Sequence[jax.Array | None],
+) -> tuple[list[jax.Array], list[jax.Array]]:
+    """One round of `deliver`, for a caller that has a loop of its own.
+
+    Args:
+        road: how to run.
+        rings: arrivals still to come; updated in place.
+        jobs: the tables, all with synapses.
+        ats: where each of them goes on, int64[2]: the first spike not done, and how many of its
+            synapses are; None or zeros to begin.
+
+    Returns:
+        The rings, and where to go on. A table is done when that is beyond its last spike.
+    """
+    rings, after = list(rings), []
+    for job, at in zip(jobs, ats, strict=True):
+        rings[job.ring], at = _round(road, rings[job.ring], job, at)
+        after.append(at)
+    return rings, after
+
+
+def has_synapses(rows: Rows) -> bool:
+    """Whether a table has room for any; one without is not delivered from."""
+    return rows.bits.shape[0] > 0 and rows.offset.shape[0] > 0
 
 
 def _size(road: Road, job: Job) -> tuple[int, int, bool]:
@@ -123,10 +142,11 @@ def _size(road: Road, job: Job) -> tuple[int, int, bool]:
 
 
 def _round(
-    road: Road, ring: jax.Array, job: Job, ends: jax.Array, at: jax.Array | None, events: int,
-    lanes: int,
-) -> tuple[jax.Array, jax.Array]:  # fmt: skip
+    road: Road, ring: jax.Array, job: Job, at: jax.Array | None
+) -> tuple[jax.Array, jax.Array]:
     rows, spikes, size = job.rows, job.entries, ring.size
+    events, lanes, _ = _size(road, job)
+    ends = jnp.cumsum(spikes.count.astype(jnp.int64))
     bits = jax.lax.bitcast_convert_type(rows.bits, jnp.int64)  # no unsigned shifts and counts
     at, *found = gpu_kernels.find_rows(
         at,

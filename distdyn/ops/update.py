@@ -86,12 +86,13 @@ def update_reference(
     events: Any,
     segment: Any = None,
     lister: Any = None,
+    is_active: Any = True,
 ) -> tuple[list[jax.Array], list[jax.Array], Any, jax.Array]:
     """The same in plain jax.numpy, for any platform and any function, on arrays of n cells.
 
     Cells from `bounds[-1]` on are padding: what becomes of them is not looked at. Where the segment
     of each cell is known already, `segment` gives it; a `lister` lists spikes in another way than
-    `list_spikes` below.
+    `list_spikes` below; unless `is_active`, a bool[], everything stays as it is.
     """
     cell = jnp.arange(n)
     if segment is None:
@@ -105,11 +106,13 @@ def update_reference(
         jax.lax.dynamic_index_in_dim(ring, slots[k], keepdims=False) for k, ring in enumerate(rings)
     ]
     cleared = [
-        jax.lax.dynamic_update_slice(ring, jnp.zeros((1, n), ring.dtype), (slots[k], jnp.int64(0)))
-        for k, ring in enumerate(rings)
+        jax.lax.dynamic_update_slice(
+            ring, jnp.where(is_active, jnp.zeros_like(row), row)[None], (slots[k], jnp.int64(0))
+        )
+        for k, (ring, row) in enumerate(zip(rings, arrivals, strict=True))
     ]
     new, spike = function(values, list(state), arrivals)
-    is_cell = cell < bounds[-1]
+    is_cell = (cell < bounds[-1]) & is_active
     new = [
         jnp.where(is_cell, jnp.asarray(x).astype(old.dtype), old)
         for x, old in zip(new, state, strict=True)

@@ -231,7 +231,10 @@ def _run(plan: Plan, data: Data, carry: Carry, most: Any) -> tuple[Carry, Progre
         sampled=(zero,) * len(plan.traces),
         finite=(),
     )
-    carry, progress = jax.lax.while_loop(goes_on, step, (carry, progress))
+    if plan.road is not None and plan.exchange is None:
+        carry, progress = on_gpu.run(plan, data, carry, progress, most, STEP)
+    else:
+        carry, progress = jax.lax.while_loop(goes_on, step, (carry, progress))
     finite = tuple(
         jnp.array([jnp.isfinite(x).all() for x in state if x.dtype.kind == "f"], bool).all()[None]
         for state in carry.states
@@ -278,8 +281,13 @@ def _step(
     return carry, progress._replace(stop=stop)
 
 
-def _advance(plan: Plan, data: Data, carry: Carry, progress: Progress) -> tuple:
-    """Update all groups; per group the list that holds its spikes, where they begin, how many."""
+def _advance(
+    plan: Plan, data: Data, carry: Carry, progress: Progress, is_active: Any = True
+) -> tuple:
+    """Update all groups; per group the list that holds its spikes, where they begin, how many.
+
+    Unless `is_active`, which only the road of GPUs says, nothing changes and nobody spikes.
+    """
     stamp = carry.step + 1
     tick = Tick(carry.step, plan.dt, carry.step.astype(jnp.float64) * plan.dt)
     states, rings, events = list(carry.states), [list(r) for r in carry.rings], list(carry.events)
@@ -287,8 +295,14 @@ def _advance(plan: Plan, data: Data, carry: Carry, progress: Progress) -> tuple:
     for index, (group, given) in enumerate(zip(plan.groups, data.groups, strict=True)):
         if group.program is None:
             steps, cells = given.schedule  # pyright: ignore[reportGeneralTypeIssues]
-            first, after = (jnp.searchsorted(steps, stamp, side=side) for side in ("left", "right"))
-            spikes.append((cells, first.astype(jnp.int64), (after - first).astype(jnp.int32)))
+            # On a GPU each turn of a search is a kernel: one kernel that looks at all is faster.
+            method = "scan" if plan.road is None else "compare_all"
+            first, after = (
+                jnp.searchsorted(steps, stamp, side=side, method=method)
+                for side in ("left", "right")
+            )
+            count = jnp.where(is_active, after - first, 0)
+            spikes.append((cells, first.astype(jnp.int64), count.astype(jnp.int32)))
             continue
         cursor = progress.cursors[index][0]
         operands = [carry.step]
@@ -300,7 +314,7 @@ def _advance(plan: Plan, data: Data, carry: Carry, progress: Progress) -> tuple:
         else:
             lister = None if plan.road is None else functools.partial(gpu.list_spikes, plan.road)
             result = update_reference(
-                group.program, group.signature, group.cells, *rest, given.segment, lister
+                group.program, group.signature, group.cells, *rest, given.segment, lister, is_active
             )
         states[index], rings[index], list_, count = result
         events[index] = list_ if list_ is not None else events[index]
@@ -372,3 +386,6 @@ def _sample(plan: Plan, data: Data, states, traces, sampled, stamp) -> tuple[tup
         rows.append(jax.lax.dynamic_update_slice(buffer, values[None], (row[0], jnp.int64(0))))
         used.append(row + (stamp % trace.every == 0))
     return tuple(rows), tuple(used)
+
+
+STEP = on_gpu.Step(_advance, _sample, _is_full)

@@ -91,7 +91,7 @@ def test_all_kinds_of_synapses_on_every_road(precision, monkeypatch):
     record = ["spikes", dd.every(0.5, "A.V")]
     hashes, traces = {}, {}
     for road in ROADS:
-        _, recording = run(Mixed(), road, 12.0, monkeypatch, record=record, precision=precision)
+        _, recording = run(Mixed(), road, 25.0, monkeypatch, record=record, precision=precision)
         assert all(recording.counts()[path] > 3 for path in ("source", "A", "B", "C"))
         hashes[road] = recording.spikes_sha256()
         traces[road] = recording.traces["A.V"].value
@@ -122,7 +122,7 @@ def test_the_platform_chooses_unless_one_asks():
 def test_a_road_that_there_is_not():
     with pytest.raises(PlatformError, match=r'DISTDYN_KERNELS="fast" is unknown\. Use cpu'):
         choose("cpu", {VARIABLE: "fast"})
-    with pytest.raises(PlatformError, match='does not run on platform "gpu"'):
+    with pytest.raises(PlatformError, match='not run on platform "gpu"'):
         choose("gpu", {VARIABLE: "cpu"})
     with pytest.raises(PlatformError, match="one program that spans all ranks"):
         choose("cpu", {VARIABLE: "cpu"}, is_spanning=True)
