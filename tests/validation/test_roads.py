@@ -122,7 +122,7 @@ def test_the_platform_chooses_unless_one_asks():
 def test_a_road_that_there_is_not():
     with pytest.raises(PlatformError, match=r'DISTDYN_KERNELS="fast" is unknown\. Use cpu'):
         choose("cpu", {VARIABLE: "fast"})
-    with pytest.raises(PlatformError, match='not run on platform "gpu"'):
+    with pytest.raises(PlatformError, match='not run on devices of platform "gpu"'):
         choose("gpu", {VARIABLE: "cpu"})
     with pytest.raises(PlatformError, match="one program that spans all ranks"):
         choose("cpu", {VARIABLE: "cpu"}, is_spanning=True)
