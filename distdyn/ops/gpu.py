@@ -132,12 +132,10 @@ def has_synapses(rows: Rows) -> bool:
 
 def _size(road: Road, job: Job) -> tuple[int, int, bool]:
     """Events and lanes of a round, not more than there can be, and whether one is always enough."""
-    if job.most is None:
-        return road.events, road.lanes, False
-    k = job.entries.part.shape[0]
-    most, synapses = max(1, job.most * k), job.rows.offset.shape[0] * k
-    events, lanes = (1 << (n - 1).bit_length() for n in (most, synapses))
-    fits = events <= road.events and lanes <= road.lanes
+    k, cells = job.entries.part.shape[0], job.entries.cells.shape[0]
+    most = cells if job.most is None else max(1, job.most * k)
+    events, lanes = (1 << (n - 1).bit_length() for n in (most, job.rows.offset.shape[0] * k))
+    fits = job.most is not None and events <= road.events and lanes <= road.lanes
     return min(events, road.events), min(lanes, road.lanes), fits
 
 

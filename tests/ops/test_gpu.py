@@ -159,3 +159,22 @@ def test_the_bits_of_a_word():
     words = np.concatenate([words, [0, 1, (1 << 63) - 1, 1 << 62]])
     counted = [int(word).bit_count() for word in words]
     np.testing.assert_array_equal(gpu_kernels._count_bits(jnp.array(words)), counted)
+
+
+@pytest.mark.skipif(
+    jax.__version_info__ > (0, 10, 1), reason="later versions need the CUDA plugin for this"
+)
+@pytest.mark.parametrize(("accumulator", "weight"), [("int32", "int16"), ("int64", "none")])
+def test_triton_takes_them_without_a_gpu(seed, accumulator, weight):
+    """As they are for a GPU, translated for Triton: an operation that it lacks is an error."""
+    rows, road = table(seed, accumulator, weight), gpu.Road()
+
+    def both(ring, rows, entries, spike):
+        ring = gpu.deliver(road, [ring], [gpu.Job(0, rows, entries, None)])[0]
+        return ring, gpu.list_spikes(road, spike, entries.cells, jnp.int64(0))
+
+    ring, spike = jnp.zeros((SLOTS, N_TARGET), accumulator), jnp.zeros(100, bool)
+    traced = jax.jit(both).trace(ring, Rows(*map(jnp.asarray, rows)), one(0, [1], 2), spike)
+    text = traced.lower(lowering_platforms=("cuda",)).as_text()
+    for name in ("distdyn_find_rows", "distdyn_look_up", "distdyn_list_spikes"):
+        assert name in text, text[:2000]

@@ -9,6 +9,8 @@ import pytest
 
 import distdyn as dd
 from distdyn.errors import PlatformError
+from distdyn.ops.gpu import Road
+from distdyn.parallel import roads, shard
 from distdyn.parallel.roads import VARIABLE, choose
 from distdyn.zoo import by_name
 from tests.validation.test_golden import FIRST_100_MS, WHOLE, Golden
@@ -77,6 +79,29 @@ def test_the_golden_network_on_every_road(road, monkeypatch):  # D22
         "reference": "plain reference",
     }
     assert repr(runner).split("\n")[2].endswith(f"device, {names[road]}")
+
+
+def test_steps_of_many_rounds_and_lists_that_fill_up(monkeypatch):
+    """Steps pause until their spikes are delivered, and chunks end early; the spikes stay."""
+    monkeypatch.setattr(roads, "INTERPRETED", Road(interpret=True, events=2, lanes=16))
+    monkeypatch.setattr(shard, "EVENT_ROOM", 0)
+    chunks = []
+    monkeypatch.setattr(shard.Shard, "_chunk", counted(shard.Shard._chunk, chunks))
+    options = {"record": "N.spikes", "precision": "float64"}
+    recording = run(Golden(), "gpu", 100.0, monkeypatch, **options)[1]
+    assert recording.spikes_sha256() == FIRST_100_MS
+    assert any(did < most for most, did in chunks), chunks
+
+
+def counted(function, calls):
+    """The method, with the steps asked for and done put down at each call."""
+
+    def call(self, most):
+        result = function(self, most)
+        calls.append((most, result.done))
+        return result
+
+    return call
 
 
 @pytest.mark.slow
