@@ -133,7 +133,7 @@ def has_synapses(rows: Rows) -> bool:
 def _size(road: Road, job: Job) -> tuple[int, int, bool]:
     """Events and lanes of a round, not more than there can be, and whether one is always enough."""
     k, cells = job.entries.part.shape[0], job.entries.cells.shape[0]
-    most = cells if job.most is None else max(1, job.most * k)
+    most = max(1, cells if job.most is None else job.most * k)
     events, lanes = (1 << (n - 1).bit_length() for n in (most, job.rows.offset.shape[0] * k))
     fits = job.most is not None and events <= road.events and lanes <= road.lanes
     return min(events, road.events), min(lanes, road.lanes), fits
@@ -145,10 +145,11 @@ def _round(
     rows, spikes, size = job.rows, job.entries, ring.size
     events, lanes, _ = _size(road, job)
     ends = jnp.cumsum(spikes.count.astype(jnp.int64))
+    cells = spikes.cells if spikes.cells.shape[0] else jnp.zeros(1, jnp.int32)
     bits = jax.lax.bitcast_convert_type(rows.bits, jnp.int64)  # no unsigned shifts and counts
     at, *found = gpu_kernels.find_rows(
         at,
-        (ends, spikes.part, spikes.begin, spikes.stamp, spikes.cells),
+        (ends, spikes.part, spikes.begin, spikes.stamp, cells),
         (
             rows.width, rows.bounds.reshape(-1), rows.word.reshape(-1), bits, rows.rank,
             rows.base, rows.start,

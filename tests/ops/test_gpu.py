@@ -110,6 +110,8 @@ def test_no_spike_and_no_synapse(seed):
     ring = np.arange(SLOTS * N_TARGET, dtype=np.int32).reshape(SLOTS, N_TARGET)
     rows, road = table(seed), ROADS["many rounds"]
     np.testing.assert_array_equal(deliver(ring, rows, one(0, np.arange(0), 4), road), ring)
+    nobody = gpu.one_entry(jnp.zeros(0, jnp.int32), *(jnp.int64(k) for k in (0, 0, 0, 4)))
+    np.testing.assert_array_equal(deliver(ring, rows, nobody, road, None), ring)
     everyone = one(0, np.arange(BOUNDS[0, -1]), 4)
     without_row = rows._replace(word=np.full_like(rows.word, -1))
     np.testing.assert_array_equal(deliver(ring, without_row, everyone, road), ring)
