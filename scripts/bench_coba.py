@@ -1,177 +1,172 @@
-"""distdyn and Brian2 on the same network, side by side, as one JSON object.
+#!/usr/bin/env python
+"""distdyn and its peers on the conductance-based network, side by side, as one JSON object.
 
 The network is `coba` of the zoo: Vogels & Abbott with constant drive, connections drawn pair by
-pair with p = 80 / n, a delay of one step of 0.1 ms. Brian2 runs as C++ standalone with 1 and 2
-OpenMP threads, in single and in double precision. Brian2 counts spikes, distdyn records them;
-building and compiling are not timed. The programs take turns, so that a machine that slows down
-slows both; each turn gives one ratio of real-time factors, the fastest Brian2 over distdyn, and the
-median is what counts (above 1: distdyn is faster). The rates show that both did the same work.
+pair with p = 80 / n, a delay of one step of 0.1 ms. It is run by
 
-    python scripts/bench_coba.py
-    python scripts/bench_coba.py --sizes 4000 --turns 9 --devices 2 --brian2-python PATH
+    distdyn     with --devices auto unless others are named: one device for 2,000 cells, at most one
+                per core; every spike is recorded; a network of its own in each turn (seed = turn)
+    Brian2      C++ standalone, 1 and 2 threads, single and double precision; counts spikes
+    NEST        iaf_cond_exp (adaptive Runge-Kutta), 1 and 2 threads; counts spikes. As two ranks of
+                MPI where its build allows that; the wheel of PyPI does not, and the JSON says so
+    BrainPy     on CPU, compiled by its own jax; single precision; fixed out-degree of the same mean
+    ANNarchy    C++ that CMake compiles, 1 and 2 threads, single precision; records every spike
 
-Brian2 gets a virtual environment of its own, `.venv-brian2`, unless `--brian2-python` names one.
+all in turns. A turn gives one ratio for each peer: the fastest of its variants over the fastest of
+ours, as real-time factors of the steps alone. The median is what counts; above 1 distdyn is faster.
+Building and compiling are listed apart. A peer that cannot be installed or compiled is listed under
+`missing`, with the reason.
+
+No ratio is given, and the exit status is 1, unless the rates agree: the mean over the turns of E
+and of I must lie within 20 % sqrt(4000 / n), at least 8 %, of ours. One network of 4,000 cells
+differs from the next by 6 % (standard deviation), larger ones by less; 8 % is for the differences
+between programs in when the conductances decay and the refractory time ends.
+
+    python scripts/bench_coba.py                                              # about two hours
+    python scripts/bench_coba.py --sizes 4000 --turns 2 --duration 500 --slow-duration 200
+    python scripts/bench_coba.py --sizes 4000 --peers brian2 --threads 2      # Brian2 alone
+
+Each peer gets a virtual environment of its own, `.venv-NAME`, made by pip when it is first needed.
 """
 
 import argparse
-import json
-import os
+import math
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
-from statistics import median
+from collections.abc import Callable
+from contextlib import ExitStack
 
-ROOT = Path(__file__).resolve().parents[1]
-BRIAN2 = ("brian2==2.9.0", "numpy<2.4", "cython", "setuptools")
+from distdyn.zoo import by_name
+from peers.command import add_duration, parser_of
+from peers.machine import machine, report
+from peers.nest_terms import nest_terms
+from peers.turns import disagreements, listed, mean_rates, pair_ratio, summary, take_turns
+from peers.workers import PeerError, Worker, run_distdyn
+
 DT = 0.1  # ms
+PEERS = ("brian2", "nest", "brainpy", "annarchy")
 
 
 def main() -> None:
-    arguments = parse()
-    if arguments.worker:
-        print(json.dumps(build_brian2(arguments)))
-        return
-    python = arguments.brian2_python or brian2_python()
-    results = [compare(n, python, arguments) for n in arguments.sizes]
-    print(json.dumps({"network": "coba", "duration": arguments.duration, "results": results}))
+    options = parse()
+    facts = machine()
+    results = [compare(n, options) for n in options.sizes]
+    report("coba", facts, dt=DT, options=vars(options), results=results)
+    sys.exit(any(result["disagreements"] for result in results))
 
 
 def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--sizes", type=int, nargs="+", default=[4000, 40000], metavar="N")
-    parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--duration", type=float, default=2000.0, help="model time of a run, ms")
-    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="of Brian2")
-    parser.add_argument("--devices", help="of distdyn; its default if not given")
-    parser.add_argument("--precision", default="float32", choices=["float32", "float64"])
+    parser = parser_of(__doc__, turns=5, warmup=200.0)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[4000, 40_000, 400_000])
+    parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=PEERS)
+    parser.add_argument("--devices", nargs="+", default=["auto"], help="of distdyn, each a variant")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="of the peers")
+    precisions = ["float32", "float64"]
     parser.add_argument(
-        "--brian2-precision",
-        nargs="+",
-        default=["float32", "float64"],
-        choices=["float32", "float64"],
+        "--brian2-precision", nargs="+", default=precisions, choices=precisions, metavar="FLOAT"
     )
-    parser.add_argument("--brian2-python", help="a Python that can import Brian2")
-    parser.add_argument("--worker", choices=["brian2"], help=argparse.SUPPRESS)
-    parser.add_argument("--directory", help=argparse.SUPPRESS)
+    add_duration(parser, "distdyn and Brian2", "--duration", 2000.0)
+    add_duration(parser, "the others", "--slow-duration", 500.0)
     return parser.parse_args()
 
 
-def compare(n: int, python: str, arguments: argparse.Namespace) -> dict:
-    """Builds the Brian2 programs of one size, then lets everybody run in turns."""
-    with tempfile.TemporaryDirectory(prefix="bench_coba") as directory:
-        programs = {
-            f"{precision}, {threads} thread(s)": prepare_brian2(
-                python, n, threads, precision, Path(directory), arguments.duration
-            )
-            for precision in arguments.brian2_precision
-            for threads in arguments.threads
+def compare(n: int, options: argparse.Namespace) -> dict:
+    """Builds all programs of one size, then lets them run in turns."""
+    print(f"n = {n}: building", file=sys.stderr, flush=True)
+    with ExitStack() as open_:
+        workers, missing = started(n, options, open_)
+        ours = {f"distdyn, {d} device(s)": distdyn(n, d, options) for d in options.devices}
+        theirs: dict[str, Callable] = {
+            name: (lambda _turn, of=of: of.run()) for name, of in workers.items()
         }
-        turns = []
-        for turn in range(arguments.turns):
-            ours = run_distdyn(n, turn, arguments)
-            theirs = {
-                name: run_brian2(program["directory"]) / arguments.duration
-                for name, program in programs.items()
-            }
-            turns.append({"distdyn": ours["rtf"], "brian2": theirs})
-            print(f"n = {n}, turn {turn}: {turns[-1]}", file=sys.stderr)
+        turns = take_turns(ours | theirs, options.turns)
+    rates = {name: mean_rates(turns, name) for name in theirs}
+    allowed = max(0.08, 0.2 * math.sqrt(4000 / n))
+    differing = disagreements(rates, mean_rates(turns, next(iter(ours))), allowed)
+    ratios = {
+        peer: pair_ratio(turns, [name for name in theirs if workers[name].peer == peer], [*ours])
+        for peer in {worker.peer: None for worker in workers.values()}
+    }
+    last = turns[-1].of[next(iter(ours))]
     return {
         "n": n,
-        "ratio": median(min(t["brian2"].values()) / t["distdyn"] for t in turns),
-        "rtf_distdyn": median(t["distdyn"] for t in turns),
-        "rtf_brian2": {k: median(t["brian2"][k] for t in turns) for k in programs},
-        "rates_distdyn": ours["rates"],
-        "rates_brian2": {k: program["rates"] for k, program in programs.items()},
-        "synapses_distdyn": ours["synapses"],
-        "synapses_brian2": next(iter(programs.values()))["synapses"],
-        "turns": turns,
+        "ratios": None if differing else ratios,
+        "disagreements": differing,
+        "missing": missing,
+        "tolerance_of_rates": allowed,
+        "programs": summary(turns, [*ours, *theirs]),
+        "built": {name: of.built for name, of in workers.items()}
+        | {name: built(turns[-1].of[name]) for name in ours},
+        "nest_as_two_ranks": ranks_of_nest(workers),
+        "synapses": last["synapses"],
+        "turns": listed(turns),
     }
 
 
-def run_distdyn(n: int, seed: int, arguments: argparse.Namespace) -> dict:
-    command = [sys.executable, "-m", "distdyn", "run", "coba", "--set", f"n={n}", "--json"]
-    command += ["--duration", str(arguments.duration), "--seed", str(seed)]
-    command += ["--precision", arguments.precision, "--progress", "off"]
-    if arguments.devices:
-        command += ["--devices", arguments.devices]
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=ROOT)
-    return json.loads(output.stdout.splitlines()[-1])
+def started(
+    n: int, options: argparse.Namespace, open_: ExitStack
+) -> tuple[dict[str, Worker], dict[str, str]]:
+    """The programs of the peers, and why some of them are not there."""
+    workers, missing = {}, {}
+    for peer in options.peers:
+        for name, request in variants(peer, n, options).items():
+            try:
+                workers[name] = open_.enter_context(Worker(peer, **request))
+            except (PeerError, subprocess.CalledProcessError) as error:
+                missing[name] = str(error)
+                print(f"{name} is left out: {error}", file=sys.stderr, flush=True)
+    return workers, missing
 
 
-def prepare_brian2(
-    python: str, n: int, threads: int, precision: str, directory: Path, duration: float
-) -> dict:
-    """Has Brian2 write and compile one program; it runs once, so that its files are warm."""
-    place = directory / f"{n}_{threads}_{precision}"
-    command = [python, __file__, "--worker", "brian2", "--directory", str(place)]
-    command += ["--sizes", str(n), "--threads", str(threads), "--duration", str(duration)]
-    command += ["--brian2-precision", precision]
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return {"directory": place, **json.loads(output.stdout.splitlines()[-1])}
+def variants(peer: str, n: int, options: argparse.Namespace) -> dict[str, dict]:
+    """What each program of a peer is asked to build."""
+    common = {"n": n, "dt": DT, "seed": 1, "warmup": options.warmup}
+    slow = common | {"duration": options.slow_duration}
+    if peer == "brian2":
+        return {
+            f"Brian2, {precision}, {threads} thread(s)": common
+            | {"duration": options.duration, "threads": threads, "precision": precision}
+            for precision in options.brian2_precision
+            for threads in options.threads
+        }
+    if peer == "nest":
+        network = nest_terms(by_name("coba")(n=n), DT)
+        return {
+            f"NEST, {threads} thread(s)": slow | {"network": network, "threads": threads}
+            for threads in options.threads
+        }
+    if peer == "annarchy":
+        return {
+            f"ANNarchy, {threads} thread(s)": slow | {"threads": threads, "precision": "float32"}
+            for threads in options.threads
+        }
+    return {"BrainPy": slow}
 
 
-def run_brian2(directory: Path) -> float:
-    """Wall time of the simulation loop in ms, as the standalone program itself reports it."""
-    quiet = subprocess.DEVNULL
-    subprocess.run(["./main"], cwd=directory, check=True, stdout=quiet)
-    seconds, _completed = (directory / "results" / "last_run_info.txt").read_text().split()
-    return 1000 * float(seconds)
+def distdyn(n: int, devices: str, options: argparse.Namespace) -> Callable[[int], dict]:
+    def run(turn: int) -> dict:
+        return run_distdyn(
+            "coba", set={"n": n}, duration=options.duration, warmup=options.warmup, seed=turn,
+            devices=devices,
+        )  # fmt: skip
+
+    return run
 
 
-def build_brian2(arguments: argparse.Namespace) -> dict:
-    """Runs inside Brian2's Python: writes and compiles the program, and runs it once."""
-    import brian2 as b2
-    import numpy as np
-
-    n, threads = arguments.sizes[0], arguments.threads[0]
-    b2.prefs.devices.cpp_standalone.openmp_threads = threads if threads > 1 else 0
-    b2.prefs.core.default_float_dtype = getattr(np, arguments.brian2_precision[0])
-    b2.set_device("cpp_standalone", directory=arguments.directory)
-    b2.defaultclock.dt = DT * b2.ms
-    b2.seed(1)
-
-    equations = """
-        drive = 20*mV - g_e*v - g_i*(v + 80*mV) : volt
-        dv/dt = (-(v + 60*mV) + drive) / (20*ms) : volt (unless refractory)
-        dg_e/dt = -g_e / (5*ms) : 1
-        dg_i/dt = -g_i / (10*ms) : 1
-    """
-    cells = b2.NeuronGroup(
-        n,
-        equations,
-        threshold="v >= -50*mV",
-        reset="v = -60*mV",
-        refractory=5 * b2.ms,
-        method="exponential_euler",
-    )
-    cells.v = "-55*mV + 5*mV*randn()"
-    n_E, delay = round(0.8 * n), DT * b2.ms
-    exc = b2.Synapses(cells[:n_E], cells, on_pre="g_e_post += 0.6", delay=delay)
-    inh = b2.Synapses(cells[n_E:], cells, on_pre="g_i_post += 6.7", delay=delay)
-    exc.connect(p=80 / n)
-    inh.connect(p=80 / n)
-    spikes = b2.SpikeMonitor(cells, record=False)
-    network = b2.Network(cells, exc, inh, spikes)
-    network.run(arguments.duration * b2.ms)
-
-    counts, seconds = np.asarray(spikes.count[:]), arguments.duration / 1000
-    rates = {"E": counts[:n_E].mean() / seconds, "I": counts[n_E:].mean() / seconds}
-    rtf = b2.device._last_run_time / seconds
-    return {"rates": rates, "synapses": len(exc) + len(inh), "rtf": rtf}
+def built(ours: dict) -> dict:
+    """The times and sizes of distdyn that the others say in `built`."""
+    kept = ("devices", "synapses", "bytes_per_synapse", "peak_rss")
+    phases = {name: ours["phases"][name] for name in ("build", "compile")}
+    return phases | {name: ours[name] for name in kept}
 
 
-def brian2_python() -> str:
-    """The Python of `.venv-brian2` beside this repository's files, made if it is not there."""
-    place = ROOT / ".venv-brian2"
-    python = place / "bin" / "python"
-    if not python.exists():
-        print(f"Making {place} with Brian2.", file=sys.stderr)
-        subprocess.run([sys.executable, "-m", "venv", place], check=True)
-        subprocess.run([python, "-m", "pip", "install", "-q", *BRIAN2], check=True)
-    return os.fspath(python)
+def ranks_of_nest(workers: dict[str, Worker]) -> str:
+    of = next((worker.built for worker in workers.values() if worker.peer == "nest"), None)
+    if of is None:
+        return "NEST was not asked."
+    if of["has_mpi"]:
+        return "This build has MPI, but NEST was run with threads only."
+    return f"The build of NEST {of['version']} that was installed has no MPI."
 
 
 if __name__ == "__main__":

@@ -29,6 +29,8 @@ class Parameters(eqx.Module):
 
     def __new__(cls, *arguments: Any, **parameters: Any) -> "Parameters":
         """Look at the names before the dataclass does, for a better message."""
+        if cls.__dataclass_fields__.keys() >= parameters.keys():
+            return super().__new__(cls)  # the signature below takes longer than all the rest
         known = inspect.signature(cls).parameters
         takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values())
         for name in parameters:

@@ -4,11 +4,14 @@ Kinetics are linear in arriving spikes, so one receptor serves all synapses of a
 """
 
 import abc
+from functools import cached_property
 from typing import Any, ClassVar
 
 import equinox as eqx
+import jax
 
 from distdyn.core.parameters import Parameters
+from distdyn.errors import ParameterError
 
 
 class Kinetics(Parameters):
@@ -60,3 +63,16 @@ class Receptor(eqx.Module):
     def state(self) -> Any:
         """The state without input."""
         return self.kinetics.init()
+
+    @cached_property
+    def key(self) -> tuple[str, str, tuple[float, ...]]:
+        """Equal for receptors that are one; sorts receptors of one kind next to each other."""
+        names = type(self.kinetics).__qualname__, type(self.output).__qualname__
+        try:
+            values = tuple(float(x) for x in jax.tree.leaves(self))
+        except (TypeError, ValueError) as error:
+            raise ParameterError(
+                f"synapse {names[0]} with output {names[1]}: its parameters must be numbers, the "
+                "same for all synapses. Use one projection per value."
+            ) from error
+        return (*names, values)

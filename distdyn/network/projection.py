@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from distdyn.core.receptor import Kinetics, Output
+from distdyn.core.receptor import CUBA, Kinetics, Output, Receptor
 from distdyn.core.signal import Signal
 from distdyn.core.system import emits_spikes, receives_input
 from distdyn.errors import DelayError, NetworkError, ParameterError, WeightError
@@ -87,7 +88,12 @@ class Projection:
         ends = self.ends
         rule.check(ends.n_pre, ends.n_post, ends.n_self, what)
 
-    @property
+    @cached_property
+    def receptor(self) -> Receptor:
+        """How it acts on its targets, which have one receptor for all that act alike."""
+        return Receptor(self.synapse, self.output or CUBA())
+
+    @cached_property
     def ends(self) -> Ends:
         """Both ends, and how many neurons they have."""
         return Ends(self.pre, self.post)
@@ -148,6 +154,11 @@ class PoissonInput:
             weight=_check_weight(weight, what, domain, n),
             delay=None if delay is None else _check_delay(delay, what, None),
         )
+
+    @cached_property
+    def receptor(self) -> Receptor:
+        """How it acts on its targets, which have one receptor for all that act alike."""
+        return Receptor(self.synapse, self.output or CUBA())
 
     def __repr__(self) -> str:
         return f"PoissonInput(-> {_names(self.post)}, rate={shown(self.rate)})"

@@ -7,15 +7,26 @@ import functools
 from typing import Any
 
 import numpy as np
-from numba import carray, cfunc, njit, types
+from numba import carray, njit
 
 from distdyn.ops import mailbox
-from distdyn.ops.cache import cached
-from distdyn.ops.kernels import row_arrays, spread
+from distdyn.ops.kernels import compiled, row_arrays, row_kinds, spread
+from distdyn.ops.packed_kernels import (
+    STAMP,
+    fly,
+    own_flights,
+    slot_of,
+    table_arrays,
+    table_kinds,
+    take_off,
+    working_room,
+)
 
-_SHAPE = types.CPointer(types.int64)
 _U = np.uint64
-_ROWS = "int64 int64 int64 {ring} uint64 uint32 int64 uint32 {offset} {weight}"
+
+
+# team, board, group, token, events, cursor, count, stamp, part
+_OWN = "int64 int64 int64 int64 int32 int64 int32 int64 int64".split()
 
 
 def kernel(name: str) -> tuple[Any, int]:
@@ -25,28 +36,35 @@ def kernel(name: str) -> tuple[Any, int]:
         "close": (_close, ["int64"] * 6),
         "settle": (_settle, ["int64"] * 3),
     }[name]
-    return _compiled(body, (*kinds, "int64")), len(kinds)
-
-
-def _compiled(body: Any, kinds: tuple[str, ...]) -> Any:
-    buffers = [p for kind in kinds for p in (types.CPointer(getattr(types, kind)), _SHAPE)]
-    signature = types.void(*buffers, types.int64, types.int64, _SHAPE)
-    return cached(cfunc, signature)(body)
+    return compiled(body, (*kinds, "int64")), len(kinds)
 
 
 @functools.cache
 def deliver_all_kernel(ring: str, offset: str, weight: str) -> Any:
     """The kernel of `deliver_all` for these dtypes (a Numba C function)."""
-    rows = _ROWS.format(ring=ring, offset=offset, weight=weight).split()
-    own = ["int64", "int64", "int64", "int64", "int32", "int64", "int32", "int64", "int64"]
-    return _compiled(_deliver_all, (*own, *rows, ring, ring, "int64"))
+    rows = row_kinds(ring, offset, weight)
+    return compiled(_deliver_all, (*_OWN, *rows, ring, ring, "int64"))
 
 
 @functools.cache
 def deliver_boxes_kernel(ring: str, offset: str, weight: str) -> Any:
     """The kernel of `deliver_boxes` for these dtypes (a Numba C function)."""
-    rows = _ROWS.format(ring=ring, offset=offset, weight=weight).split()
-    return _compiled(_deliver_boxes, ("int64", "int64", "int64", *rows, ring, ring))
+    rows = row_kinds(ring, offset, weight)
+    return compiled(_deliver_boxes, ("int64", "int64", "int64", *rows, ring, ring))
+
+
+@functools.cache
+def arrive_all_kernel(ring: str, batch: str, synapse: str) -> Any:
+    """The kernel of `arrive_all` for these dtypes (a Numba C function)."""
+    table = table_kinds(ring, batch, synapse)
+    return compiled(_arrive_all, (*_OWN, "int64", *table, ring, ring, "int64"))
+
+
+@functools.cache
+def arrive_boxes_kernel(ring: str, batch: str, synapse: str) -> Any:
+    """The kernel of `arrive_boxes` for these dtypes (a Numba C function)."""
+    table = table_kinds(ring, batch, synapse)
+    return compiled(_arrive_boxes, (*["int64"] * 5, *table, ring, ring))
 
 
 def _append(
@@ -156,3 +174,82 @@ def _deliver_boxes(
     board = mailbox.words_at(place[0])
     for box in range(board[mailbox.BOXES]):
         _deliver_box(flat, slots, board, box, group[0], 0, rows, member, members)
+
+
+@njit
+def _arrive_box(slot, flights, due, board, box, group, parity, table, block, at):
+    """`take_off` of one block, for what a closed buffer holds."""
+    place, half = mailbox.box_at(board, box), mailbox.halves(board)
+    counts = mailbox.counts_at(board, box, group, parity)
+    list_ = mailbox.list_at(board, box, group, parity)
+    first, part = board[place + mailbox.START + parity], _U(mailbox.part_of(board, box))
+    for step in range(board[place + mailbox.CLOSED + parity]):
+        count = half[counts + step]
+        if count > 0:
+            cells = carray(mailbox.further(half, list_), (count,))
+            stamp = _U(first + step) & STAMP
+            take_off(slot, flights, due, stamp, cells, part, table, block, at)
+            list_ += count
+
+
+def _arrive_all(
+    _team, _0, place, _1, group, _2, before, _3, events, _4, cursor, _5, count, _6, stamp, _7,
+    part, _8, flights, _9,
+    form, _f, bounds, bounds_shape, word, word_shape, width, width_shape, bits, bits_shape,
+    rank, rank_shape, base, base_shape, start, start_shape, unit, unit_shape,
+    batch, batch_shape, synapse, synapse_shape,
+    _ring_in, _10, ring, ring_shape, token, _11,
+    member, members, _tally,
+):  # fmt: skip
+    table = table_arrays(
+        form, bounds, bounds_shape, word, word_shape, width, width_shape, bits, bits_shape,
+        rank, rank_shape, base, base_shape, start, start_shape, unit, unit_shape,
+        batch, batch_shape, synapse, synapse_shape,
+    )  # fmt: skip
+    board, began = mailbox.words_at(place[0]), mailbox.now()
+    cells = carray(events, (cursor[0] + count[0],))[cursor[0] :]
+    due, now, at = _U(stamp[0] + 1) & STAMP, _U(stamp[0]) & STAMP, working_room()
+    for block in range(_U(member), _U(form[2]), _U(members)):
+        slot = slot_of(ring, ring_shape, stamp[0] + 1, block, _U(form[3]))
+        mine = own_flights(flights, form[2], block)
+        fly(slot, mine, due, table, block)
+        take_off(slot, mine, due, now, cells, _U(part[0]), table, block, at)
+    waits = mailbox.now()
+    waited = waits
+    if before[0] == 1:
+        has_all = mailbox.await_all(board, before[1])
+        waited = mailbox.now()
+        for box in range(board[mailbox.BOXES] if has_all else 0):
+            if box != place[1]:
+                for block in range(_U(member), _U(form[2]), _U(members)):
+                    slot = slot_of(ring, ring_shape, stamp[0] + 1, block, _U(form[3]))
+                    mine = own_flights(flights, form[2], block)
+                    parity = before[1] & 1
+                    _arrive_box(slot, mine, due, board, box, group[0], parity, table, block, at)
+    if member == 0:
+        clock = mailbox.box_at(board, place[1])
+        board[clock + mailbox.WAITED] += waited - waits
+        board[clock + mailbox.DELIVERED] += mailbox.now() - waited + waits - began
+        token[0], token[1] = before[0], before[1]
+
+
+def _arrive_boxes(
+    _team, _0, place, _1, group, _2, step, _3, flights, _4,
+    form, _f, bounds, bounds_shape, word, word_shape, width, width_shape, bits, bits_shape,
+    rank, rank_shape, base, base_shape, start, start_shape, unit, unit_shape,
+    batch, batch_shape, synapse, synapse_shape,
+    _ring_in, _5, ring, ring_shape,
+    member, members, _tally,
+):  # fmt: skip
+    table = table_arrays(
+        form, bounds, bounds_shape, word, word_shape, width, width_shape, bits, bits_shape,
+        rank, rank_shape, base, base_shape, start, start_shape, unit, unit_shape,
+        batch, batch_shape, synapse, synapse_shape,
+    )  # fmt: skip
+    board, at = mailbox.words_at(place[0]), working_room()
+    due = _U(step[0] + 1) & STAMP
+    for box in range(board[mailbox.BOXES]):
+        for block in range(_U(member), _U(form[2]), _U(members)):
+            slot = slot_of(ring, ring_shape, step[0] + 1, block, _U(form[3]))
+            mine = own_flights(flights, form[2], block)
+            _arrive_box(slot, mine, due, board, box, group[0], 0, table, block, at)

@@ -12,6 +12,7 @@ of the ring belongs to two members. Sums are of integers: the cut changes nothin
 # pyright: reportPrivateImportUsage=false, reportCallIssue=false, reportAttributeAccessIssue=false
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,10 @@ _U = np.uint64
 LOOKAHEAD = _U(48)  # synapses between asking for a line of the ring and adding to it: L3 latency
 BATCH = _U(32)  # spikes for whose rows memory is asked at once
 SAMPLES = 1 << 16  # offsets, evenly spaced in the table, that decide the thresholds
+
+
+# Without reference counts: two calls for each array of a table cost as much as twenty synapses.
+uncounted = functools.partial(njit, _nrt=False)
 
 
 def _asking(writes: int) -> Any:
@@ -48,7 +53,7 @@ def _asking(writes: int) -> Any:
     return prefetch
 
 
-_will_read, _will_write = _asking(0), _asking(1)
+will_read, will_write = _asking(0), _asking(1)
 
 
 @njit(inline="always")
@@ -59,7 +64,7 @@ def _place(origin, offset, size):
 
 
 @intrinsic
-def _ones(context, word):
+def ones_in(context, word):
     """The number of bits that are set."""
 
     def generate(context, builder, signature, arguments):
@@ -106,14 +111,14 @@ def spread(ring, origin, cells, part, rows, member, members):
     shares = np.empty((3, at.shape[1] * widest), np.int64)
     for first in range(_U(0), _U(cells.size), BATCH):
         batch = cells[first : min(first + BATCH, _U(cells.size))]
-        n = _locate(batch, bounds[part], word[part], bits, rank, at)
+        n = locate(batch, bounds[part], word[part], bits, rank, at)
         n = _segments(n, width, bits, rank, base, start, members, at)
         n = _shares(n, width, unit, base, start, offset, weight, member, members, at, shares)
         _add(ring, origin, n, shares, offset, weight)
 
 
 @njit
-def _locate(cells, bounds, word, bits, rank, at):
+def locate(cells, bounds, word, bits, rank, at):
     """Find each cell's word of bits, its bit, and its population; how many may reach us."""
     n = _U(0)
     low, high, population, first_word = np.int64(0), np.int64(0), _U(0), np.int64(-1)
@@ -127,8 +132,8 @@ def _locate(cells, bounds, word, bits, rank, at):
             within = _U(cell - low)
             at[0, n] = _U(first_word) + (within >> _U(6))
             at[1, n], at[2, n] = _U(1) << (within & _U(63)), population
-            _will_read(bits, at[0, n])
-            _will_read(rank, at[0, n])
+            will_read(bits, at[0, n])
+            will_read(rank, at[0, n])
             n += _U(1)
     return n
 
@@ -141,9 +146,9 @@ def _segments(n, width, bits, rank, base, start, members, at):
         word, bit, population = at[0, index], at[1, index], at[2, index]
         here = bits[word]
         if here & bit:
-            segment = _U(rank[word]) + _U(width[population]) * _ones(here & (bit - _U(1)))
-            _will_read(base, segment >> _U(6))
-            _will_read(start, segment * members)
+            segment = _U(rank[word]) + _U(width[population]) * ones_in(here & (bit - _U(1)))
+            will_read(base, segment >> _U(6))
+            will_read(start, segment * members)
             at[0, kept], at[2, kept] = segment, population
             kept += _U(1)
     return kept
@@ -161,8 +166,8 @@ def _shares(n, width, unit, base, start, offset, weight, member, members, at, sh
             begin = _U(base[segment >> _U(6)]) + _U(start[cut])
             end = _U(base[(segment + is_last) >> _U(6)]) + _U(start[cut + _U(1)])
             if begin < end:
-                _will_read(offset, begin)
-                _will_read(weight, begin)
+                will_read(offset, begin)
+                will_read(weight, begin)
                 shares[0, kept], shares[1, kept] = begin, end
                 shares[2, kept] = unit[population, column]
                 kept += _U(1)
@@ -181,7 +186,7 @@ def _add(ring, origin, n, shares, offset, weight):
         stop = min(ahead_end, ahead + left)
         left -= stop - ahead
         while ahead < stop:
-            _will_write(ring, _place(origin, offset[ahead], size))
+            will_write(ring, _place(origin, offset[ahead], size))
             ahead += _U(1)
         if ahead < ahead_end:
             break
@@ -197,26 +202,35 @@ def _add(ring, origin, n, shares, offset, weight):
                     ahead, ahead_end = at, end
             run = min(end - at, ahead_end - ahead)
             for i in range(run):
-                _will_write(ring, _place(origin, offset[ahead + i], size))
+                will_write(ring, _place(origin, offset[ahead + i], size))
                 amount = weight[at + i] * scale if has_weight else scale
                 ring[_place(origin, offset[at + i], size)] += amount
             at += run
             ahead += run
 
 
+def compiled(body: Any, kinds: Sequence[Any]) -> Any:
+    """A body with buffers of these types, each with its shape, as a Numba C function."""
+    shape = types.CPointer(types.int64)
+    kinds = [getattr(types, kind) if isinstance(kind, str) else kind for kind in kinds]
+    buffers = [p for kind in kinds for p in (types.CPointer(kind), shape)]
+    signature = types.void(*buffers, types.int64, types.int64, shape)
+    return cached(cfunc, signature)(body)
+
+
 @functools.cache
 def deliver_kernel(accumulator: str, offset: str, weight: str) -> Any:
     """The delivery kernel for these dtypes (a Numba C function); its buffers are `deliver`'s."""
-    ring_type, offset_type, weight_type = (
-        getattr(types, name) for name in (accumulator, offset, weight)
+    own = ["int64", "int32", "int64", "int32", "int64", "int64"]
+    return compiled(
+        _deliver, (*own, *row_kinds(accumulator, offset, weight), accumulator, accumulator)
     )
-    data = [types.int64, types.int32, types.int64, types.int32, types.int64, types.int64]
-    data += [types.int64, types.int64, types.int64, ring_type, types.uint64, types.uint32]
-    data += [types.int64, types.uint32, offset_type, weight_type, ring_type, ring_type]
-    shape = types.CPointer(types.int64)
-    buffers = [p for kind in data for p in (types.CPointer(kind), shape)]
-    signature = types.void(*buffers, types.int64, types.int64, shape)
-    return cached(cfunc, signature)(_deliver)
+
+
+def row_kinds(accumulator: str, offset: str, weight: str) -> list[str]:
+    """The dtypes of a table's arrays."""
+    index = ["uint64", "uint32", "int64", "uint32"]
+    return ["int64", "int64", "int64", accumulator, *index, offset, weight]
 
 
 def _deliver(

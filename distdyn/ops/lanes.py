@@ -11,7 +11,7 @@ a fast-math flag: nothing is reassociated or contracted.
 # pyright: reportOptionalMemberAccess=false, reportAssignmentType=false
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,6 +87,8 @@ def flatten(closed: Any) -> Program:
             if name in COPIES:
                 known[equation.outvars[0]] = inputs[0]
                 continue
+            if name == "cond":
+                params = {"branches": tuple(flatten(branch) for branch in params["branches"])}
             if name not in EMITTERS:
                 raise Unsupported(name)
             output = next(counter)
@@ -218,6 +220,16 @@ class Emission(NamedTuple):
 
     def constant(self, value: Any, dtype: str | None = None) -> ir.Constant:
         return fill(self.type(dtype or self.dtype), value)
+
+    def branch(self, program: Program, values: Sequence[ir.Value]) -> ir.Value:
+        """Emit a program of one result, here, with these values as its inputs."""
+        outer = self.environment
+        inner = Environment(outer.builder, outer.module, outer.width)
+        for number, value in zip(program.inputs, values, strict=True):
+            inner.define(number, value)
+        for instruction in program.instructions:
+            inner.run(instruction)
+        return inner.read(program.outputs[0], self.instruction.dtype)
 
     def intrinsic(self, name: str, *values: ir.Value, result: ir.Type | None = None) -> ir.Value:
         """Call an LLVM intrinsic whose overloads are the result's and operands' types as needed."""
@@ -355,6 +367,26 @@ def _select(e: Emission, which: ir.Value, *cases: ir.Value) -> ir.Value:
     if e.dtype != "bool" or len(cases) != 2:
         raise Unsupported(f"select_n of {len(cases)} cases by {e.dtype}")
     return e.builder.select(which, cases[1], cases[0])
+
+
+def _cond(e: Emission, which: ir.Value, *operands: ir.Value) -> ir.Value:
+    """The first branch in every lane, the second where one of the lanes takes it."""
+    if len(e.instruction.params["branches"]) != 2:
+        raise Unsupported("cond of more than two branches")
+    builder, width = e.builder, e.environment.width
+    usual, special = e.instruction.params["branches"]
+    is_special = builder.icmp_unsigned("!=", which, e.constant(0))
+    mask = builder.bitcast(is_special, ir.IntType(width)) if width > 1 else is_special
+    is_any = builder.icmp_unsigned("!=", mask, ir.IntType(width)(0))
+    value = e.branch(usual, operands)
+    before = builder.block
+    with builder.if_then(is_any, likely=False):
+        other = builder.select(is_special, e.branch(special, operands), value)
+        inside = builder.block
+    result = builder.phi(value.type)
+    result.add_incoming(value, before)
+    result.add_incoming(other, inside)
+    return result
 
 
 def _shift(method: str) -> Callable:
@@ -537,6 +569,7 @@ EMITTERS: dict[str, Callable[..., ir.Value]] = {
     "gt": _compare(">"),
     "ge": _compare(">="),
     "select_n": _select,
+    "cond": _cond,
     "and": _logic("and_"),
     "or": _logic("or_"),
     "xor": _logic("xor"),

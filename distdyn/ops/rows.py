@@ -58,14 +58,27 @@ class Rows(NamedTuple):
     weight: Any
 
 
-def synapse_count(rows: Rows) -> int:
-    """How many synapses a table has."""
-    return int(rows.base[-1]) + int(rows.start[-1])
+def synapse_count(table: Any) -> int:
+    """How many synapses a table has, packed or not."""
+    return int(table.base[-1]) + int(table.start[-1])
 
 
-def source_bytes(rows: Rows) -> int:
-    """The memory of what finds a source's synapses: everything but offsets and weights."""
-    return sum(int(array.nbytes) for array in rows[: Rows._fields.index("offset")])
+SYNAPSES = "offset", "weight", "synapse"
+
+
+def synapses_in(table: Any) -> list[Any]:
+    """The arrays of a table, packed or not, that have an entry for each synapse."""
+    return [getattr(table, field) for field in table._fields if field in SYNAPSES]
+
+
+def sources_in(table: Any) -> list[Any]:
+    """Its other arrays: what finds the synapses of a source."""
+    return [getattr(table, field) for field in table._fields if field not in SYNAPSES]
+
+
+def source_bytes(table: Any) -> int:
+    """The memory of what finds a source's synapses."""
+    return sum(int(array.nbytes) for array in sources_in(table))
 
 
 PADDED = "bits", "rank", "base", "start", "offset", "weight"
@@ -84,25 +97,34 @@ def equalize(
     longest = dict(zip(PADDED, alike(lengths.max(axis=0)).tolist(), strict=True))
 
     def padded(rows: Rows) -> Rows:
-        start = _longer(rows.start, longest["start"], rows.start[-1])
-        start[-(-len(rows.start) // BLOCK) * BLOCK :] = 0  # relative to a base that is the end
+        start, base = lengthened_starts(rows.start, rows.base, longest["start"] - 1)
         return rows._replace(
-            bits=_longer(rows.bits, longest["bits"], 0),
-            rank=_longer(rows.rank, longest["rank"], 0),
-            base=_longer(rows.base, longest["base"], synapse_count(rows)),
+            bits=lengthened(rows.bits, longest["bits"]),
+            rank=lengthened(rows.rank, longest["rank"]),
+            base=base,
             start=start,
-            offset=_longer(rows.offset, longest["offset"], 0),
-            weight=_longer(rows.weight, longest["weight"], 0),
+            offset=lengthened(rows.offset, longest["offset"]),
+            weight=lengthened(rows.weight, longest["weight"]),
         )
 
     return [padded(rows) for rows in tables]
 
 
-def _longer(array: np.ndarray, n: int, value: int) -> np.ndarray:
+def lengthened_starts(
+    start: np.ndarray, base: np.ndarray, n_segments: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Starts and bases with segments at the end that have no synapse."""
+    n, total = len(start), int(base[-1]) + int(start[-1])
+    longer = lengthened(start, n_segments + 1, start[-1])
+    longer[-(-n // BLOCK) * BLOCK :] = 0  # relative to a base that is the end
+    return longer, lengthened(base, n_segments // BLOCK + 1, total)
+
+
+def lengthened(array: np.ndarray, n: int, value: int = 0) -> np.ndarray:
+    """The array with so many entries, new ones being `value`; the same one if it has them."""
     if len(array) == n:
         return array
-    make = aligned_empty if value else aligned_zeros
-    longer = make(n, array.dtype)
+    longer = (aligned_empty if value else aligned_zeros)((n, *array.shape[1:]), array.dtype)
     longer[: len(array)] = array
     if value:
         longer[len(array) :] = value

@@ -104,32 +104,38 @@ def constant_delay(steps: int) -> Delays:
     return Delays(int(steps), np.array([WORDS], np.uint64), np.zeros(1 << GUIDE_BITS, np.int32))
 
 
-def drawn_delays(distribution: HasQuantile, dt: float, where: str = "delay") -> Delays:
-    """The table of max(1, rint(x / dt)) for x (ms) of this distribution.
-
-    The steps are monotone in the word, so each threshold is found by bisection, exact to one word.
-    """
-
-    def steps(word: np.ndarray) -> np.ndarray:
-        return np.maximum(1.0, np.rint(_quantile(distribution, word, where) / dt))
-
-    first, last = steps(np.array([0, WORDS - 1]))
+def delay_range(distribution: HasQuantile, dt: float, where: str = "delay") -> tuple[int, int]:
+    """The shortest and the longest delay that can be drawn, in steps."""
+    first, last = _steps(distribution, np.array([0, WORDS - 1]), dt, where)
     if not last - first < 1 << 20:
         raise DelayError(
             f"{where} = {distribution} spans delays from {first:.6g} to {last:.6g} steps of {dt:g} "
             "ms, more than 2^20. Limit it with high=."
         )
-    wanted = np.arange(first, last)
+    return int(first), int(last)
+
+
+def drawn_delays(distribution: HasQuantile, dt: float, where: str = "delay") -> Delays:
+    """The table of max(1, rint(x / dt)) for x (ms) of this distribution.
+
+    The steps are monotone in the word, so each threshold is found by bisection, exact to one word.
+    """
+    first, last = delay_range(distribution, dt, where)
+    wanted = np.arange(float(first), last)
     low, high = np.zeros(len(wanted), np.int64), np.full(len(wanted), WORDS - 1, np.int64)
     while np.any(low < high):  # the first word whose delay is longer than `wanted`
         middle = (low + high) // 2
-        is_longer = steps(middle) > wanted
+        is_longer = _steps(distribution, middle, dt, where) > wanted
         high = np.where(is_longer, middle, high)
         low = np.where(is_longer, low, np.minimum(middle + 1, high))
     threshold = np.append(low, WORDS).astype(np.uint64)
     words = np.arange(1 << GUIDE_BITS, dtype=np.uint64) << np.uint64(32 - GUIDE_BITS)
     guide = np.searchsorted(threshold, words, side="right").astype(np.int32)
-    return Delays(int(first), threshold, guide)
+    return Delays(first, threshold, guide)
+
+
+def _steps(distribution: HasQuantile, word: np.ndarray, dt: float, where: str) -> np.ndarray:
+    return np.maximum(1.0, np.rint(_quantile(distribution, word, where) / dt))
 
 
 class Weights(NamedTuple):

@@ -65,7 +65,7 @@ def assemble(
         prepared=prepared_structure(parameters, s.dt) if is_cell else None,
         state=state_structure(parameters),
         receptors=tuple(
-            ReceptorInput(slots > 0, tuple((layer.terms, layer.delay) for layer in of))
+            ReceptorInput(slots > 0, tuple(layer.terms for layer in of))
             for slots, of in zip(ring_slots, layers, strict=True)
         ),
         has_current=current is not None,
@@ -112,8 +112,9 @@ def _receptor_scale(graph: Graph, group: Group, receptor: int, s: Setting) -> fl
     """Accumulator units per unit of weight, the same for all populations of the group."""
     sums = dict.fromkeys(group.paths, 0.0)
     for projection in graph.projections.values():
-        bound = scales.projection_bound(projection)
-        for post in reached(graph, group, projection, receptor):
+        posts = reached(graph, group, projection, receptor)
+        bound = scales.projection_bound(projection) if posts else 0.0
+        for post in posts:
             sums[post] += bound
     for path, source in graph.inputs.items():
         if isinstance(source, PoissonInput):

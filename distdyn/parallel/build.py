@@ -9,14 +9,14 @@ table is a few rows, and a few bytes for each neuron of the pre ends.
 import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from distdyn.errors import NetworkError
 from distdyn.network.distributions import Distribution
 from distdyn.ops.rows import BLOCK, Rows, aligned_empty, aligned_zeros
-from distdyn.ops.values import drawn_delays
+from distdyn.ops.values import delay_range
 from distdyn.parallel.drawing import CellDrawing, PairDrawing, Task, capacity_of, drawing_of
 from distdyn.parallel.projection_rows import ProjectionRows, check_places, places, values_of
 
@@ -33,7 +33,7 @@ def storage_of(weight: float | np.ndarray | Distribution) -> str:
 def longest_delay(delay: int | np.ndarray | Distribution, dt: float, where: str = "delay") -> int:
     """The longest delay, in steps, that a synapse can have: a function of the description."""
     if isinstance(delay, Distribution):
-        return drawn_delays(delay, dt, where).last
+        return delay_range(delay, dt, where)[1]
     return int(np.max(delay, initial=1))
 
 
@@ -115,12 +115,13 @@ def build_table(
         what = f'projection "{part.path}": pre_local'
         check_places(part.pre_local, part.ends.n_pre, int(bounds[:, -1].sum()), what, least=-1)
     capacity = table_capacity(parts) if capacity is None else capacity
+    known: dict[Any, Any] = {}
     drawings = [
         drawing_of(
             part,
             n_target,
             seed=seed,
-            values=values_of(part, dt, unit_scale, accumulator),
+            values=values_of(part, dt, unit_scale, accumulator, known),
             groups=threads,
             capacity=capacity,
         )

@@ -19,7 +19,6 @@ from distdyn.network.projection import Projection
 from distdyn.ops.rows import synapse_count
 from distdyn.parallel import connect
 from distdyn.parallel.assemble import Assembly, assemble
-from distdyn.parallel.build import longest_delay
 from distdyn.parallel.connect import Parts
 from distdyn.parallel.groups import Group, group_populations
 from distdyn.parallel.operands import Fixed
@@ -66,7 +65,7 @@ class Built:
         self.connections = connect.connections(graph, self.groups, setting)
         self.slots = [
             tuple(
-                connect.ring_slots(self.connections, group.index, r, setting.dt)
+                connect.ring_slots(self.connections, group.index, r)
                 for r in range(len(group.receptors))
             )
             for group in self.groups
@@ -101,15 +100,15 @@ class Built:
         """Refuse a delay whose ring no machine like this one could hold; on all ranks alike."""
         most, setting = memory_of_this_machine(), self.setting
         itemsize = np.dtype(setting.accumulator).itemsize
+        everywhere = range(self.parts.decomposition.parts)
+        largest = [share.largest(everywhere) for share in self.parts.shares]
         for c in self.connections:
-            share = self.parts.shares[c.group]
-            cells = share.largest(range(self.parts.decomposition.parts))
-            steps = longest_delay(c.delay, setting.dt)
-            needed = (steps + 1) * cells * itemsize
+            cells = largest[c.group]
+            needed = (c.longest + 1) * cells * itemsize
             if needed > most:
                 raise DelayError(
-                    f'projection "{c.path}": delay = {steps * setting.dt:g} ms is {steps} steps; '
-                    f"what is on its way to {cells} neurons in that time takes "
+                    f'projection "{c.path}": delay = {c.longest * setting.dt:g} ms is {c.longest} '
+                    f"steps; what is on its way to {cells} neurons in that time takes "
                     f"{shown_bytes(needed)}, this machine has {shown_bytes(most)}. Use a shorter "
                     "delay, or more ranks."
                 )
@@ -159,7 +158,7 @@ class Built:
             old = parameters.values[leaf]
             if old.per == "segment" and not np.ndim(value):
                 new = old.array.copy()
-                new[group.paths.index(path)] = value
+                new[group.segment[path]] = value
                 parameters.values[leaf] = Fixed("segment", new)
                 continue
             new = np.repeat(old.array, np.diff(mine.bounds)) if old.per == "segment" else old.array
@@ -185,8 +184,7 @@ class Built:
     def synapses(self, path: str) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
         """Our synapses of a projection in pieces: pre, post, weight, delay in ms."""
         return connect.synapses(
-            self.graph, self.groups, self.parts, self.connections, self.tables, self.scale,
-            self.setting, path,
+            self.graph, self.groups, self.parts, self.connections, self.scale, self.setting, path,
         )  # fmt: skip
 
     @property

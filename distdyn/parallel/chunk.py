@@ -3,7 +3,8 @@
 Per step, stamped s = step + 1:
 
     update(g, s)     every group g reads and clears its ring rows due at s, and lists its spikes
-    deliver(s)       every table adds the part's own spikes to its ring, at s + delay
+    deliver(s)       every table adds the part's own spikes to its ring, at s + delay; a packed one
+                     adds what is due at s + 1, of all spikes in flight
     exchange(s)      every so many steps: what the other parts of the node have listed since
     sample(s)        every trace copies its values
 
@@ -26,7 +27,9 @@ from jax.sharding import PartitionSpec
 
 from distdyn.core.system import Tick
 from distdyn.ops import exchange, gpu
+from distdyn.ops.arrive import arrive, arrive_all, arrive_boxes
 from distdyn.ops.deliver import deliver
+from distdyn.ops.packed import Packed
 from distdyn.ops.rows import Rows
 from distdyn.ops.update import Signature, update, update_reference
 from distdyn.parallel import on_gpu
@@ -121,7 +124,8 @@ class Data(NamedTuple):
     """What a chunk reads and does not change. Along the first axis: one block per device."""
 
     groups: tuple[GroupData, ...]
-    tables: tuple[Rows, ...]
+    tables: tuple[Rows | Packed, ...]
+    flights: tuple[Any, ...]  # int64[2] per packed table: where its list is; None for the others
     samples: tuple[Any, ...]  # int32[k], the cells of each trace
     part: Any  # int64[1], the number of the part
     parts: Any  # int64[devices], of all parts of the mesh; the same on all devices
@@ -211,7 +215,7 @@ def _run(plan: Plan, data: Data, carry: Carry, most: Any) -> tuple[Carry, Progre
         data = data._replace(groups=on_gpu.with_segments(plan, data))
     last = carry.step + most
     if data.inbox is not None:
-        carry = carry._replace(rings=_deliver_inbox(plan, data, carry.rings))
+        carry = carry._replace(rings=_deliver_inbox(plan, data, carry))
 
     def step(loop: tuple[Carry, Progress]) -> tuple[Carry, Progress]:
         return _step(plan, data, *loop, last)
@@ -264,15 +268,17 @@ def _step(
     full = _is_full(plan, data, events, traces, progress)
     stop = full.astype(jnp.int64)[None]
     if plan.exchange == "mailbox":
-        rings, stop = _exchange_mail(plan, data, rings, spikes, stamp, last, full)
+        stop = _exchange_mail(plan, data, rings, spikes, stamp, last, full)
     elif plan.road is not None:
         rings = on_gpu.deliver_own(plan, data, rings, spikes, stamp)
     else:
-        for table, rows in zip(plan.tables, data.tables, strict=True):
-            ring, (events_, cursor, count) = rings[table.group][table.ring], spikes[table.source]
-            rings[table.group][table.ring] = deliver(
-                ring, rows, data.part[0], events_, cursor, count, stamp, data.team
-            )
+        for k, (table, rows) in enumerate(zip(plan.tables, data.tables, strict=True)):
+            of, ring = rings[table.group], table.ring
+            given: Any = (data.part[0], *spikes[table.source], stamp, data.team)
+            if isinstance(rows, Packed):
+                of[ring] = arrive(of[ring], data.flights[k], rows, *given)
+            else:
+                of[ring] = deliver(of[ring], rows, *given)
     if plan.exchange == "mesh":
         rings, progress, stop = mesh.exchange(
             plan, data, rings, events, progress, stamp, last, full
@@ -337,35 +343,40 @@ def _is_full(plan: Plan, data: Data, events: list, traces: tuple, progress: Prog
 
 def _exchange_mail(
     plan: Plan, data: Data, rings: list, spikes: list, stamp: Any, last: Any, full: Any
-) -> tuple[list, Any]:
+) -> Any:
     """Deliver our own spikes, and if an exchange is due, those of the other parts."""
     token = exchange.first_token()
     for group, (events, cursor, count) in enumerate(spikes):
         token = exchange.append(data.board, group, events, cursor, count, token)
     token = exchange.close(data.board, stamp, last, full, token)
-    for table, rows in zip(plan.tables, data.tables, strict=True):
-        ring = rings[table.group][table.ring]
-        events, cursor, count = spikes[table.source]
-        rings[table.group][table.ring], token = exchange.deliver_all(
-            ring, rows, data.part[0], events, cursor, count, stamp, data.board, table.source,
-            token, data.team,
-        )  # fmt: skip
-    return rings, exchange.settle(data.board, token)[None]
-
-
-def _deliver_inbox(plan: Plan, data: Data, rings: tuple) -> tuple:
-    """Add what has come from other nodes."""
-    new = [list(of) for of in rings]
-    if plan.road is not None:
-        return tuple(on_gpu.deliver_inbox(plan, data, new))
-    for table, rows in zip(plan.tables, data.tables, strict=True):
-        ring = new[table.group][table.ring]
-        if not isinstance(data.inbox, tuple):
-            ring = exchange.deliver_boxes(ring, rows, data.inbox, table.source, data.team)
+    for k, (table, rows) in enumerate(zip(plan.tables, data.tables, strict=True)):
+        of, ring = rings[table.group], table.ring
+        given: Any = (data.part[0], *spikes[table.source], stamp, data.board, table.source)
+        if isinstance(rows, Packed):
+            lists = data.flights[k]
+            of[ring], token = arrive_all(of[ring], lists, rows, *given, token=token, team=data.team)
         else:
-            ring = _deliver_lists(ring, rows, data.inbox[table.source], data.team)
-        new[table.group][table.ring] = ring
-    return tuple(new)
+            of[ring], token = exchange.deliver_all(
+                of[ring], rows, *given, token=token, team=data.team
+            )
+    return exchange.settle(data.board, token)[None]
+
+
+def _deliver_inbox(plan: Plan, data: Data, carry: Carry) -> tuple:
+    """Add what has come from other nodes."""
+    rings = [list(of) for of in carry.rings]
+    if plan.road is not None:
+        return tuple(on_gpu.deliver_inbox(plan, data, rings))
+    for k, (table, rows) in enumerate(zip(plan.tables, data.tables, strict=True)):
+        of, ring = rings[table.group], table.ring
+        if isinstance(rows, Packed):
+            given: Any = (data.inbox, table.source, carry.step, data.team)
+            of[ring] = arrive_boxes(of[ring], data.flights[k], rows, *given)
+        elif not isinstance(data.inbox, tuple):
+            of[ring] = exchange.deliver_boxes(of[ring], rows, data.inbox, table.source, data.team)
+        else:
+            of[ring] = _deliver_lists(of[ring], rows, data.inbox[table.source], data.team)
+    return tuple(rings)
 
 
 def _deliver_lists(ring: Any, rows: Rows, inbox: Inbox, team: Any) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 from distdyn.core.schedule import Schedule
 from distdyn.errors import ParameterError
 from distdyn.network.network import Graph
-from distdyn.network.population import View
+from distdyn.network.population import Population, View
 from distdyn.network.projection import Projection, delay_steps
 from distdyn.ops.reach import synapses_of
 from distdyn.ops.rows import Rows, equalize
@@ -20,7 +20,7 @@ from distdyn.parallel.build import (
     storage_of,
     table_capacity,
 )
-from distdyn.parallel.groups import Cells, Group, reached, receptor_index, receptor_of
+from distdyn.parallel.groups import Cells, Group, reached, receptor_index
 from distdyn.parallel.parameters import Setting
 from distdyn.parallel.shares import Shares
 from distdyn.units import to_steps
@@ -36,6 +36,7 @@ class Connection(NamedTuple):
     group: int
     receptor: int
     delay: Any  # steps, per edge, or a distribution
+    longest: int  # delay, in steps
 
 
 class Table(NamedTuple):
@@ -68,29 +69,25 @@ def connections(graph: Graph, groups: Sequence[Group], s: Setting) -> list[Conne
     found = []
     for path, projection in graph.projections.items():
         delay = delay_steps(projection, s.dt, path)
-        kind = receptor_of(projection)
+        longest = longest_delay(delay, s.dt, f'projection "{path}": delay')
         sources = sorted({index[graph.path(view.population)] for view in projection.pre})
         targets = sorted(
             {
-                (index[post], receptor_index(groups[index[post]], post, kind))
+                (index[post], receptor_index(groups[index[post]], post, projection.receptor))
                 for post in (graph.path(view.population) for view in projection.post)
             }
         )
         found += [
-            Connection(path, projection, source, *target, delay)
+            Connection(path, projection, source, *target, delay, longest)
             for source in sources
             for target in targets
         ]
     return found
 
 
-def ring_slots(connections: Sequence[Connection], group: int, receptor: int, dt: float) -> int:
+def ring_slots(connections: Sequence[Connection], group: int, receptor: int) -> int:
     """The slots of a receptor's ring: the longest delay and one; 0 where nothing arrives."""
-    delays = [
-        longest_delay(c.delay, dt, f'projection "{c.path}": delay')
-        for c in connections
-        if (c.group, c.receptor) == (group, receptor)
-    ]
+    delays = [c.longest for c in connections if (c.group, c.receptor) == (group, receptor)]
     return max(delays) + 1 if delays else 0
 
 
@@ -122,12 +119,7 @@ def build_tables(
             for device in range(len(parts.numbers))
         ]
         n_target = parts.length(group)
-        values = {
-            "seed": s.seed,
-            "dt": s.dt,
-            "unit_scale": scale(group, receptor),
-            "accumulator": np.dtype(s.accumulator).type,
-        }
+        values = _drawing(members[0], scale, s)
         capacity = alike(max(table_capacity(rows) for rows in asked))
         rows = equalize(
             [
@@ -165,7 +157,7 @@ def _targets(graph: Graph, cells: Cells, views: tuple[View, ...]) -> np.ndarray:
     for view in views:
         path = graph.path(view.population)
         target = np.zeros(view.size, np.int64)
-        if path in cells.group.paths:
+        if path in cells.group.segment:
             cell, index = cells.find(path, np.asarray(view.ids, np.int64))
             target[index] = cell
         targets.append(target)
@@ -195,8 +187,19 @@ def _blocks(
 def schedule(cells: Cells, s: Setting) -> tuple[np.ndarray, np.ndarray]:
     """The given spikes of our cells after the origin as (step, cell), sorted by both."""
     group = cells.group
-    (path,), (population,), (model,) = group.paths, group.populations, group.systems
-    assert isinstance(model, Schedule)
+    found = [
+        _given_spikes(cells, *member, s)
+        for member in zip(group.paths, group.populations, group.systems, strict=True)
+    ]
+    step, cell = (np.concatenate(column) for column in zip(*found, strict=True))
+    order = np.lexsort((cell, step))
+    return step[order], cell[order]
+
+
+def _given_spikes(
+    cells: Cells, path: str, population: Population, model: Schedule, s: Setting
+) -> tuple[np.ndarray, np.ndarray]:
+    """The spikes of one population of a schedule as (step, cell)."""
     time, id = model.spikes()
     what = f'population "{path}": {type(model).__name__}'
     if id.size and id.max() >= population.size:
@@ -222,41 +225,39 @@ def synapses(
     groups: Sequence[Group],
     parts: Parts,
     connections: Sequence[Connection],
-    tables: Sequence[Table],
     scale: Callable[[int, int], float],
     s: Setting,
     path: str,
 ) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-    """Our synapses of a projection, table by table: pre, post, weight, delay in ms."""
+    """Our synapses of a projection, part by part: pre, post, weight, delay in ms.
+
+    They are drawn again, which gives the same ones: tables do not say of which projection each is.
+    """
     found = []
     for c in (c for c in connections if c.path == path):
-        table = next(
-            t for t in tables if t[:3] == (c.source, c.group, c.receptor) and path in t.paths
-        )
-        members = {x.path: x for x in connections if x[2:5] == c[2:5]}
         shares, n_target = parts.shares[c.source], parts.length(c.group)
-        asked = [
-            _rows_of(
-                graph, groups, parts, 0, members[p],
-                shares.places(graph, members[p].projection.ends.pre),
-            )
-            for p in table.paths
-        ]  # fmt: skip
-        naming, k = name_segments(asked, shares.bounds), table.paths.index(path)
-        after = np.vstack([naming.first, naming.width])[k + 1]
-        named = np.flatnonzero(after > naming.first[k])
-        for device, rows in enumerate(table.rows):
-            begin, end = synapses_of(rows, asked[k].pre_local, naming.first[k])
+        pre_local = shares.places(graph, c.projection.ends.pre)
+        for device in range(len(parts.numbers)):
+            asked = _rows_of(graph, groups, parts, device, c, pre_local)
+            rows = build_table([asked], shares.bounds, n_target, **_drawing(c, scale, s))
+            named = name_segments([asked], shares.bounds)
+            begin, end = synapses_of(rows, asked.pre_local, named.first[0])
             pre, index = _expanded(begin, end)
             offset = rows.offset[index].astype(np.int64)
-            unit = rows.unit[named[0], naming.first[k, named[0]]] if len(named) else 1
-            weight = np.full(len(index), unit, np.float64)
+            weight = np.full(len(index), rows.unit[named.width.argmax(), 0], np.float64)
             if rows.weight.size:
                 weight *= rows.weight[index]
             weight /= scale(c.group, c.receptor)
             place = _post_places(graph, parts.cells[device][c.group], c.projection.ends.post)
             found.append((pre, place[offset % n_target], weight, (offset // n_target) * s.dt))
     return found
+
+
+def _drawing(c: Connection, scale: Callable[[int, int], float], s: Setting) -> dict[str, Any]:
+    """What the synapses onto a receptor depend on besides their projections."""
+    accumulator = np.dtype(s.accumulator).type
+    unit_scale = scale(c.group, c.receptor)
+    return {"seed": s.seed, "dt": s.dt, "unit_scale": unit_scale, "accumulator": accumulator}
 
 
 def _expanded(begin: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -271,7 +272,7 @@ def _post_places(graph: Graph, cells: Cells, views: tuple[View, ...]) -> np.ndar
     places, start = np.full(cells.size, -1, np.int64), 0
     for view in views:
         path = graph.path(view.population)
-        if path in cells.group.paths:
+        if path in cells.group.segment:
             cell, index = cells.find(path, np.asarray(view.ids, np.int64))
             places[cell] = start + index
         start += view.size

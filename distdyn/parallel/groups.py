@@ -13,11 +13,12 @@ import jax
 import numpy as np
 
 from distdyn.core.cell import Cell
+from distdyn.core.integrators import Integrator
 from distdyn.core.ode import ODE
-from distdyn.core.receptor import CUBA, Receptor
+from distdyn.core.receptor import Receptor
 from distdyn.core.schedule import Schedule
 from distdyn.core.signal import Signal
-from distdyn.errors import NetworkError, ParameterError
+from distdyn.errors import NetworkError
 from distdyn.network.distributions import Distribution
 from distdyn.network.network import Graph
 from distdyn.network.population import Population
@@ -52,6 +53,17 @@ class Group:
         system = self.systems[0]
         return system.receptors if isinstance(system, Cell) else ()
 
+    @cached_property
+    def segment(self) -> dict[str, int]:
+        """The segment of each population."""
+        return {path: k for k, path in enumerate(self.paths)}
+
+    @cached_property
+    def receptor_keys(self) -> tuple[tuple[Any, ...], ...]:
+        """The keys of each population's receptors."""
+        systems = (system if isinstance(system, Cell) else None for system in self.systems)
+        return tuple(tuple(r.key for r in system.receptors) if system else () for system in systems)
+
     @property
     def is_schedule(self) -> bool:
         """Whether the spikes are known in advance."""
@@ -59,9 +71,8 @@ class Group:
 
     def owned(self, graph: Graph, decomposition: Decomposition, part: int) -> "Cells":
         """The cells of the group that a part owns."""
-        order = list(graph.populations)
-        ids = tuple(decomposition.ids(order.index(path), part) for path in self.paths)
-        return Cells(self, ids)
+        order = {path: index for index, path in enumerate(graph.populations)}
+        return Cells(self, tuple(decomposition.ids(order[path], part) for path in self.paths))
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +99,7 @@ class Cells:
 
     def of(self, path: str) -> tuple[slice, np.ndarray]:
         """The cells of a population, and their ids."""
-        k = self.group.paths.index(path)
+        k = self.group.segment[path]
         return slice(int(self.bounds[k]), int(self.bounds[k + 1])), self.ids[k]
 
     def find(self, path: str, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -104,13 +115,11 @@ def group_populations(graph: Graph) -> list[Group]:
     """The groups of a network, in order of their first populations."""
     receptors = receptors_of(graph)
     members: dict[Any, list[str]] = {}
-    systems = {}
+    systems, methods = {}, {}
     for path, population in graph.populations.items():
-        systems[path] = _system(path, population, receptors[path])
-        kind = _kind(systems[path])
-        members.setdefault((path,) if isinstance(systems[path], Schedule) else kind, []).append(
-            path
-        )
+        systems[path] = _system(path, population, receptors[path], methods)
+        is_schedule = isinstance(systems[path], Schedule)
+        members.setdefault("schedule" if is_schedule else _kind(systems[path]), []).append(path)
     groups = []
     for paths in members.values():
         populations = tuple(graph.populations[path] for path in paths)
@@ -126,47 +135,36 @@ def receptors_of(graph: Graph) -> dict[str, tuple[Receptor, ...]]:
     connections = [*graph.projections.values()]
     connections += [x for x in graph.inputs.values() if isinstance(x, PoissonInput)]
     for connection in connections:
-        receptor = receptor_of(connection)
+        receptor = connection.receptor
         for view in connection.post:
-            found[graph.path(view.population)][receptor_key(receptor)] = receptor
+            found[graph.path(view.population)][receptor.key] = receptor
     return {path: tuple(kinds[key] for key in sorted(kinds)) for path, kinds in found.items()}
-
-
-def receptor_of(connection: Projection | PoissonInput) -> Receptor:
-    """The receptor through which a projection or input acts."""
-    return Receptor(connection.synapse, connection.output or CUBA())
-
-
-def receptor_key(receptor: Receptor) -> tuple[str, str, tuple[float, ...]]:
-    """Equal for receptors that are one; sorts receptors of one kind next to each other."""
-    names = type(receptor.kinetics).__qualname__, type(receptor.output).__qualname__
-    try:
-        values = tuple(float(x) for x in jax.tree.leaves(receptor))
-    except (TypeError, ValueError) as error:
-        raise ParameterError(
-            f"synapse {names[0]} with output {names[1]}: its parameters must be numbers, the same "
-            "for all synapses. Use one projection per value."
-        ) from error
-    return (*names, values)
 
 
 def receptor_index(group: Group, path: str, receptor: Receptor) -> int:
     """Which of a population's receptors this one is."""
-    system = group.systems[group.paths.index(path)]
-    keys = [receptor_key(known) for known in system.receptors]
-    return keys.index(receptor_key(receptor))
+    return group.receptor_keys[group.segment[path]].index(receptor.key)
 
 
 def reached(
     graph: Graph, group: Group, connection: Projection | PoissonInput, receptor: int
 ) -> set[str]:
     """The populations of the group at which this receptor is the connection's."""
-    paths = {graph.path(view.population) for view in connection.post} & set(group.paths)
-    kind = receptor_of(connection)
-    return {path for path in paths if receptor_index(group, path, kind) == receptor}
+    paths = {graph.path(view.population) for view in connection.post}
+    return {
+        path
+        for path in paths
+        if path in group.segment and receptor_index(group, path, connection.receptor) == receptor
+    }
 
 
-def _system(path: str, population: Population, receptors: tuple[Receptor, ...]) -> Any:
+def _system(
+    path: str,
+    population: Population,
+    receptors: tuple[Receptor, ...],
+    methods: dict[Any, Integrator],
+) -> Any:
+    """The system of a population; `methods` are those of the kinds that have been looked at."""
     model = population.model
     for name in ("diffusion", "order"):
         if hasattr(model, name):
@@ -175,9 +173,11 @@ def _system(path: str, population: Population, receptors: tuple[Receptor, ...]) 
                 "models are not available yet. Remove it."
             )
     if isinstance(model, ODE):
-        representative = jax.tree.map(_representative, model, is_leaf=_is_value)
-        cell = Cell.of(representative, receptors)
-        return Cell(model, receptors, method=cell.method)
+        kind = _kind((model, receptors))
+        if kind not in methods:
+            representative = jax.tree.map(_representative, model, is_leaf=_is_value)
+            methods[kind] = Cell.of(representative, receptors).method
+        return Cell(model, receptors, method=methods[kind])
     if receptors:
         raise NetworkError(
             f'population "{path}": {type(model).__name__} gives `step`; only models that give '
@@ -187,8 +187,9 @@ def _system(path: str, population: Population, receptors: tuple[Receptor, ...]) 
 
 
 def _kind(system: Any) -> Any:
-    """Equal for systems that can form one group."""
-    return jax.tree.structure(jax.tree.map(_representative, system, is_leaf=_is_value))
+    """Equal for systems that can form one group: only numbers differ."""
+    leaves, structure = jax.tree.flatten(system, is_leaf=_is_value)
+    return structure, tuple((k, x) for k, x in enumerate(leaves) if isinstance(x, bool | str))
 
 
 def _is_value(x: Any) -> bool:

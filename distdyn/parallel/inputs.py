@@ -12,7 +12,7 @@ import numpy as np
 from distdyn.core.signal import Signal
 from distdyn.network.network import Graph
 from distdyn.network.projection import CurrentInput, PoissonInput, delay_steps
-from distdyn.ops.poisson import terms_needed
+from distdyn.ops.poisson import Terms, terms_needed
 from distdyn.parallel import scale as scales
 from distdyn.parallel.groups import Cells, Group, reached
 from distdyn.parallel.operands import Entry, Fixed, Piece, Values, collect, is_single
@@ -24,8 +24,7 @@ from distdyn.random import stream_key
 class Layer:
     """One Poisson input per population at most, to one receptor of a group."""
 
-    terms: int
-    delay: int
+    terms: Terms
     inputs: tuple[tuple[str, PoissonInput], ...]
 
 
@@ -43,7 +42,7 @@ def _pieces(graph: Graph, group: Group, post: Any, value: Any) -> list[Piece]:
     pieces, start, single = [], 0, is_single(value)
     for view in post:
         path = graph.path(view.population)
-        if path in group.paths:
+        if path in group.segment:
             pieces.append(Piece(path, view.ids, value, 0 if single else start))
         start += view.size
     return pieces
@@ -51,54 +50,50 @@ def _pieces(graph: Graph, group: Group, post: Any, value: Any) -> list[Piece]:
 
 def poisson_layers(graph: Graph, group: Group, receptor: int, dt: float) -> list[Layer]:
     """Poisson inputs to one receptor, so that no layer has two for one population."""
-    layers: list[list[tuple[str, PoissonInput]]] = []
+    layers: list[tuple[set[str], list[tuple[str, PoissonInput]]]] = []
     for path, source in graph.inputs.items():
         if not isinstance(source, PoissonInput):
             continue
         posts = reached(graph, group, source, receptor)
         if not posts:
             continue
-        for layer in layers:
-            taken = {p for _, other in layer for p in reached(graph, group, other, receptor)}
-            if not taken & posts and _steps(layer[0], dt) == _steps((path, source), dt):
+        for taken, layer in layers:
+            if not taken & posts:
+                taken |= posts
                 layer.append((path, source))
                 break
         else:
-            layers.append([(path, source)])
+            layers.append((posts, [(path, source)]))
     return [
         Layer(
             max(terms_needed(scales.most_expected(source, dt, path)) for path, source in layer),
-            _steps(layer[0], dt),
             tuple(layer),
         )
-        for layer in layers
+        for _, layer in layers
     ]
-
-
-def _steps(named: tuple[str, PoissonInput], dt: float) -> int:
-    path, source = named
-    return int(delay_steps(source, dt, path))  # pyright: ignore[reportArgumentType]
 
 
 def layer_operands(
     graph: Graph, cells: Cells, receptor: int, layer: Layer, scale: float, s: Setting
 ) -> list[tuple[Any, str]]:
-    """Two key words, expected count and weight of a layer of Poisson input to one receptor."""
+    """Delay (steps), two key words, expected count and weight of a layer of Poisson input."""
     group = cells.group
     words = np.zeros((2, len(group.paths)), np.uint32)
+    delays = np.ones(len(group.paths), np.int64)
     rates, weights = [], []
     for path, source in layer.inputs:
         units = scales.to_units(source.weight, scale, s.accumulator, f'input "{path}"')
         posts = reached(graph, group, source, receptor)
+        segments = [group.segment[post] for post in posts]
+        words[:, segments] = np.array([stream_key(s.seed, "poisson", path)], np.uint32).T
+        delays[segments] = int(delay_steps(source, s.dt, path))  # pyright: ignore[reportArgumentType]
         weights += [p for p in _pieces(graph, group, source.post, units) if p.path in posts]
-        for piece in _pieces(graph, group, source.post, source.rate):
-            if piece.path in posts:
-                rates.append(piece)
-                words[:, group.paths.index(piece.path)] = stream_key(s.seed, "poisson", path)
+        rates += [p for p in _pieces(graph, group, source.post, source.rate) if p.path in posts]
     expected = collect(cells, rates)
     scaled = tuple(Entry(e.where, e.take, _times(e.value, s.dt * 1e-3)) for e in expected.entries)
     expected = Values(scaled, expected.per, expected.size, "float64")
     return [
+        (Fixed("segment", delays), "int64"),
         (Fixed("segment", words[0]), "uint32"),
         (Fixed("segment", words[1]), "uint32"),
         (expected, "float64"),

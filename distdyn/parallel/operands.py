@@ -87,14 +87,14 @@ def collect(cells: Cells, pieces: Sequence[Piece], dtype: str = "float64") -> Va
     """
     group = cells.group
     per_segment = all(
-        len(piece.ids) == group.populations[group.paths.index(piece.path)].size
+        len(piece.ids) == group.populations[group.segment[piece.path]].size
         and is_single(piece.value)
         for piece in pieces
     )
     entries = []
     for piece in pieces:
         if per_segment:
-            entries.append(Entry(np.array([group.paths.index(piece.path)]), None, piece.value))
+            entries.append(Entry(np.array([group.segment[piece.path]]), None, piece.value))
             continue
         where, index = cells.find(
             piece.path, np.arange(piece.ids.start, piece.ids.stop, piece.ids.step)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from distdyn.core.system import Drive, Tick
-from distdyn.ops.poisson import poisson_count
+from distdyn.ops.poisson import Terms, poisson_count
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class ReceptorInput:
     """What arrives at one receptor: a ring, and layers of Poisson input of so many terms."""
 
     has_ring: bool
-    poisson: tuple[tuple[int, int], ...]  # (terms, delay in steps) of each layer
+    poisson: tuple[Terms, ...]  # of each layer
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class GroupProgram:
     """`(operands, state, arrivals) -> (state, spike)` for one cell of a group.
 
     Operands in order: step; input current if any; parameters; coefficients; per receptor its scale,
-    then for each Poisson layer two key words, the expected count and the weight; the neuron's id if
-    there is Poisson input.
+    then for each Poisson layer delay (steps), two key words, expected count and weight;
+    the neuron's id if there is Poisson input.
     """
 
     system: Any  # tree structure of the parameters
@@ -65,16 +65,13 @@ class GroupProgram:
         for receptor in self.receptors:
             scale = next(operands)
             total = next(arrivals) if receptor.has_ring else None
-            layers = [
-                (terms, delay, *(next(operands) for _ in range(4)))
-                for terms, delay in receptor.poisson
-            ]
+            layers = [(terms, *(next(operands) for _ in range(5))) for terms in receptor.poisson]
             sums.append((scale, total, layers))
         id = next(operands) if any(layers for _, _, layers in sums) else None
         result = []
         for scale, total, layers in sums:
             for terms, delay, key0, key1, expected, weight in layers:
-                emitted = step - np.int64(delay - 1)  # the train's own step
+                emitted = step - (delay - np.int64(1))  # the train's own step
                 count = poisson_count(id, emitted, (key0, key1), expected, terms)
                 count = jnp.where(emitted >= self.origin, count, jnp.zeros_like(count))
                 arrival = count.astype(weight.dtype) * weight

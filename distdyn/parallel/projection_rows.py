@@ -82,9 +82,20 @@ def places(local: Any) -> np.ndarray:
 
 
 def values_of(
-    part: ProjectionRows, dt: float, unit_scale: float, accumulator: type[np.signedinteger]
+    part: ProjectionRows,
+    dt: float,
+    unit_scale: float,
+    accumulator: type[np.signedinteger],
+    known: dict[Any, Any],
 ) -> Values:
     """The tables of a projection's delays and weights.
+
+    Args:
+        part: the projection.
+        dt: the time step, in ms.
+        unit_scale: the accumulator's integers per physical unit of weight.
+        accumulator: the integers in which the ring sums.
+        known: tables that were made before, which equal distributions share; added to.
 
     Raises:
         DelayError: a delay is shorter than a step.
@@ -93,7 +104,7 @@ def values_of(
     where = f'projection "{part.path}"'
     delays, given_delay = constant_delay(1), NOTHING
     if isinstance(part.delay, Distribution):
-        delays = drawn_delays(part.delay, dt, f"{where}: delay")
+        delays = _made_once(known, drawn_delays, part.delay, dt, f"{where}: delay")
     elif isinstance(part.delay, np.ndarray):
         given_delay = np.array(_over_edges(part, part.delay, "delay", "iu"), np.int64)
     else:
@@ -102,7 +113,7 @@ def values_of(
         raise DelayError(f"{where}: a delay is shorter than one step. Use delay >= dt.")
     knots, given_weight, unit = NO_KNOTS, NO_WEIGHTS, 1
     if isinstance(part.weight, Distribution):
-        knots, unit = drawn_weights(part.weight, unit_scale, f"{where}: weight")
+        knots, unit = _made_once(known, drawn_weights, part.weight, unit_scale, f"{where}: weight")
     elif isinstance(part.weight, np.ndarray):
         weight = _over_edges(part, part.weight, "weight", "iuf")
         given_weight, unit = _given_weights(weight, unit_scale, where)
@@ -115,6 +126,19 @@ def values_of(
             f'beyond {np.dtype(accumulator)}. Use precision="float64".'
         )
     return Values(delays, given_delay, knots, given_weight, unit)
+
+
+def _made_once(
+    known: dict[Any, Any], make: Any, what: Distribution, unit: float, where: str
+) -> Any:
+    """`make(what, unit, where)`, or what it gave before; thousands of projections share a few."""
+    key = make, what, unit
+    try:
+        if key not in known:
+            known[key] = make(what, unit, where)
+        return known[key]
+    except TypeError:  # a distribution that has no hash
+        return make(what, unit, where)
 
 
 def _given_weights(weight: np.ndarray, unit_scale: float, where: str) -> tuple[np.ndarray, int]:

@@ -67,9 +67,12 @@ def spikes_of(
                 continue
             step = np.repeat(stamps, count)
             segment = np.searchsorted(mine.bounds, cell, side="right") - 1
+            small = segment.astype(np.min_scalar_type(len(mine.ids)))  # sorted by radix
+            order = np.argsort(small, kind="stable")
+            edges = np.searchsorted(segment[order], np.arange(len(mine.ids) + 1))
             for k, path in enumerate(mine.group.paths):
                 if path in kept:
-                    here = segment == k
+                    here = order[edges[k] : edges[k + 1]]
                     ids = mine.ids[k][cell[here] - mine.bounds[k]]
                     found.setdefault(path, []).append((step[here], ids))
     return {path: _sorted(parts) for path, parts in found.items()}

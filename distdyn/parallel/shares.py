@@ -70,7 +70,7 @@ class Shares:
 
     def cells(self, path: str, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The part of each of these neurons of a population, and its cell there."""
-        k = self.group.paths.index(path)
+        k = self.group.segment[path]
         block, within = np.divmod(np.asarray(ids, np.int64), self.block[k])
         return self.block_part[k][block], self.block_cell[k][block] + within
 
@@ -79,7 +79,7 @@ class Shares:
         found = [np.zeros(0, np.int64)]
         for view in views:
             path = graph.path(view.population)
-            if path in self.group.paths:
+            if path in self.group.segment:
                 part, cell = self.cells(path, np.asarray(view.ids, np.int64))
                 found.append(self.first[part] + cell)
             else:

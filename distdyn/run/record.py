@@ -11,7 +11,7 @@ from distdyn.core.system import emits_spikes
 from distdyn.errors import NameLookupError, RecordError, TimeError, suggestion
 from distdyn.network.network import Graph
 from distdyn.network.projection import weight_unit
-from distdyn.parallel.groups import receptor_index, receptor_of
+from distdyn.parallel.groups import receptor_index
 from distdyn.parallel.shard import Sample, Shard
 from distdyn.run.recording import Sampling
 from distdyn.units import shown, to_steps
@@ -180,7 +180,7 @@ def names_at(shard: Shard, path: str) -> list[str]:
 def _receptor(shard: Shard, post: str, connection: str) -> int:
     graph = shard.graph
     member = graph.projections.get(connection) or graph.inputs[connection]
-    return receptor_index(shard.group_of(post), post, receptor_of(member))  # pyright: ignore
+    return receptor_index(shard.group_of(post), post, member.receptor)  # pyright: ignore
 
 
 def _variable(shard: Shard, path: str, variable: str, name: str) -> tuple[str, str]:

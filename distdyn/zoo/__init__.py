@@ -10,7 +10,13 @@ from importlib import import_module
 from distdyn.errors import NameLookupError, suggestion
 from distdyn.network.network import Network
 
-CLASSES = {"microcircuit": "Microcircuit", "coba": "COBA", "cuba": "CUBA", "brunel": "Brunel"}
+CLASSES = {
+    "microcircuit": "Microcircuit",
+    "coba": "COBA",
+    "cuba": "CUBA",
+    "brunel": "Brunel",
+    "hpc_benchmark": "HPCBenchmark",
+}
 
 
 def by_name(name: str) -> Callable[..., Network]:

@@ -123,7 +123,7 @@ LIBRARY = {  # within so many ulp of NumPy or SciPy in twice the precision
         for name in ("asin", "acos", "atan", "asinh", "acosh", "atanh")
     },
 }
-ELSEWHERE = {"rem", "pow", "atan2", "erf", "erfc", "lgamma", "convert_element_type"}
+ELSEWHERE = {"rem", "pow", "atan2", "erf", "erfc", "lgamma", "convert_element_type", "cond"}
 
 
 def test_every_primitive_is_tested():
@@ -233,7 +233,7 @@ def test_special_values(name, dtype):
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("name", sorted(ELSEWHERE - {"convert_element_type"}))
+@pytest.mark.parametrize("name", sorted(ELSEWHERE - {"convert_element_type", "cond"}))
 def test_other_functions(name, dtype):
     x = np.random.default_rng(6).uniform(0.1, 5.0, 1003).astype(dtype)
     y = np.random.default_rng(7).uniform(-2.0, 3.0, 1003).astype(dtype)
@@ -244,11 +244,40 @@ def test_other_functions(name, dtype):
     np.testing.assert_allclose(values_of(function, *arrays), expected, rtol=rtol, atol=rtol)
 
 
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 1.0])
+def test_each_lane_takes_its_own_branch(share):
+    x = np.random.default_rng(8).uniform(0.0, 1.0, 1003).astype(np.float32)
+    double = 2 * x
+
+    def function(x, double):
+        constant = double + 1  # the branches share it
+        return lax.cond(
+            x < share,
+            lambda x: lax.cond(x < 0.5 * share, lax.neg, lax.exp, x),
+            lambda _: constant,
+            x,
+        )
+
+    lower = np.where(x < np.float32(0.5 * share), -x, values_of(lax.exp, x))
+    same(
+        values_of(function, x, double, dtype="float32"),
+        np.where(x < np.float32(share), lower, double + 1),
+    )
+
+
 def test_what_has_no_vector_code_is_told():
     with pytest.raises(lanes.Unsupported, match="digamma"):
         values_of(lax.digamma, np.ones(3, np.float32))
     with pytest.raises(lanes.Unsupported):
         values_of(lambda x: jnp.sum(jnp.stack([x, x])), np.ones(3, np.float32), dtype="float32")
+    branches = lax.neg, lax.abs, lax.sign
+    with pytest.raises(lanes.Unsupported, match="more than two"):
+        values_of(
+            lambda k, x: lax.switch(k, branches, x),
+            np.ones(3, np.int32),
+            np.ones(3),
+            dtype="float64",
+        )
 
 
 # --- cells ---------------------------------------------------------------------------------------

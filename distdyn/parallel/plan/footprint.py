@@ -3,7 +3,8 @@
 Everything follows from sizes, rules, distributions and who owns which blocks, as the build follows
 from them; work and memory grow with blocks and parts, never with neurons or synapses. Per part:
 
-    synapses   room for mean + 8 sd of the synapses of each table: a word and a weight each
+    synapses   room for mean + 8 sd of the synapses of each table: a word and a weight each, as they
+               are drawn; those that are packed afterwards take about two thirds of it
     sources    what finds a spike's synapses: bits and ranks of the cells that can reach the part,
                and a start for each segment of those that are expected to
     rings      arrivals in flight: (longest delay + 1) x cells x 4 or 8 bytes per receptor
@@ -37,7 +38,7 @@ from distdyn.network.rules import (
     Rule,
 )
 from distdyn.ops.rows import BLOCK, CELLS
-from distdyn.ops.values import drawn_delays
+from distdyn.ops.values import delay_range
 from distdyn.parallel.build import cores, storage_of
 from distdyn.parallel.connect import Connection, connections
 from distdyn.parallel.drawing import CURSORS, TASK_COUNTS
@@ -166,13 +167,15 @@ class Footprint:
             transient += self._drawing_bytes(c.projection, len(width))
             named = np.zeros(len(width), np.int64)
             for view in pre:
-                k = group.paths.index(self.path(view))
+                k = group.segment[self.path(view)]
                 miss[k] += self._log_miss(c.projection, view, n_post)
                 named[k] = 1
             width += named
         longest = max(self.delays.last(c.delay, c.path) for c in table.members)
         is_wide = (longest + 1) * self.room[table.group] > 1 << 32
         room = self.census.widest(room)
+        if table.storage == "constant":
+            transient += 2 * room  # while it is packed it is there twice
         self.bytes["synapses"] += room * (4 + 4 * is_wide + WEIGHT_BYTES[table.storage])
         self._add_sources(group, -np.expm1(miss), width)
         transient += 2.0 * group.size + cores() * min(8 * TASK_COUNTS, group.size * 64)
@@ -261,8 +264,7 @@ class _Delays:
             return int(np.min(delay, initial=2**62)), int(np.max(delay, initial=1))
         key = type(delay), repr(delay)
         if key not in self.known:
-            found = drawn_delays(delay, self.dt, f'projection "{path}": delay')
-            self.known[key] = found.first, found.last
+            self.known[key] = delay_range(delay, self.dt, f'projection "{path}": delay')
         return self.known[key]
 
     def first(self, delay: Any, path: str) -> int:

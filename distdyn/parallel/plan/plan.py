@@ -29,7 +29,7 @@ from partition.metrics import balance, counts_of
 
 RATE = 8.0  # Hz, where nobody knows better
 PROCESS_BYTES = 5e8  # of a rank before it has any part: Python, JAX, compiled code
-MOST_RANKS, TRIES = 1 << 17, 4  # of other numbers of ranks, when too few are given
+MOST_RANKS, TRIES = 1 << 17, 6  # of other numbers of ranks, when too few are given
 ITEMS = {
     "synapses": "room for synapses",
     "sources": "table of sources that reach the part",
@@ -130,17 +130,18 @@ class Plan:
         )
 
     def _cure(self, memory: float) -> str:
-        """How many ranks would do: what does not shrink with their number must fit first."""
-        plan = self
+        """How many ranks would do, as long as more of them need less memory each."""
+        plan, room = self, max(1.0, memory - PROCESS_BYTES)
         for _ in range(TRIES):
-            fixed = PROCESS_BYTES + float(plan.transient.max())
-            shares = (float(plan.per_rank.max()) - fixed) / max(1.0, memory - fixed)
-            ranks = math.ceil(plan.topology.ranks * max(shares, 1.0)) + 1
-            if fixed >= memory or ranks > MOST_RANKS:
+            most = float(plan.per_rank.max())
+            ranks = math.ceil(plan.topology.ranks * max((most - PROCESS_BYTES) / room, 1.0)) + 1
+            if memory <= PROCESS_BYTES or ranks > MOST_RANKS:
                 break
             plan = self.again(ranks)
             if plan.per_rank.max() <= memory:
                 return f"Use {ranks} ranks, or more memory per rank."
+            if plan.per_rank.max() > 0.99 * most:
+                break
         return "More ranks do not help: use more memory per rank, or a smaller network."
 
     def summary(self) -> dict[str, Any]:

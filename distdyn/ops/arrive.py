@@ -1,0 +1,113 @@
+"""Delivery of packed tables: what is due at the next step, of all spikes in flight.
+
+    slot j of the next step += w_ij    for every spike of i in flight that reaches j then
+
+`arrive` is to `Packed` what `deliver` is to `Rows`. It sees each spike once, puts it in flight, and
+adds its synapses batch by batch, each at the step before they are due, to the one slot which the
+cells read next. It runs as machine code on CPU, and keeps what is in flight in memory of the host,
+as mailboxes are; elsewhere tables are not packed.
+"""
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Int, Int32, Int64
+
+from distdyn.ops.packed import Packed
+
+
+def arrive(
+    ring: Int[Array, "slot post"],
+    flights: Int64[Array, "2"],
+    table: Packed,
+    part: Int64[Array, ""],
+    events: Int32[Array, "capacity"],
+    cursor: Int64[Array, ""],
+    count: Int32[Array, ""],
+    stamp: Int64[Array, ""],
+    team: Int64[Array, "2"],
+) -> Int[Array, "slot post"]:
+    """Put the spikes of a step in flight, and add what is due at the next step.
+
+    Args:
+        ring: arrivals, in integer weight units; updated in place, in the slot of stamp + 1 alone.
+        flights: address and length of the lists of what is in flight (`packed.no_flights`), which
+            are changed.
+        table: packed for this team.
+        part: the part of the network to which the cells belong that spiked.
+        events: the cells; those of this step stand at cursor : cursor + count, ascending.
+        cursor: where this step's spikes begin.
+        count: how many there are.
+        stamp: the step with which the spikes are stamped.
+        team: the operand of the team that shares the blocks.
+
+    Returns:
+        The ring with the arrivals added.
+    """
+    arguments = team, events, cursor, count, stamp, part, flights
+    return _call("arrive", arguments, table, ring)[0]
+
+
+def arrive_all(
+    ring: Int[Array, "slot post"],
+    flights: Int64[Array, "2"],
+    table: Packed,
+    part: Int64[Array, ""],
+    events: Int32[Array, "capacity"],
+    cursor: Int64[Array, ""],
+    count: Int32[Array, ""],
+    stamp: Int64[Array, ""],
+    board: Int64[Array, "2"],
+    group: int,
+    token: Int64[Array, "2"],
+    team: Int64[Array, "2"],
+) -> tuple[Int[Array, "slot post"], Int64[Array, "2"]]:
+    """`arrive` of our own spikes; after an exchange, of those of all parts as well.
+
+    Everything but the spikes of this exchange is delivered before we wait for anybody. `board` and
+    `token` are those of `ops.exchange`.
+    """
+    number = jnp.int64(group)
+    arguments = team, board, number, token, events, cursor, count, stamp, part, flights
+    return _call("arrive_all", arguments, table, ring)
+
+
+def arrive_boxes(
+    ring: Int[Array, "slot post"],
+    flights: Int64[Array, "2"],
+    table: Packed,
+    board: Int64[Array, "2"],
+    group: int,
+    step: Int64[Array, ""],
+    team: Int64[Array, "2"],
+) -> Int[Array, "slot post"]:
+    """Put in flight what the first buffer of every box of these mailboxes holds, after `step`."""
+    arguments = team, board, jnp.int64(group), step, flights
+    return _call("arrive_boxes", arguments, table, ring)[0]
+
+
+def _call(name: str, arguments: tuple, table: Packed, ring: Any) -> tuple:
+    shapes = [jax.ShapeDtypeStruct(ring.shape, ring.dtype)]
+    if name == "arrive_all":
+        shapes.append(jax.ShapeDtypeStruct((2,), jnp.int64))  # the token
+    n = len(arguments) + len(table)
+    dtypes = str(ring.dtype), str(table.batch.dtype), str(table.synapse.dtype)
+    call = jax.ffi.ffi_call(
+        _target(name, n + 1, len(shapes), *dtypes), shapes, input_output_aliases={n: 0}
+    )
+    return tuple(call(*arguments, *table, ring))
+
+
+@functools.cache
+def _target(name: str, n_args: int, n_results: int, *dtypes: str) -> str:
+    from distdyn.ops import exchange_kernels, ffi, packed_kernels
+
+    kernels = {
+        "arrive": packed_kernels.arrive_kernel,
+        "arrive_all": exchange_kernels.arrive_all_kernel,
+        "arrive_boxes": exchange_kernels.arrive_boxes_kernel,
+    }
+    address = kernels[name](*dtypes).address
+    return ffi.register("_".join(("distdyn", name, *dtypes)), address, n_args, n_results)

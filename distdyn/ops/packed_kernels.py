@@ -1,0 +1,384 @@
+"""The kernels behind packed tables: delivery of what is due, and packing.
+
+A spike in flight is one word of a segment, a stamp mod 2^24, and the number of the segment's unit,
+in a list whose first word is their number. Each block of targets has a list of its own, so that the
+members of a team, who own blocks, never meet.
+"""
+
+# Numba compiles what its intrinsics are called with, and is typed loosely:
+# pyright: reportPrivateImportUsage=false, reportCallIssue=false, reportAttributeAccessIssue=false
+
+import functools
+from typing import Any
+
+import numpy as np
+from numba import carray, njit, types
+from numba.extending import intrinsic
+
+from distdyn.ops import mailbox
+from distdyn.ops.draw import kernel, ones
+from distdyn.ops.kernels import BATCH, compiled, locate, ones_in, uncounted, will_read
+
+_U = np.uint64
+_ONE = _U(1)
+_SEGMENT, STAMP = _U(0xFFFFFFFF), _U(0xFFFFFF)  # bits 0 to 31, and 32 to 55
+_TARGET = _U(0xFFFF)
+AHEAD = _U(6)  # spikes in flight between asking for where a batch begins and adding it
+LINE = 64  # bytes
+
+# --- delivery ------------------------------------------------------------------------------------
+
+
+@intrinsic
+def _per_line(context, array):
+    """How many elements of the array are in a cache line: known when it is compiled."""
+
+    def generate(context, builder, signature, arguments):
+        size = context.get_abi_sizeof(context.get_data_type(signature.args[0].dtype))
+        return context.get_constant(types.uint64, LINE // size)
+
+    return types.uint64(array), generate
+
+
+@uncounted
+def fly(slot, flights, due, table, block):
+    """Add to a slot, for one block, what is due of the spikes in flight; drop those that landed.
+
+    Args:
+        slot: the arrivals of the block, of the step `due`.
+        flights: the block's list.
+        due: the step with which what arrives now is stamped, mod 2^24.
+        table: the arrays of a packed table (`table_arrays`).
+        block: the number of the block.
+    """
+    form, _, _, _, _, _, base, start, _, batch, _ = table
+    first, n_delays, columns = _U(form[0]), _U(form[1]), _U(form[2] * form[1] + 2)
+    n, kept = flights[_U(0)], _U(0)
+    for index in range(n):
+        if index + AHEAD < n:
+            later = flights[_ONE + index + AHEAD]
+            segment = later & _SEGMENT
+            will_read(base, segment >> _U(6))
+            will_read(start, segment)
+            age = (due - (later >> _U(32)) - first) & STAMP
+            will_read(batch, segment * columns + block * n_delays + age)
+        spike = flights[_ONE + index]
+        age = (due - (spike >> _U(32))) & STAMP
+        if age >= first:
+            age -= first
+            if age >= n_delays or _add(slot, spike, age, table, block):
+                continue
+        kept += _ONE
+        flights[kept] = spike
+    flights[_U(0)] = kept
+
+
+@uncounted
+def _add(slot, spike, age, table, block):
+    """Add one batch of a spike, and ask for the next one; whether the spike has landed."""
+    form, _, _, _, _, _, base, start, unit, batch, synapse = table
+    n_delays, columns, segment = _U(form[1]), _U(form[2] * form[1] + 2), spike & _SEGMENT
+    origin = _U(base[segment >> _U(6)]) + _U(start[segment])
+    at = segment * columns + block * n_delays + age
+    begin, end = origin + _U(batch[at]), origin + _U(batch[at + _ONE])
+    is_last = age + _ONE == n_delays
+    if begin == end:  # perhaps there are only empty ones from here on
+        return is_last or origin + _U(batch[at + n_delays - age]) == end
+    if not is_last:
+        after, stride = origin + _U(batch[at + _U(2)]), _per_line(synapse)
+        line = (end + stride - _ONE) & ~(stride - _ONE)
+        while line < after:
+            will_read(synapse, line)
+            line += stride
+    scale = unit[spike >> _U(56)]
+    if _per_line(synapse) == LINE // 2:
+        for i in range(begin, end):
+            slot[_U(synapse[i])] += scale
+    else:
+        for i in range(begin, end):
+            word = synapse[i]
+            slot[_U(word) & _TARGET] += (np.int64(np.int32(word)) >> 16) * scale
+    return is_last
+
+
+@uncounted
+def take_off(slot, flights, due, stamp, cells, part, table, block, at):
+    """Add what is due already of spikes of one part, and put them in flight.
+
+    Args:
+        slot: as in `fly`, like the next two.
+        flights: with room for all.
+        due: later than `stamp`.
+        stamp: the step with which the spikes are stamped, mod 2^24.
+        cells: of the part, which spiked.
+        part: the part to which they belong.
+        table: as in `fly`.
+        block: the same.
+        at: `working_room`.
+    """
+    form, bounds, word, width, bits, rank, base, start, _, batch, synapse = table
+    columns = _U(form[2] * form[1] + 2)
+    if not cells.size or not synapse.size:
+        return
+    first, n_delays = _U(form[0]), _U(form[1])
+    age = (due - stamp) & STAMP
+    is_due, stays = age >= first and age - first < n_delays, age + _ONE < first + n_delays
+    for begin in range(_U(0), _U(cells.size), BATCH):
+        some = cells[begin : min(begin + BATCH, _U(cells.size))]
+        n, kept = locate(some, bounds[part], word[part], bits, rank, at), _U(0)
+        for index in range(n):
+            here, bit, population = bits[at[0, index]], at[1, index], at[2, index]
+            if here & bit:
+                before = ones_in(here & (bit - _ONE))
+                segment = _U(rank[at[0, index]]) + _U(width[population]) * before
+                will_read(base, segment >> _U(6))
+                will_read(start, segment)
+                will_read(batch, segment * columns + block * n_delays)
+                at[0, kept], at[1, kept] = segment, _U(width[population])
+                kept += _ONE
+        for index in range(kept):
+            segment = at[0, index]
+            origin = _U(base[segment >> _U(6)]) + _U(start[segment])
+            will_read(synapse, origin + _U(batch[segment * columns + block * n_delays]))
+        for index in range(kept):
+            for segment in range(at[0, index], at[0, index] + at[1, index]):
+                number = _U(batch[(segment + _ONE) * columns - _ONE])
+                spike = number << _U(56) | stamp << _U(32) | segment
+                landed = is_due and _add(slot, spike, age - first, table, block)
+                if stays and not landed:
+                    flights[_U(0)] += _ONE
+                    flights[flights[_U(0)]] = spike
+
+
+@njit
+def working_room():
+    """uint64[3, BATCH]: what `take_off` knows of the cells it looks at."""
+    return np.empty((3, BATCH), np.uint64)
+
+
+@njit
+def slot_of(ring, ring_shape, due, block, length):
+    """One block's targets in the slot that is due."""
+    flat = carray(ring, (ring_shape[0] * ring_shape[1],))
+    begin = _U(due % ring_shape[0]) * _U(ring_shape[1]) + block * length
+    return flat[begin : min(begin + length, _U(flat.size))]
+
+
+@njit
+def own_flights(flights, blocks, block):
+    """The list of one block, of those at this address and of this length together."""
+    lists = carray(mailbox.words_at(flights[0]), (blocks, flights[1] // blocks)).view(np.uint64)
+    return lists[block]
+
+
+@functools.cache
+def arrive_kernel(accumulator: str, batch: str, synapse: str) -> Any:
+    """The kernel of `arrive` for these dtypes (a Numba C function)."""
+    own = ["int64", "int32", "int64", "int32", "int64", "int64", "int64"]
+    table = table_kinds(accumulator, batch, synapse)
+    return compiled(_arrive, (*own, *table, accumulator, accumulator))
+
+
+def table_kinds(accumulator: str, batch: str, synapse: str) -> list[str]:
+    """The dtypes of a packed table's arrays."""
+    index = "int64 int64 int64 int64 uint64 uint32 int64 uint32".split()
+    return [*index, accumulator, batch, synapse]
+
+
+def _arrive(
+    _team, _0, events, _1, cursor, _2, count, _3, stamp, _4, part, _5, flights, _6,
+    form, _f, bounds, bounds_shape, word, word_shape, width, width_shape, bits, bits_shape,
+    rank, rank_shape, base, base_shape, start, start_shape, unit, unit_shape,
+    batch, batch_shape, synapse, synapse_shape,
+    _ring_in, _7, ring, ring_shape,
+    member, members, _tally,
+):  # fmt: skip
+    table = table_arrays(
+        form, bounds, bounds_shape, word, word_shape, width, width_shape, bits, bits_shape,
+        rank, rank_shape, base, base_shape, start, start_shape, unit, unit_shape,
+        batch, batch_shape, synapse, synapse_shape,
+    )  # fmt: skip
+    cells = carray(events, (cursor[0] + count[0],))[cursor[0] :]
+    due, now, at = _U(stamp[0] + 1) & STAMP, _U(stamp[0]) & STAMP, working_room()
+    for block in range(_U(member), _U(form[2]), _U(members)):
+        slot = slot_of(ring, ring_shape, stamp[0] + 1, block, _U(form[3]))
+        mine = own_flights(flights, form[2], block)
+        fly(slot, mine, due, table, block)
+        take_off(slot, mine, due, now, cells, _U(part[0]), table, block, at)
+
+
+@njit
+def table_arrays(
+    form, bounds, bounds_shape, word, word_shape, width, width_shape, bits, bits_shape,
+    rank, rank_shape, base, base_shape, start, start_shape, unit, unit_shape,
+    batch, batch_shape, synapse, synapse_shape,
+):  # fmt: skip
+    """The arrays of a packed table, in the order of `Packed`, from the buffers of a handler."""
+    return (
+        carray(form, (4,)),
+        carray(bounds, (bounds_shape[0], bounds_shape[1])),
+        carray(word, (word_shape[0], word_shape[1])),
+        carray(width, (width_shape[0],)),
+        carray(bits, (bits_shape[0],)),
+        carray(rank, (rank_shape[0],)),
+        carray(base, (base_shape[0],)),
+        carray(start, (start_shape[0],)),
+        carray(unit, (unit_shape[0],)),
+        carray(batch, (batch_shape[0] * batch_shape[1],)),
+        carray(synapse, (synapse_shape[0],)),
+    )
+
+
+@kernel
+def land(flights, step, ring, slots, form, base, start, unit, batch, synapse):
+    """Add all that is in flight after a step to a flat ring with a slot for every delay.
+
+    What is due at the next step has been added before.
+    """
+    n_target = ring.size // slots
+    for block in range(form[2]):
+        for index in range(flights[block, 0]):
+            spike = flights[block, 1 + index]
+            segment = np.int64(spike & _SEGMENT)
+            age = np.int64((_U(step + 1) - (spike >> _U(32))) & STAMP)
+            origin = base[segment >> 6] + start[segment]
+            scale = unit[batch[segment, batch.shape[1] - 1]]
+            for k in range(max(0, age - form[0] + 1), form[1]):
+                slot = (step + 1 + form[0] + k - age) % slots * n_target + block * form[3]
+                column = block * form[1] + k
+                for i in range(batch[segment, column], batch[segment, column + 1]):
+                    word = np.int64(synapse[origin + i])
+                    weight = np.int64(np.int16(word >> 16)) if synapse.itemsize == 4 else 1
+                    ring[slot + (word & 0xFFFF)] += weight * scale
+
+
+# --- packing -------------------------------------------------------------------------------------
+
+
+@kernel
+def delay_range(base, start, offset, n_target, found):
+    """Widen `found` to the shortest and the longest delay of all segments, which are sorted."""
+    for segment in range(start.size - 1):
+        begin = base[segment >> 6] + start[segment]
+        end = base[(segment + 1) >> 6] + start[segment + 1]
+        if begin < end:
+            found[0] = min(found[0], np.int64(offset[begin]) // n_target)
+            found[1] = max(found[1], np.int64(offset[end - 1]) // n_target)
+
+
+@kernel
+def rank_words(bounds, word, width, bits, rank):
+    """Number the segments of the rows anew, `width` in a row, and write the ranks; how many."""
+    n_segments = np.int64(0)
+    for part in range(word.shape[0]):
+        for s in range(word.shape[1]):
+            if word[part, s] >= 0:
+                n = (bounds[part, s + 1] - bounds[part, s] + 63) >> 6
+                for at in range(word[part, s], word[part, s] + n):
+                    rank[at] = n_segments
+                    n_segments += width[s] * ones(bits[at])
+    return n_segments
+
+
+@kernel
+def lay_segments(
+    bounds, word, width, bits, rank, base, start, kind, new_width, new_rank, new_start, new_base
+):
+    """Write where the segments of the packed table begin; the synapses of the largest."""
+    size = np.zeros(max(1, new_width.max()), np.int64)
+    total, largest = np.int64(0), np.int64(0)
+    for part in range(word.shape[0]):
+        for s in range(word.shape[1]):
+            if word[part, s] < 0:
+                continue
+            n = (bounds[part, s + 1] - bounds[part, s] + 63) >> 6
+            for at in range(word[part, s], word[part, s] + n):
+                for row in range(ones(bits[at])):
+                    old = np.int64(rank[at]) + row * width[s]
+                    new = np.int64(new_rank[at]) + row * new_width[s]
+                    size[:] = 0
+                    for column in range(width[s]):
+                        k = old + column
+                        begin = base[k >> 6] + start[k]
+                        size[kind[0, s, column]] += base[(k + 1) >> 6] + start[k + 1] - begin
+                    for j in range(new_width[s]):
+                        if (new + j) & 63 == 0:
+                            new_base[(new + j) >> 6] = total
+                        new_start[new + j] = total - new_base[(new + j) >> 6]
+                        total += size[j]
+                        largest = max(largest, size[j])
+    last = new_start.size - 1
+    if last & 63 == 0:
+        new_base[last >> 6] = total
+    new_start[last] = total - new_base[last >> 6]
+    return largest
+
+
+@kernel
+def pack_rows(
+    bounds, word, width, bits, rank, base, start, offset, weight, n_target, kind, form,
+    new_width, new_rank, new_base, new_start, batch, synapse, first_word, last_word,
+):  # fmt: skip
+    """Write the batches and synapses of the rows of some words of bits.
+
+    A row's synapses stay where they are, in another order; `synapse` may be the memory of `offset`.
+    """
+    for part in range(word.shape[0]):
+        for s in range(word.shape[1]):
+            if word[part, s] < 0:
+                continue
+            n = (bounds[part, s + 1] - bounds[part, s] + 63) >> 6
+            low, high = max(first_word, word[part, s]), min(last_word, word[part, s] + n)
+            for at in range(low, high):
+                for row in range(ones(bits[at])):
+                    _pack_row(
+                        np.int64(rank[at]) + row * width[s], width[s],
+                        np.int64(new_rank[at]) + row * new_width[s], new_width[s],
+                        base, start, offset, weight, n_target, kind[:, s], form,
+                        new_base, new_start, batch, synapse,
+                    )  # fmt: skip
+
+
+@kernel
+def _pack_row(
+    old, n_old, new, n_new, base, start, offset, weight, n_target, kind, form,
+    new_base, new_start, batch, synapse,
+):  # fmt: skip
+    first_delay, n_delays, length = form[0], form[1], form[3]
+    begin = base[old >> 6] + start[old]
+    end = base[(old + n_old) >> 6] + start[old + n_old]
+    words, place = np.empty(end - begin, np.uint32), np.empty(end - begin, np.int32)
+    n_batches = batch.shape[1] - 2
+    cursor = np.zeros(n_new * n_batches, np.int64)
+    for column in range(n_old):  # read all, for what is written may stand where it stood
+        k = old + column
+        low, high = base[k >> 6] + start[k], base[(k + 1) >> 6] + start[k + 1]
+        delay, limit = np.int64(0), n_target
+        for i in range(low, high):
+            there = np.int64(offset[i])
+            while there >= limit:  # ascending in delay
+                delay += 1
+                limit += n_target
+            target = there - limit + n_target
+            block = target // length
+            target -= block * length
+            of = kind[0, column] * n_batches + block * n_delays + delay - first_delay
+            if weight.size:
+                words[i - begin] = _U(target) | (_U(weight[i]) & _TARGET) << _U(16)
+            else:
+                words[i - begin] = target
+            place[i - begin] = of
+            cursor[of] += 1
+    at = begin
+    for j in range(n_new):
+        origin = new_base[(new + j) >> 6] + new_start[new + j]
+        for b in range(n_batches):
+            batch[new + j, b] = at - origin
+            at, cursor[j * n_batches + b] = at + cursor[j * n_batches + b], at
+        batch[new + j, n_batches] = at - origin
+    for column in range(n_old):
+        batch[new + kind[0, column], n_batches + 1] = kind[1, column]
+    for i in range(end - begin):
+        to = cursor[place[i]]
+        cursor[place[i]] = to + 1
+        synapse[to] = words[i]

@@ -1,0 +1,99 @@
+#!/usr/bin/env python
+"""distdyn and NEST on hpc_benchmark without plasticity, side by side, as one JSON object.
+
+The network is `hpc_benchmark` of the zoo: alpha-shaped currents, 11,250 synapses for each neuron at
+any size, all delays 1.5 ms, dt = 0.1 ms; 11,250 neurons for each unit of scale. The synapses
+between excitatory neurons are static, unlike in NEST's own example; in NEST all are
+`static_synapse_hom_w`, its fastest. distdyn runs on two devices and records no spike, NEST with two
+threads.
+
+Real-time factors are those of the steps after the warm-up; build, compilation and NEST's own
+preparation are listed apart. NEST gets less model time; it goes on where it was in the turn before,
+unless it is built anew (`--rebuild`, where both do not fit into memory together). distdyn is built
+anew in each turn, with the same seed and so the same spikes.
+
+Small networks of this kind drift between weak and strong synchrony, so their rates wander: those of
+NEST, mean over its turns, must be within 20 % of those of a run of distdyn that records. Otherwise
+no ratio is given, and the exit status is 1.
+
+    python scripts/bench_hpc.py --rebuild                         # an hour, and 18 GB at 45,000
+    python scripts/bench_hpc.py --scales 0.1 --turns 2 --duration 500 --nest-duration 500
+
+NEST gets a virtual environment of its own, `.venv-nest`, made by pip when it is first needed.
+"""
+
+import argparse
+import sys
+from contextlib import ExitStack
+
+from distdyn.zoo.hpc_benchmark import HPCBenchmark
+from peers.command import add_duration, add_nest, parser_of
+from peers.machine import machine, report
+from peers.nest_terms import nest_terms
+from peers.turns import disagreements, listed, mean_rates, pair_ratio, summary, take_turns
+from peers.workers import program, run_distdyn
+
+DT = 0.1  # ms
+ALLOWED = 0.2  # of a rate
+
+
+def main() -> None:
+    options = parse()
+    facts = machine()
+    results = [compare(scale, options) for scale in options.scales]
+    report("hpc_benchmark", facts, dt=DT, plastic=False, options=vars(options), results=results)
+    sys.exit(any(result["disagreements"] for result in results))
+
+
+def parse() -> argparse.Namespace:
+    parser = parser_of(__doc__, turns=5, warmup=100.0)
+    parser.add_argument(
+        "--scales", type=float, nargs="+", default=[1.0, 4.0], help="11,250 neurons each"
+    )
+    parser.add_argument("--devices", default="2", help="of distdyn (default 2)")
+    add_nest(parser)
+    add_duration(parser, "distdyn", "--duration", 2000.0)
+    add_duration(parser, "NEST", "--nest-duration", 500.0)
+    return parser.parse_args()
+
+
+def compare(scale: float, options: argparse.Namespace) -> dict:
+    """Rates first, then both in turns."""
+    print(f"scale {scale:g}: rates of distdyn", file=sys.stderr, flush=True)
+    recorded = distdyn(scale, options, "spikes")
+    print(f"scale {scale:g}: NEST builds", file=sys.stderr, flush=True)
+    with ExitStack() as open_:
+        nest = program(
+            "nest", open_, is_rebuilt=options.rebuild, network=nest_terms(HPCBenchmark(scale), DT),
+            threads=options.threads, dt=DT, seed=1, warmup=options.warmup,
+            duration=options.nest_duration,
+        )  # fmt: skip
+        programs = {
+            "distdyn": lambda _turn: distdyn(scale, options, "none") | {"rates": recorded["rates"]},
+            "NEST": nest,
+        }
+        turns = take_turns(programs, options.turns)
+    nests = {"NEST": mean_rates(turns, "NEST")}
+    differing = disagreements(nests, recorded["rates"], ALLOWED)
+    return {
+        "scale": scale,
+        "neurons": recorded["neurons"],
+        "synapses": recorded["synapses"],
+        "ratio": None if differing else pair_ratio(turns, ["NEST"], ["distdyn"]),
+        "disagreements": differing,
+        "programs": summary(turns, ["distdyn", "NEST"]),
+        "distdyn": turns[-1].of["distdyn"],
+        "nest": turns[-1].of["NEST"]["built"],
+        "turns": listed(turns),
+    }
+
+
+def distdyn(scale: float, options: argparse.Namespace, record: str) -> dict:
+    return run_distdyn(
+        "hpc_benchmark", set={"scale": scale}, duration=options.duration, warmup=options.warmup,
+        seed=1, devices=options.devices, record=record,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

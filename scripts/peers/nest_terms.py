@@ -1,0 +1,142 @@
+"""A network of distdyn said in the words of NEST, as plain data for `nest_worker`.
+
+Both then run the same network: what is said here is read off the description that distdyn runs.
+"""
+
+from typing import Any
+
+import distdyn as dd
+from distdyn.network.distributions import Distribution
+from distdyn.network.network import Graph, graph
+from distdyn.network.population import View
+from distdyn.network.projection import PoissonInput, Projection
+
+MODELS = {
+    (dd.Exponential, type(None)): "iaf_psc_exp",
+    (dd.Alpha, type(None)): "iaf_psc_alpha",
+    (dd.Exponential, dd.COBA): "iaf_cond_exp",
+}
+
+
+class NotInNEST(ValueError):
+    """A network that has no counterpart among the words that are known here."""
+
+
+def nest_terms(network: dd.Network, dt: float) -> dict:
+    """Populations, projections and Poisson inputs with the names and arguments of NEST.
+
+    Args:
+        network: LIF neurons; exponential or alpha currents, or exponential conductances, at most
+            one time constant of each sign; rules FixedProb, FixedIndegree and FixedTotal.
+        dt: the time step in ms, the delay of an input that has none.
+
+    Raises:
+        NotInNEST: the network has anything else.
+    """
+    found = graph(network)
+    model, receptors = _receptors(found)
+    return {
+        "model": model,
+        "populations": {
+            path: {
+                "size": population.size,
+                "parameters": {**_neuron(population.model, model), **receptors},
+                "V_m": _value(population.initial["V"]),
+            }
+            for path, population in found.populations.items()
+        },
+        "projections": {
+            path: {
+                "pre": _paths(found, projection.pre),
+                "post": _paths(found, projection.post),
+                "rule": _rule(projection),
+                "weight": _value(projection.weight, sign=_sign(projection)),
+                "delay": _value(projection.delay),
+            }
+            for path, projection in found.projections.items()
+        },
+        "poisson": {
+            path: {
+                "post": _paths(found, source.post),
+                "rate": source.rate,
+                "weight": _value(source.weight, sign=_sign(source)),
+                "delay": dt if source.delay is None else source.delay,
+            }
+            for path, source in found.inputs.items()
+            if isinstance(source, PoissonInput)
+        },
+    }
+
+
+def _receptors(found: Graph) -> tuple[str, dict[str, float]]:
+    """The neuron model of NEST that has these receptors, and their parameters."""
+    model, parameters = "", {}
+    for projection in (*found.projections.values(), *found.inputs.values()):
+        if not isinstance(projection, Projection | PoissonInput):
+            raise NotInNEST(f"{projection!r} has no counterpart here.")
+        name = MODELS.get((type(projection.synapse), type(projection.output)))
+        if name is None or model not in ("", name):
+            raise NotInNEST(f"{projection!r}: no model of NEST has all receptors of the network.")
+        model = name
+        which = _channel(projection)
+        new = {f"tau_syn_{which}": projection.synapse.tau}
+        if isinstance(projection.output, dd.COBA):
+            new[f"E_{which}"] = projection.output.E
+        for key, value in new.items():
+            if parameters.setdefault(key, value) != value:
+                raise NotInNEST(f"{projection!r}: {key} is {value}, elsewhere {parameters[key]}.")
+    return model, parameters
+
+
+def _channel(projection: Projection | PoissonInput) -> str:
+    """NEST's name of a receptor: its sign decides."""
+    if isinstance(projection.output, dd.COBA):
+        (cell,) = {view.population.model for view in projection.post}
+        return "ex" if projection.output.E > cell.V_th else "in"
+    weight = projection.weight
+    return "ex" if (weight.mean() if isinstance(weight, Distribution) else weight) >= 0 else "in"
+
+
+def _sign(projection: Projection | PoissonInput) -> float:
+    """NEST tells conductances apart by the sign of the weight."""
+    is_inhibitory = isinstance(projection.output, dd.COBA) and _channel(projection) == "in"
+    return -1.0 if is_inhibitory else 1.0
+
+
+def _neuron(cell: dd.LIF, model: str) -> dict[str, float]:
+    names = ("C_m", "E_L", "V_th", "V_reset", "t_ref", "I_e")
+    parameters = {name: getattr(cell, name) for name in names}
+    if model == "iaf_cond_exp":
+        return parameters | {"g_L": cell.C_m / cell.tau_m}
+    return parameters | {"tau_m": cell.tau_m}
+
+
+def _paths(found: Graph, views: tuple[View, ...]) -> list[str]:
+    for view in views:
+        if len(view.ids) != view.population.size:
+            raise NotInNEST(f"{view!r} is a slice.")
+    return [found.path(view.population) for view in views]
+
+
+def _rule(projection: Projection) -> dict[str, Any]:
+    match projection.rule:
+        case dd.FixedProb(p=p) as rule:
+            return {"rule": "pairwise_bernoulli", "p": p, "allow_autapses": rule.autapses}
+        case dd.FixedIndegree(n=n) as rule:
+            count = {"rule": "fixed_indegree", "indegree": n}
+        case dd.FixedTotal(n=n) as rule:
+            count = {"rule": "fixed_total_number", "N": n}
+        case rule:
+            raise NotInNEST(f"{projection!r}: the rule {rule!r} has no counterpart here.")
+    return count | {"allow_autapses": rule.autapses, "allow_multapses": rule.multapses}
+
+
+def _value(value: Any, sign: float = 1.0) -> float | dict[str, float | None]:
+    """A number, or a normal distribution that is drawn again until it fits."""
+    if isinstance(value, dd.Normal):
+        if sign != 1.0:
+            raise NotInNEST("An inhibitory conductance that is drawn has no counterpart here.")
+        return {"mean": value.mu, "std": value.sd, "min": value.low, "max": value.high}
+    if isinstance(value, Distribution):
+        raise NotInNEST(f"{value!r} has no counterpart here.")
+    return sign * float(value)

@@ -1,0 +1,240 @@
+"""The benchmarks: each says how it is used, and what they decide by themselves is decided right."""
+
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+import distdyn as dd
+from distdyn.zoo import by_name
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
+BENCHES = sorted(path.name for path in SCRIPTS.glob("bench_*.py"))
+
+
+@pytest.fixture(autouse=True)
+def peers_are_found(monkeypatch):
+    """As when a script is run: its own directory comes first."""
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    yield
+    for name in [name for name in sys.modules if name.split(".")[0] == "peers"]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize("name", BENCHES)
+def test_help(name):
+    ended = subprocess.run(
+        [sys.executable, str(SCRIPTS / name), "--help"],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(SCRIPTS.parent), "PATH": "", "JAX_PLATFORMS": "cpu"},
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert f"usage: {name}" in ended.stdout
+
+
+def turn(**rtf):
+    from peers.turns import Turn
+
+    return Turn(0.0, {name: {"rtf": x, "rates": {"E": 10 * x}} for name, x in rtf.items()})
+
+
+def test_ratio_is_the_median_of_those_of_each_turn():
+    from peers.turns import pair_ratio
+
+    turns = [turn(ours=1.0, theirs=2.0), turn(ours=10.0, theirs=30.0), turn(ours=1.0, theirs=9.0)]
+    assert pair_ratio(turns, ["theirs"], ["ours"]) == 3.0  # of 2, 3 and 9; of medians it is 9
+
+
+def test_the_fastest_of_the_variants_counts_on_both_sides():
+    from peers.turns import pair_ratio
+
+    turns = [turn(a=2.0, b=1.0, x=8.0, y=6.0), turn(a=1.0, b=2.0, x=6.0, y=8.0)]
+    assert pair_ratio(turns, ["x", "y"], ["a", "b"]) == 6.0
+
+
+def test_programs_take_turns_in_alternating_order(monkeypatch, capsys):
+    from peers import turns as module
+
+    monkeypatch.setattr(module, "busy", lambda: 0.25)
+    called = []
+
+    def program(name):
+        def run(number):
+            called.append((number, name))
+            return {"rtf": 1.0 + number, "rates": {"E": 1.0}}
+
+        return run
+
+    taken = module.take_turns({name: program(name) for name in "abc"}, 2)
+    assert called == [(0, "a"), (0, "b"), (0, "c"), (1, "c"), (1, "b"), (1, "a")]
+    assert [list(of.of) for of in taken] == [["a", "b", "c"]] * 2
+    assert module.listed(taken)[1] == {"busy": 0.25, "rtf": {"a": 2.0, "b": 2.0, "c": 2.0}}
+    assert capsys.readouterr().out == ""  # stdout is for the JSON
+
+
+def test_mean_rates_and_spread():
+    from peers.turns import mean_rates, summary
+
+    turns = [turn(a=1.0), turn(a=2.0), turn(a=6.0)]
+    assert mean_rates(turns, "a") == {"E": pytest.approx(30.0)}
+    assert summary(turns, ["a"])["a"] == {
+        "rtf": 2.0, "rtf_least": 1.0, "rtf_most": 6.0, "rates": {"E": pytest.approx(30.0)},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "rate, relative, absolute, agrees",
+    [
+        (10.9, 0.1, 0.0, True),
+        (11.1, 0.1, 0.0, False),
+        (8.9, 0.1, 0.0, False),
+        (11.1, 0.1, 2.0, True),
+        (float("nan"), 0.1, 2.0, False),
+    ],
+)
+def test_rates_agree_within_the_larger_tolerance(rate, relative, absolute, agrees):
+    from peers.turns import disagreements
+
+    found = disagreements({"NEST": {"E": rate}}, {"E": 10.0}, relative, absolute)
+    assert (found == []) is agrees
+    assert agrees or "NEST: E fires at" in found[0]
+
+
+def test_a_rate_that_is_not_known_does_not_agree():
+    from peers.turns import disagreements
+
+    assert disagreements({"NEST": {}}, {"E": 10.0}, 1.0) == ["NEST: no rate of E is known"]
+
+
+def test_the_machine_is_described():
+    from peers.machine import busy, machine
+
+    facts = machine()
+    assert facts["cpu"] and facts["cores"] >= 1
+    assert facts["versions"]["jax"] and len(facts["load_average_at_start"]) == 3
+    used = busy(0.05)
+    assert used is None or 0 <= used <= 1
+
+
+# --- workers -------------------------------------------------------------------------------------
+
+FAKE = """
+from peers.answering import answer
+
+def prepare(request):
+    print("what a peer prints does not disturb")
+    if request["seed"] < 0:
+        raise SystemExit(3)
+    runs = 0
+    while True:
+        yield {"seed": request["seed"], "runs": runs}
+        runs += 1
+
+answer(prepare)
+"""
+
+
+@pytest.fixture
+def fake(monkeypatch, tmp_path):
+    """A peer that this Python can run."""
+    from peers import workers
+
+    room = tmp_path / "peers"
+    room.mkdir()
+    (room / "__init__.py").touch()
+    (room / "answering.py").symlink_to(SCRIPTS / "peers" / "answering.py")
+    (room / "fake_worker.py").write_text(FAKE)
+    monkeypatch.setattr(workers, "SCRIPTS", tmp_path)
+    monkeypatch.setattr(workers, "python_of", lambda peer: sys.executable)
+    monkeypatch.setattr(sys, "stderr", sys.__stderr__)  # a worker's stdout needs a real file
+    return workers
+
+
+def test_a_worker_is_built_once_and_goes_on(fake):
+    with ExitStack() as open_:
+        run = fake.program("fake", open_, seed=1)
+        assert [run(turn)["runs"] for turn in range(3)] == [1, 2, 3]
+        assert run(3)["built"] == {"seed": 1, "runs": 0}
+
+
+def test_a_worker_that_is_rebuilt_has_another_seed_in_each_turn(fake):
+    with ExitStack() as open_:
+        run = fake.program("fake", open_, is_rebuilt=True, seed=1)
+        assert [(run(turn)["seed"], run(turn)["runs"]) for turn in range(2)] == [(1, 1), (2, 1)]
+
+
+def test_a_worker_that_fails_is_told(fake):
+    with pytest.raises(fake.PeerError, match="fake ended with 3"):
+        fake.Worker("fake", seed=-1)
+
+
+# --- the network of distdyn in the words of NEST --------------------------------------------------
+
+
+def test_coba_for_nest():
+    from peers.nest_terms import nest_terms
+
+    terms = nest_terms(by_name("coba")(n=4000), 0.1)
+    assert terms["model"] == "iaf_cond_exp"
+    inhibitory = terms["populations"]["I"]
+    assert inhibitory["size"] == 800
+    assert inhibitory["V_m"] == {"mean": -55.0, "std": 5.0, "min": None, "max": None}
+    assert inhibitory["parameters"] == {
+        "C_m": 200.0, "g_L": 10.0, "E_L": -60.0, "V_th": -50.0, "V_reset": -60.0, "t_ref": 5.0,
+        "I_e": 200.0, "E_ex": 0.0, "E_in": -80.0, "tau_syn_ex": 5.0, "tau_syn_in": 10.0,
+    }  # fmt: skip
+    exc, inh = terms["projections"]["exc"], terms["projections"]["inh"]
+    assert (exc["weight"], inh["weight"]) == (6.0, -67.0)  # NEST tells them apart by the sign
+    assert inh["pre"] == ["I"] and inh["post"] == ["E", "I"] and inh["delay"] == 0.1
+    assert inh["rule"] == {"rule": "pairwise_bernoulli", "p": 0.02, "allow_autapses": True}
+
+
+def test_microcircuit_for_nest():
+    from peers.nest_terms import nest_terms
+
+    terms = nest_terms(by_name("microcircuit")(drive="poisson"), 0.1)
+    assert terms["model"] == "iaf_psc_exp"
+    assert sum(of["size"] for of in terms["populations"].values()) == 77_169
+    rules = [of["rule"] for of in terms["projections"].values()]
+    assert sum(rule["N"] for rule in rules) == 298_880_970
+    assert all(rule["allow_autapses"] and rule["allow_multapses"] for rule in rules)
+    inhibitory = terms["projections"]["proj.L4I_L4I"]
+    assert inhibitory["weight"]["mean"] == pytest.approx(-351.234, abs=1e-3)
+    assert inhibitory["weight"]["max"] == 0.0 and inhibitory["weight"]["min"] is None
+    assert inhibitory["delay"] == {"mean": 0.75, "std": 0.375, "min": 0.05, "max": None}
+    external = terms["poisson"]["external.L6E"]
+    assert external["rate"] == 8 * 2900 and external["delay"] == 1.5
+
+
+def test_hpc_benchmark_for_nest():
+    from peers.nest_terms import nest_terms
+
+    terms = nest_terms(by_name("hpc_benchmark")(), 0.1)
+    assert terms["model"] == "iaf_psc_alpha"
+    assert terms["projections"]["inh"]["rule"] == {
+        "rule": "fixed_indegree", "indegree": 2250, "allow_autapses": False,
+        "allow_multapses": True,
+    }  # fmt: skip
+    assert terms["poisson"]["external"]["post"] == ["E", "I"]
+
+
+def test_what_nest_has_no_words_for_is_refused():
+    from peers.nest_terms import NotInNEST, nest_terms
+
+    with pytest.raises(NotInNEST, match="no model of NEST"):
+        nest_terms(by_name("brunel")(n=100), 0.1)
+
+    class Two(dd.Network):
+        def __init__(self):
+            self.E = dd.Population(10, dd.LIF(), V=-65.0)
+            of = {"weight": 1.0, "delay": 1.0}
+            both = (dd.Exponential(tau=1.0), dd.Exponential(tau=2.0))
+            self.a, self.b = (
+                dd.Projection(self.E, self.E, dd.FixedProb(0.1), psc, **of) for psc in both
+            )
+
+    with pytest.raises(NotInNEST, match=r"tau_syn_ex is 2\.0, elsewhere 1\.0"):
+        nest_terms(Two(), 0.1)
