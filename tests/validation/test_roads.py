@@ -189,7 +189,7 @@ class TestOnAGPU:
         options = {"record": "spikes", "precision": "float64"}
         network = by_name("microcircuit")
         runs = {p: on(p, network(scale=0.1), 200.0, **options)[1] for p in ("cpu", "gpu")}
-        assert sum(runs["gpu"].counts().values()) > 1000
+        assert sum(runs["gpu"].counts().values()) > 100
         assert runs["gpu"].spikes_sha256() == runs["cpu"].spikes_sha256()
 
     def test_many_rounds_are_one(self):
