@@ -14,6 +14,7 @@ from distdyn.errors import DelayError, NetworkError, ParameterError, WeightError
 from distdyn.network.distributions import Distribution
 from distdyn.network.ends import Ends
 from distdyn.network.population import View, members
+from distdyn.network.rule import AbstractCellRule
 from distdyn.network.rules import Edges, Rule
 from distdyn.network.values import (
     Domain,
@@ -41,6 +42,10 @@ class Projection:
         weight: the peak, in pA (current), nS (conductance, >= 0) or mV (`Delta`): a number, a
             distribution, or for `Edges` an array over the edges.
         delay: > 0, in ms: the same choice. Numbers are multiples of dt; draws are rounded.
+        storage: "stored", or "procedural": the synapses of a source are drawn again whenever it
+            spikes, the same ones, and take no memory. For rules that draw the targets of each pre
+            neuron: `AllToAll`, `FixedProb`, `FixedOutdegree`, `FixedTotal`. Where there are no CPU
+            kernels (on GPU), they are stored all the same.
     """
 
     pre: tuple[View, ...]
@@ -72,7 +77,8 @@ class Projection:
         _check_pre(pre, what)
         _check_post(post, what)
         domain = _check_receptor(synapse, output, what)
-        _check_later(plasticity, storage, what)
+        _check_later(plasticity, what)
+        _check_storage(storage, rule, what)
         n_edges = rule.pre.size if isinstance(rule, Edges) else None
         vars(self).update(
             pre=pre,
@@ -255,13 +261,22 @@ def _check_receptor(synapse: Any, output: Any, what: str) -> Domain:
     return Domain(weight_unit(synapse, output), nonnegative=output.nonnegative)
 
 
-def _check_later(plasticity: Any, storage: Any, what: str) -> None:
+def _check_later(plasticity: Any, what: str) -> None:
     if plasticity is not None:
         raise NetworkError(f"{what}: plasticity is not available yet. Leave it out.")
+
+
+def _check_storage(storage: Any, rule: Rule, what: str) -> None:
     if storage not in STORAGES:
-        raise NetworkError(f'{what}: storage = {shown(storage)} is unknown. Use storage="stored".')
-    if storage == "procedural":
-        raise NetworkError(f'{what}: storage="procedural" is not available yet. Leave it out.')
+        raise NetworkError(
+            f'{what}: storage = {shown(storage)} is unknown. Use "stored" or "procedural".'
+        )
+    if storage == "procedural" and not isinstance(rule, AbstractCellRule):
+        raise NetworkError(
+            f'{what}: storage="procedural" is not possible with {shown(rule)}, which does not draw '
+            'the targets of each pre neuron. Use storage="stored", or one of AllToAll, FixedProb, '
+            "FixedOutdegree and FixedTotal."
+        )
 
 
 def _check_weight(weight: Any, what: str, domain: Domain, length: int | None) -> Value:

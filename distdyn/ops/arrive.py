@@ -102,12 +102,12 @@ def _call(name: str, arguments: tuple, table: Packed, ring: Any) -> tuple:
 
 @functools.cache
 def _target(name: str, n_args: int, n_results: int, *dtypes: str) -> str:
-    from distdyn.ops import exchange_kernels, ffi, packed_kernels
+    from distdyn.ops import ffi, packed_kernels
 
     kernels = {
         "arrive": packed_kernels.arrive_kernel,
-        "arrive_all": exchange_kernels.arrive_all_kernel,
-        "arrive_boxes": exchange_kernels.arrive_boxes_kernel,
+        "arrive_all": packed_kernels.arrive_all_kernel,
+        "arrive_boxes": packed_kernels.arrive_boxes_kernel,
     }
     address = kernels[name](*dtypes).address
     return ffi.register("_".join(("distdyn", name, *dtypes)), address, n_args, n_results)

@@ -16,12 +16,13 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Int32, Int64
 
+from distdyn.ops.formula import Formula
 from distdyn.ops.rows import Rows
 
 
 def deliver(
     ring: Int[Array, "slot post"],
-    rows: Rows,
+    rows: Rows | Formula,
     part: Int64[Array, ""],
     events: Int32[Array, "capacity"],
     cursor: Int64[Array, ""],
@@ -33,7 +34,8 @@ def deliver(
 
     Args:
         ring: arrivals still to come, in integer weight units; updated in place.
-        rows: synapses by source; offset = delay * n_post + target.
+        rows: synapses by source; offset = delay * n_post + target. Or the formula of them, which
+            the CPU kernel alone can read.
         part: the part of the network to which the cells belong that spiked.
         events: the cells; those of this step stand at cursor : cursor + count, ascending.
         cursor: where this step's spikes begin.
@@ -48,21 +50,32 @@ def deliver(
     slots, n_post = ring.shape
     origin = (stamp % slots) * n_post
     if team is None:
+        assert isinstance(rows, Rows), "a formula is read by the CPU kernel alone"
         return _reference(ring, rows, part, events, cursor, count, origin)
     call = jax.ffi.ffi_call(
-        _target(str(ring.dtype), str(rows.offset.dtype), str(rows.weight.dtype)),
+        _target(str(ring.dtype), *code_of(rows)),
         jax.ShapeDtypeStruct(ring.shape, ring.dtype),
         input_output_aliases={6 + len(rows): 0},
     )
     return call(team, events, cursor, count, origin, part, *rows, ring)
 
 
-@functools.cache
-def _target(accumulator: str, offset: str, weight: str) -> str:
-    from distdyn.ops import ffi, kernels
+def code_of(table: Rows | Formula) -> tuple[str, ...]:
+    """What decides which machine code reads a table: its kind, and its dtypes that vary."""
+    if isinstance(table, Formula):
+        return "formula", str(table.counts.dtype)
+    return "rows", str(table.offset.dtype), str(table.weight.dtype)
 
-    kernel = kernels.deliver_kernel(accumulator, offset, weight)
-    name = f"distdyn_deliver_{accumulator}_{offset}_{weight}"
+
+@functools.cache
+def _target(accumulator: str, kind: str, *dtypes: str) -> str:
+    from distdyn.ops import ffi, formula_kernels, kernels
+
+    name = "_".join(("distdyn_deliver", accumulator, kind, *dtypes))
+    if kind == "formula":
+        kernel = formula_kernels.deliver_kernel(accumulator, *dtypes)
+        return ffi.register(name, kernel.address, 7 + len(Formula._fields), 1)
+    kernel = kernels.deliver_kernel(accumulator, *dtypes)
     return ffi.register(name, kernel.address, 7 + len(Rows._fields), 1)
 
 

@@ -265,17 +265,7 @@ def distinct(stream, count, n, bitmap, out, at):
         if bitmap[i >> 6] & bit == _ZERO:
             bitmap[i >> 6] |= bit
             missing -= 1
-    for w in range(words):
-        bits = bitmap[w]
-        if is_complement:
-            bits = ~bits
-            if w == words - 1 and n & 63:
-                bits &= (_ONE << _U(n & 63)) - _ONE
-        while bits != _ZERO:
-            lowest = bits & (_ZERO - bits)
-            out[at] = (w << 6) + ones(lowest - _ONE)
-            at += 1
-            bits ^= lowest
+    _list_bits(bitmap, n, is_complement, out, _U(at))
 
 
 # --- splits --------------------------------------------------------------------------------------
@@ -433,25 +423,30 @@ def bernoulli_counts(key, p, table, first_row, own, blocks, block_start, counts)
             n = stop - start - (1 if start <= own[r] < stop else 0)
             row = row_of[n]
             if row >= 0:
-                counts[b, r] = _tabulated(words[r], threshold, row, length[row])
+                counts[b, r] = tabulated(words[r], threshold, row, length[row])
             else:
                 start_stream(stream, first_row + r, block, COUNT)
                 counts[b, r] = binomial(stream, n, p, np.int64(1 << 62))
 
 
+@kernel
+def toss_cells(key, row, blocks, n, words):
+    """The words that `bernoulli_counts` tabulates, of the first n of some blocks of one row."""
+    k0, k1 = key
+    for b in range(n):
+        high, low, _, _ = philox(_U(row), _U(blocks[b]), _ZERO, _U(COUNT), k0, k1)
+        words[b] = (high << _HALF) | low
+
+
 @inlined
-def _tabulated(word, threshold, row, length):
+def tabulated(word, threshold, row, length):
     """How many thresholds of a row are not above the word."""
     if word < threshold[row, 0]:  # most cells of a sparse projection
         return np.int64(0)
-    low, high = np.int64(1), length
-    while low < high:
-        middle = (low + high) >> 1
-        if threshold[row, middle] <= word:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+    n, row = np.int64(0), _U(row)
+    for k in range(_U(length)):  # without a branch, which could not be foreseen
+        n += threshold[row, k] <= word
+    return n
 
 
 @kernel
@@ -555,6 +550,188 @@ def weight_of(word, knots):
     return (value + (np.int64(1) << (shift - 1)) + (value >> 63)) >> shift
 
 
+# The cells of one row that are drawn together are the columns of a table, the first of a scratch:
+# the block's number, how many synapses, the number k of the first of them, how many places are open
+# to them, and the place in the block that is not, or one beyond.
+NUMBER, N_SYNAPSES, FIRST, N_OPEN, HOLE = range(5)
+RUN = 8  # counters entered at once: one store of a vector, beyond the end of the cell's own
+
+
+@kernel
+def new_scratch(key, most, most_cells, widest):
+    """Room to draw so many synapses, in so many cells of blocks so wide."""
+    return (
+        np.empty((5, most_cells), np.int64),  # cells
+        np.empty((3, most + RUN), np.uint32),  # block, k and open places of each Philox counter
+        np.empty((4, most), np.uint32),  # the words of each synapse
+        np.empty(4 * most, np.uint32),  # words for distinct targets
+        np.empty((widest + 63) >> 6, np.uint64),
+        np.empty(most, np.int64),  # targets
+        new_stream(key),
+    )
+
+
+@inlined
+def put_cell(cells, c, block, start, stop, own, count, first):
+    """Enter a cell: the block start:stop of the post end, in which own (or -1) is excluded."""
+    is_excluded = start <= own < stop
+    cells[NUMBER, c] = block
+    cells[N_SYNAPSES, c] = count
+    cells[FIRST, c] = first
+    cells[N_OPEN, c] = stop - start - (1 if is_excluded else 0)
+    cells[HOLE, c] = own - start if is_excluded else stop - start
+
+
+@kernel
+def draw_cells(key, row, n_cells, multapses, is_drawn, in_order, scratch):
+    """Draw the synapses of some cells of one row: their words, and their targets.
+
+    Args:
+        key: the stream of the projection.
+        row: the number of the row.
+        n_cells: how many cells stand in the scratch.
+        multapses: whether targets may repeat; else they are distinct within a cell.
+        is_drawn: whether delays or weights are read from the words.
+        in_order: whether distinct targets must ascend, as the words count them.
+        scratch: of `new_scratch`. Written: words 0 and 1, for weights and delays; targets, counted
+            from the first place of their block.
+
+    Returns:
+        How many synapses there are.
+    """
+    cells, counters, words, _, _, target, _ = scratch
+    k0, k1 = key
+    row, n = _U(row), _ZERO
+    for c in range(n_cells if is_drawn or multapses else 0):
+        count = _U(cells[N_SYNAPSES, c])
+        _enter(counters, n, count, cells[NUMBER, c], cells[FIRST, c], cells[N_OPEN, c])
+        n += count
+    for i in range(n):
+        w, d, t, f = philox(row, _U(counters[0, i]), _U(counters[1, i]), _U(SYNAPSE), k0, k1)
+        words[0, i], words[1, i], words[2, i], words[3, i] = w, d, t, f
+    if multapses:
+        for i in range(n):
+            target[i] = below((_U(words[2, i]) << _HALF) | _U(words[3, i]), counters[2, i])
+        at = _ZERO
+        for c in range(n_cells):
+            _leave_out(target, at, _U(cells[N_SYNAPSES, c]), cells[N_OPEN, c], cells[HOLE, c])
+            at += _U(cells[N_SYNAPSES, c])
+        return np.int64(n)
+    _start_words(key, row, n_cells, scratch)
+    return _draw_distinct(key, row, n_cells, in_order, scratch)
+
+
+@inlined
+def _enter(counters, at, n, block, first, n_open):
+    """Enter the counters of n draws of a block, and beyond them what the next will write over."""
+    for start in range(_ZERO, n, _U(RUN)):
+        for k in range(_U(RUN)):
+            to = at + start + k
+            counters[0, to] = block
+            counters[1, to] = _U(first) + start + k
+            counters[2, to] = n_open
+
+
+@inlined
+def _leave_out(target, at, n, n_open, hole):
+    """Make room for the place that is not open."""
+    if hole < n_open:
+        for i in range(at, at + n):
+            target[i] += 1 if target[i] >= hole else 0
+
+
+@inlined
+def _words_of(count, n_open):
+    """How many Philox counters will mostly do for a cell of distinct targets; at most `count`."""
+    missing = min(count, n_open - count)
+    return (missing + missing * missing // (2 * n_open) + 4) >> 2 if missing else 0
+
+
+@kernel
+def _start_words(key, row, n_cells, scratch):
+    """The first words of the streams (row, block, TARGETS) of all cells, in one loop."""
+    cells, counters, _, draws, _, _, _ = scratch
+    k0, k1 = key
+    n = _ZERO
+    for c in range(n_cells):
+        if cells[N_OPEN, c] <= NARROW:
+            more = _U(_words_of(cells[N_SYNAPSES, c], cells[N_OPEN, c]))
+            _enter(counters, n, more, cells[NUMBER, c], 0, 0)
+            n += more
+    for i in range(n):
+        a, b, c, d = philox(row, _U(counters[0, i]), _U(counters[1, i]), _U(TARGETS), k0, k1)
+        at = i << _U(2)
+        draws[at], draws[at + _ONE], draws[at + _U(2)], draws[at + _U(3)] = a, b, c, d
+
+
+@kernel
+def _draw_distinct(key, row, n_cells, in_order, scratch):
+    """Distinct targets of all cells: the numbers of `distinct`, from words drawn by `_start_words`.
+
+    More words are drawn when those do not suffice. Not in order, the numbers come as they are
+    drawn, which saves a pass.
+    """
+    cells, _, _, draws, bitmap, target, stream = scratch
+    more = np.empty(4, np.uint32)
+    n, at = _ZERO, _ZERO  # synapses, and words, of the cells before
+    for c in range(n_cells):
+        count, n_open, hole = cells[N_SYNAPSES, c], cells[N_OPEN, c], cells[HOLE, c]
+        if n_open > NARROW:
+            start_stream(stream, row, cells[NUMBER, c], TARGETS)
+            distinct(stream, count, n_open, bitmap, target, np.int64(n))
+        else:
+            for w in range((_U(n_open) + _U(63)) >> _U(6)):
+                bitmap[w] = _ZERO
+            is_complement = 2 * count > n_open
+            is_listed = not (in_order or is_complement)
+            missing = _U(n_open - count if is_complement else count)
+            counter, places, to = _U(_words_of(count, n_open)), _U(n_open), n
+            first, end = at, at + (counter << _U(2))
+            at, used = end, _U(4)
+            while missing > _ZERO:
+                is_more = first == end
+                if is_more and used == _U(4):
+                    used = _ZERO
+                    more[0], more[1], more[2], more[3] = philox(
+                        row, _U(cells[NUMBER, c]), counter, _U(TARGETS), key[0], key[1]
+                    )
+                    counter += _ONE
+                run, before = min(missing, _U(4) - used if is_more else end - first), to
+                for i in range(run):
+                    word = more[used + i] if is_more else draws[first + i]
+                    place = (_U(word) * places) >> _HALF
+                    bits, turn = bitmap[place >> _U(6)], place & _U(63)
+                    if is_listed:
+                        target[to] = place
+                    bitmap[place >> _U(6)] = bits | (_ONE << turn)
+                    to += ((bits >> turn) & _ONE) ^ _ONE
+                used = used + run if is_more else used
+                first = end if is_more else first + run
+                missing -= to - before
+            if not is_listed:
+                _list_bits(bitmap, n_open, is_complement, target, n)
+        _leave_out(target, n, _U(count), n_open, hole)
+        n += _U(count)
+    return np.int64(n)
+
+
+@inlined
+def _list_bits(bitmap, n, is_complement, out, at):
+    """Write the numbers of 0 ... n - 1 whose bits are set, or are not, in ascending order."""
+    words = (_U(n) + _U(63)) >> _U(6)
+    for w in range(words):
+        bits = bitmap[w]
+        if is_complement:
+            bits = ~bits
+            if w == words - _ONE and n & 63:
+                bits &= (_ONE << _U(n & 63)) - _ONE
+        while bits != _ZERO:
+            lowest = bits & (_ZERO - bits)
+            out[at] = (w << _U(6)) + _U(ones(lowest - _ONE))
+            at += _ONE
+            bits ^= lowest
+
+
 @kernel
 def fill_cells(
     key, multapses, first_row, own, blocks, block_start, counts,
@@ -579,53 +756,32 @@ def fill_cells(
         offset: as in `Rows`; written.
         weight: as in `Rows`; written when `knots` are given.
     """
-    stream = new_stream(key)
-    k0, k1 = key
     most, widest = 0, 0
     for r in range(own.size):
         most = max(most, stop[r] - start[r])
     for block in blocks:
         widest = max(widest, block_start[block + 1] - block_start[block])
-    cells = np.empty(blocks.size, np.int64)  # those of a row that have synapses
-    block_of, k_of = np.empty(most, np.uint32), np.empty(most, np.uint32)
-    words = np.empty((4, most), np.uint32)
-    target, delay = np.empty(most, np.int64), np.empty(most, np.int64)
+    scratch = new_scratch(key, most, blocks.size, widest)
+    cells, _, words, _, _, target, _ = scratch
+    delay = np.empty(most, np.int64)
     shortest, threshold, guide = delays
     n_delays = threshold.size
     cursor = np.empty(n_delays, np.int64)
-    bitmap = np.empty((widest + 63) >> 6, np.uint64)
-    is_drawn = multapses or n_delays > 1 or knots.shape[0] > 0
+    is_drawn = n_delays > 1 or knots.shape[0] > 0
     for r in range(own.size):
-        row, n = _U(first_row + r), stop[r] - start[r]
-        at, n_cells = 0, 0
+        n_cells = 0
         for b in range(blocks.size):
-            count = counts[b, r]
-            if count > 0:
-                cells[n_cells] = b
+            if counts[b, r] > 0:
+                block = blocks[b]
+                begin, end = block_start[block], block_start[block + 1]
+                put_cell(cells, n_cells, block, begin, end, own[r], counts[b, r], 0)
                 n_cells += 1
-            for k in range(count):
-                block_of[at + k] = blocks[b]
-                k_of[at + k] = k
-            at += count
-        for i in range(n if is_drawn else 0):
-            w, d, t, f = philox(row, _U(block_of[i]), _U(k_of[i]), _U(SYNAPSE), k0, k1)
-            words[0, i], words[1, i], words[2, i], words[3, i] = w, d, t, f
+        n = draw_cells(key, first_row + r, n_cells, multapses, is_drawn, True, scratch)
         at = 0
-        for b in cells[:n_cells]:
-            count, block = counts[b, r], blocks[b]
-            hole, n_open = block_start[block + 1], block_start[block + 1] - block_start[block]
-            if block_start[block] <= own[r] < hole:
-                hole, n_open = own[r], n_open - 1
-            if multapses:
-                for i in range(at, at + count):
-                    target[i] = below((_U(words[2, i]) << _HALF) | _U(words[3, i]), n_open)
-            else:
-                start_stream(stream, row, block, TARGETS)
-                distinct(stream, count, n_open, bitmap, target, at)
+        for c in range(n_cells):
+            begin, count = block_start[cells[NUMBER, c]], cells[N_SYNAPSES, c]
             for i in range(at, at + count):
-                place = block_start[block] + target[i]
-                place += 1 if place >= hole else 0
-                target[i] = post_local[place]
+                target[i] = post_local[begin + target[i]]
             at += count
         for i in range(n_delays):
             cursor[i] = 0

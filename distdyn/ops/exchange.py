@@ -20,6 +20,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, Int32, Int64
 
+from distdyn.ops.deliver import code_of
+from distdyn.ops.formula import Formula
 from distdyn.ops.rows import Rows
 
 NONE, OPEN, ABORTED = 0, 1, 2  # the first word of a token; OPEN: others have closed this epoch
@@ -71,7 +73,7 @@ def close(
 
 def deliver_all(
     ring: Int[Array, "slot post"],
-    rows: Rows,
+    rows: Rows | Formula,
     part: Int64[Array, ""],
     events: Int32[Array, "capacity"],
     cursor: Int64[Array, ""],
@@ -87,7 +89,7 @@ def deliver_all(
     Our own synapses are delivered before we wait for anybody.
     """
     call = jax.ffi.ffi_call(
-        _deliver_target("all", str(ring.dtype), str(rows.offset.dtype), str(rows.weight.dtype)),
+        _deliver_target("all", str(ring.dtype), *code_of(rows)),
         [
             jax.ShapeDtypeStruct(ring.shape, ring.dtype),
             jax.ShapeDtypeStruct((2,), jnp.int64),
@@ -101,14 +103,14 @@ def deliver_all(
 
 def deliver_boxes(
     ring: Int[Array, "slot post"],
-    rows: Rows,
+    rows: Rows | Formula,
     board: Int64[Array, "2"],
     group: int,
     team: Int64[Array, "2"],
 ) -> Int[Array, "slot post"]:
     """Deliver what the first buffer of every box of these mailboxes holds, without waiting."""
     call = jax.ffi.ffi_call(
-        _deliver_target("boxes", str(ring.dtype), str(rows.offset.dtype), str(rows.weight.dtype)),
+        _deliver_target("boxes", str(ring.dtype), *code_of(rows)),
         jax.ShapeDtypeStruct(ring.shape, ring.dtype),
         input_output_aliases={3 + len(rows): 0},
     )
@@ -130,13 +132,15 @@ def _target(name: str) -> str:
 
 
 @functools.cache
-def _deliver_target(which: str, ring: str, offset: str, weight: str) -> str:
-    from distdyn.ops import exchange_kernels, ffi
+def _deliver_target(which: str, ring: str, kind: str, *dtypes: str) -> str:
+    from distdyn.ops import exchange_kernels, ffi, formula_kernels
 
-    name = f"distdyn_deliver_{which}_{ring}_{offset}_{weight}"
-    n_rows = len(Rows._fields)
+    name = "_".join((f"distdyn_deliver_{which}", ring, kind, *dtypes))
+    kernels, table = exchange_kernels, Rows
+    if kind == "formula":
+        kernels, table = formula_kernels, Formula
     if which == "all":
-        kernel = exchange_kernels.deliver_all_kernel(ring, offset, weight)
-        return ffi.register(name, kernel.address, 10 + n_rows, 2)
-    kernel = exchange_kernels.deliver_boxes_kernel(ring, offset, weight)
-    return ffi.register(name, kernel.address, 4 + n_rows, 1)
+        kernel = kernels.deliver_all_kernel(ring, *dtypes)
+        return ffi.register(name, kernel.address, 10 + len(table._fields), 2)
+    kernel = kernels.deliver_boxes_kernel(ring, *dtypes)
+    return ffi.register(name, kernel.address, 4 + len(table._fields), 1)

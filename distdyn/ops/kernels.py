@@ -74,7 +74,7 @@ def ones_in(context, word):
 
 
 @njit
-def _population(bounds, cell):
+def population_of(bounds, cell):
     """The population of a cell, by the bounds of the populations of its part."""
     low, high = _U(0), _U(bounds.size) - _U(1)
     while high - low > _U(1):
@@ -125,7 +125,7 @@ def locate(cells, bounds, word, bits, rank, at):
     for index in range(_U(cells.size)):
         cell = np.int64(cells[index])
         if not low <= cell < high:
-            population = _population(bounds, cell)
+            population = population_of(bounds, cell)
             low, high = bounds[population], bounds[population + _U(1)]
             first_word = word[population]
         if first_word >= 0:

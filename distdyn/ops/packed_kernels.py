@@ -17,6 +17,7 @@ from numba.extending import intrinsic
 
 from distdyn.ops import mailbox
 from distdyn.ops.draw import kernel, ones
+from distdyn.ops.exchange_kernels import ALL_BOXES, OURS_THEN_OTHERS, delivery
 from distdyn.ops.kernels import BATCH, compiled, locate, ones_in, uncounted, will_read
 
 _U = np.uint64
@@ -48,7 +49,7 @@ def fly(slot, flights, due, table, block):
         slot: the arrivals of the block, of the step `due`.
         flights: the block's list.
         due: the step with which what arrives now is stamped, mod 2^24.
-        table: the arrays of a packed table (`table_arrays`).
+        table: the arrays of a packed table (`table_and_lists`).
         block: the number of the block.
     """
     form, _, _, _, _, _, base, start, _, batch, _ = table
@@ -114,7 +115,7 @@ def take_off(slot, flights, due, stamp, cells, part, table, block, at):
         part: the part to which they belong.
         table: as in `fly`.
         block: the same.
-        at: `working_room`.
+        at: room to work in, uint64[3, BATCH].
     """
     form, bounds, word, width, bits, rank, base, start, _, batch, synapse = table
     columns = _U(form[2] * form[1] + 2)
@@ -151,70 +152,127 @@ def take_off(slot, flights, due, stamp, cells, part, table, block, at):
 
 
 @njit
-def working_room():
-    """uint64[3, BATCH]: what `take_off` knows of the cells it looks at."""
-    return np.empty((3, BATCH), np.uint64)
-
-
-@njit
-def slot_of(ring, ring_shape, due, block, length):
+def _slot(flat, slots, due, block, form):
     """One block's targets in the slot that is due."""
-    flat = carray(ring, (ring_shape[0] * ring_shape[1],))
-    begin = _U(due % ring_shape[0]) * _U(ring_shape[1]) + block * length
+    length = _U(form[3])
+    begin = _U(due % slots) * (_U(flat.size) // _U(slots)) + block * length
     return flat[begin : min(begin + length, _U(flat.size))]
 
 
 @njit
-def own_flights(flights, blocks, block):
-    """The list of one block, of those at this address and of this length together."""
-    lists = carray(mailbox.words_at(flights[0]), (blocks, flights[1] // blocks)).view(np.uint64)
-    return lists[block]
+def begin(flat, slots, due, table, member, members):
+    """`fly` of the blocks of one member; `table` is of `table_and_lists`."""
+    arrays, lists, _ = table
+    for block in range(_U(member), _U(lists.shape[0]), _U(members)):
+        slot = _slot(flat, slots, due, block, arrays[0])
+        fly(slot, lists[block], _U(due) & STAMP, arrays, block)
+
+
+@njit
+def put(flat, slots, stamp, due, cells, part, table, member, members):
+    """`take_off` of the blocks of one member; `table` is of `table_and_lists`."""
+    arrays, lists, at = table
+    for block in range(_U(member), _U(lists.shape[0]), _U(members)):
+        slot, then, now = _slot(flat, slots, due, block, arrays[0]), _U(due), _U(stamp)
+        mine = lists[block]
+        take_off(slot, mine, then & STAMP, now & STAMP, cells, part, arrays, block, at)
+
+
+_ours_then_others, _all_boxes = delivery(put, begin)
+
+
+def _table_kinds(accumulator: str, batch: str, synapse: str) -> list[str]:
+    """The dtypes of the place of the lists of flights, and of a packed table's arrays."""
+    index = "int64 int64 int64 int64 int64 uint64 uint32 int64 uint32".split()
+    return [*index, accumulator, batch, synapse]
 
 
 @functools.cache
-def arrive_kernel(accumulator: str, batch: str, synapse: str) -> Any:
+def arrive_kernel(ring: str, batch: str, synapse: str) -> Any:
     """The kernel of `arrive` for these dtypes (a Numba C function)."""
-    own = ["int64", "int32", "int64", "int32", "int64", "int64", "int64"]
-    table = table_kinds(accumulator, batch, synapse)
-    return compiled(_arrive, (*own, *table, accumulator, accumulator))
+    own = ["int64", "int32", "int64", "int32", "int64", "int64"]
+    return compiled(_arrive, (*own, *_table_kinds(ring, batch, synapse), ring, ring))
 
 
-def table_kinds(accumulator: str, batch: str, synapse: str) -> list[str]:
-    """The dtypes of a packed table's arrays."""
-    index = "int64 int64 int64 int64 uint64 uint32 int64 uint32".split()
-    return [*index, accumulator, batch, synapse]
+@functools.cache
+def arrive_all_kernel(ring: str, batch: str, synapse: str) -> Any:
+    """The kernel of `arrive_all` for these dtypes (a Numba C function)."""
+    table = _table_kinds(ring, batch, synapse)
+    return compiled(_arrive_all, (*OURS_THEN_OTHERS, *table, ring, ring, "int64"))
+
+
+@functools.cache
+def arrive_boxes_kernel(ring: str, batch: str, synapse: str) -> Any:
+    """The kernel of `arrive_boxes` for these dtypes (a Numba C function)."""
+    table = _table_kinds(ring, batch, synapse)
+    return compiled(_arrive_boxes, (*ALL_BOXES, "int64", *table, ring, ring))
 
 
 def _arrive(
     _team, _0, events, _1, cursor, _2, count, _3, stamp, _4, part, _5, flights, _6,
-    form, _f, bounds, bounds_shape, word, word_shape, width, width_shape, bits, bits_shape,
+    form, _7, bounds, bounds_shape, word, word_shape, width, width_shape, bits, bits_shape,
     rank, rank_shape, base, base_shape, start, start_shape, unit, unit_shape,
-    batch, batch_shape, synapse, synapse_shape,
-    _ring_in, _7, ring, ring_shape,
+    batch, batch_shape, synapse, synapse_shape, _ring_in, _8, ring, ring_shape,
     member, members, _tally,
 ):  # fmt: skip
-    table = table_arrays(
-        form, bounds, bounds_shape, word, word_shape, width, width_shape, bits, bits_shape,
-        rank, rank_shape, base, base_shape, start, start_shape, unit, unit_shape,
+    table = table_and_lists(
+        flights, form, bounds, bounds_shape, word, word_shape, width, width_shape, bits,
+        bits_shape, rank, rank_shape, base, base_shape, start, start_shape, unit, unit_shape,
         batch, batch_shape, synapse, synapse_shape,
     )  # fmt: skip
     cells = carray(events, (cursor[0] + count[0],))[cursor[0] :]
-    due, now, at = _U(stamp[0] + 1) & STAMP, _U(stamp[0]) & STAMP, working_room()
-    for block in range(_U(member), _U(form[2]), _U(members)):
-        slot = slot_of(ring, ring_shape, stamp[0] + 1, block, _U(form[3]))
-        mine = own_flights(flights, form[2], block)
-        fly(slot, mine, due, table, block)
-        take_off(slot, mine, due, now, cells, _U(part[0]), table, block, at)
+    flat = carray(ring, (ring_shape[0] * ring_shape[1],))
+    slots, due = ring_shape[0], stamp[0] + 1
+    begin(flat, slots, due, table, member, members)
+    put(flat, slots, stamp[0], due, cells, _U(part[0]), table, member, members)
+
+
+def _arrive_all(
+    _team, _0, place, _1, group, _2, before, _3, events, _4, cursor, _5, count, _6, stamp, _7,
+    part, _8, flights, _9,
+    form, _10, bounds, bounds_shape, word, word_shape, width, width_shape, bits, bits_shape,
+    rank, rank_shape, base, base_shape, start, start_shape, unit, unit_shape,
+    batch, batch_shape, synapse, synapse_shape, _ring_in, _11, ring, ring_shape, token, _12,
+    member, members, _tally,
+):  # fmt: skip
+    table = table_and_lists(
+        flights, form, bounds, bounds_shape, word, word_shape, width, width_shape, bits,
+        bits_shape, rank, rank_shape, base, base_shape, start, start_shape, unit, unit_shape,
+        batch, batch_shape, synapse, synapse_shape,
+    )  # fmt: skip
+    _ours_then_others(
+        table, place, group, before, events, cursor, count, stamp, part, ring, ring_shape, token,
+        member, members,
+    )  # fmt: skip
+
+
+def _arrive_boxes(
+    _team, _0, place, _1, group, _2, step, _3, flights, _4,
+    form, _5, bounds, bounds_shape, word, word_shape, width, width_shape, bits, bits_shape,
+    rank, rank_shape, base, base_shape, start, start_shape, unit, unit_shape,
+    batch, batch_shape, synapse, synapse_shape, _ring_in, _6, ring, ring_shape,
+    member, members, _tally,
+):  # fmt: skip
+    table = table_and_lists(
+        flights, form, bounds, bounds_shape, word, word_shape, width, width_shape, bits,
+        bits_shape, rank, rank_shape, base, base_shape, start, start_shape, unit, unit_shape,
+        batch, batch_shape, synapse, synapse_shape,
+    )  # fmt: skip
+    _all_boxes(table, place, group, step[0] + 1, ring, ring_shape, member, members)
 
 
 @njit
-def table_arrays(
-    form, bounds, bounds_shape, word, word_shape, width, width_shape, bits, bits_shape,
+def table_and_lists(
+    flights, form, bounds, bounds_shape, word, word_shape, width, width_shape, bits, bits_shape,
     rank, rank_shape, base, base_shape, start, start_shape, unit, unit_shape,
     batch, batch_shape, synapse, synapse_shape,
 ):  # fmt: skip
-    """The arrays of a packed table, in the order of `Packed`, from the buffers of a handler."""
-    return (
+    """From the buffers of a handler: the arrays of a table, the lists of flights, and room to work.
+
+    The arrays are in the order of `Packed`; `batch` is flat.
+    """
+    memory = carray(mailbox.words_at(flights[0]), (form[2], flights[1] // form[2]))
+    arrays = (
         carray(form, (4,)),
         carray(bounds, (bounds_shape[0], bounds_shape[1])),
         carray(word, (word_shape[0], word_shape[1])),
@@ -227,6 +285,7 @@ def table_arrays(
         carray(batch, (batch_shape[0] * batch_shape[1],)),
         carray(synapse, (synapse_shape[0],)),
     )
+    return arrays, memory.view(np.uint64), np.empty((3, BATCH), np.uint64)
 
 
 @kernel

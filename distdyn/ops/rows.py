@@ -63,16 +63,16 @@ def synapse_count(table: Any) -> int:
     return int(table.base[-1]) + int(table.start[-1])
 
 
-SYNAPSES = "offset", "weight", "synapse"
+SYNAPSES = "offset", "weight", "synapse", "counts"
 
 
 def synapses_in(table: Any) -> list[Any]:
-    """The arrays of a table, packed or not, that have an entry for each synapse."""
+    """The arrays of a table of any kind that grow with its synapses."""
     return [getattr(table, field) for field in table._fields if field in SYNAPSES]
 
 
 def sources_in(table: Any) -> list[Any]:
-    """Its other arrays: what finds the synapses of a source."""
+    """Its other arrays: what finds the synapses of a source, or draws them."""
     return [getattr(table, field) for field in table._fields if field not in SYNAPSES]
 
 

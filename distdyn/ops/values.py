@@ -43,8 +43,8 @@ class Binomials(NamedTuple):
 
 
 def binomials(sizes: np.ndarray, p: float) -> Binomials:
-    """The tables of those n among `sizes` for which one is short: n p <= 64, p <= 1/2."""
-    short = [int(n) for n in sizes if n > 0 and n * p <= MOST_TABULATED and p <= 0.5]
+    """The tables of those n > 0 among `sizes` for which one is short: n p <= 64, p <= 1/2."""
+    short = [int(n) for n in sizes if n > 0 and is_tabulated(int(n), p)]
     tables = [_binomial_thresholds(n, p) for n in short]
     threshold = np.zeros((len(tables), max(map(len, tables), default=0)), np.uint64)
     row = np.full(int(np.max(sizes, initial=0)) + 1, -1, np.int64)
@@ -52,6 +52,11 @@ def binomials(sizes: np.ndarray, p: float) -> Binomials:
     for i, table in enumerate(tables):
         threshold[i, : len(table)] = table
     return Binomials(row, np.array([len(table) for table in tables], np.int64), threshold)
+
+
+def is_tabulated(n: int, p: float) -> bool:
+    """Whether `binomials` makes a table for n."""
+    return n * p <= MOST_TABULATED and p <= 0.5
 
 
 def _binomial_thresholds(n: int, p: float) -> list[int]:

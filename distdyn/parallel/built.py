@@ -16,6 +16,8 @@ from distdyn.errors import DelayError, NetworkError
 from distdyn.network.ends import block_size
 from distdyn.network.network import Graph
 from distdyn.network.projection import Projection
+from distdyn.ops import formula
+from distdyn.ops.formula import Formula
 from distdyn.ops.rows import synapse_count
 from distdyn.parallel import connect
 from distdyn.parallel.assemble import Assembly, assemble
@@ -39,6 +41,8 @@ class Built:
         decomposition: who owns which neurons, or a file of that; by default blocks are dealt
             round-robin.
         alike: makes lengths equal on all devices of a mesh that spans ranks; None: there is none.
+        procedural: whether rows can be drawn again; if not, those of procedural projections are
+            stored like all others.
     """
 
     def __init__(
@@ -50,8 +54,10 @@ class Built:
         devices: int,
         decomposition: Decomposition | str | Path | None,
         alike: Callable[[Any], Any] | None,
+        *,
+        procedural: bool = True,
     ) -> None:
-        self.graph, self.setting = graph, setting
+        self.graph, self.setting, self.procedural = graph, setting, procedural
         self.alike = alike or (lambda length: length)
         for population in graph.populations.values():
             population.model.check(setting.dt)
@@ -131,7 +137,7 @@ class Built:
     def _build_tables(self) -> list[connect.Table]:
         return connect.build_tables(
             self.graph, self.groups, self.parts, self.connections, self.scale, self.setting,
-            self.alike,
+            self.alike, procedural=self.procedural,
         )  # fmt: skip
 
     # --- looking and setting ---------------------------------------------------------------------
@@ -190,7 +196,11 @@ class Built:
     @property
     def synapse_count(self) -> int:
         """How many synapses we have."""
-        return sum(synapse_count(rows) for table in self.tables for rows in table.rows)
+        return sum(
+            formula.synapse_count(rows) if isinstance(rows, Formula) else synapse_count(rows)
+            for table in self.tables
+            for rows in table.rows
+        )
 
 
 def load(path: str | Path) -> Decomposition:

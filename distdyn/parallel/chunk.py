@@ -29,6 +29,7 @@ from distdyn.core.system import Tick
 from distdyn.ops import exchange, gpu
 from distdyn.ops.arrive import arrive, arrive_all, arrive_boxes
 from distdyn.ops.deliver import deliver
+from distdyn.ops.formula import Formula
 from distdyn.ops.packed import Packed
 from distdyn.ops.rows import Rows
 from distdyn.ops.update import Signature, update, update_reference
@@ -124,7 +125,7 @@ class Data(NamedTuple):
     """What a chunk reads and does not change. Along the first axis: one block per device."""
 
     groups: tuple[GroupData, ...]
-    tables: tuple[Rows | Packed, ...]
+    tables: tuple[Rows | Packed | Formula, ...]
     flights: tuple[Any, ...]  # int64[2] per packed table: where its list is; None for the others
     samples: tuple[Any, ...]  # int32[k], the cells of each trace
     part: Any  # int64[1], the number of the part
@@ -379,7 +380,7 @@ def _deliver_inbox(plan: Plan, data: Data, carry: Carry) -> tuple:
     return tuple(rings)
 
 
-def _deliver_lists(ring: Any, rows: Rows, inbox: Inbox, team: Any) -> Any:
+def _deliver_lists(ring: Any, rows: Rows | Formula, inbox: Inbox, team: Any) -> Any:
     def entry(e: Any, ring: Any) -> Any:
         return deliver(
             ring, rows, inbox.part[e], inbox.cells, inbox.begin[e], inbox.count[e],

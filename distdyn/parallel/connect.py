@@ -10,6 +10,8 @@ from distdyn.errors import ParameterError
 from distdyn.network.network import Graph
 from distdyn.network.population import Population, View
 from distdyn.network.projection import Projection, delay_steps
+from distdyn.ops.formula import Formula
+from distdyn.ops.formula import equalize as equalize_formulas
 from distdyn.ops.reach import synapses_of
 from distdyn.ops.rows import Rows, equalize
 from distdyn.parallel.build import (
@@ -20,6 +22,7 @@ from distdyn.parallel.build import (
     storage_of,
     table_capacity,
 )
+from distdyn.parallel.formulas import build_formula
 from distdyn.parallel.groups import Cells, Group, reached, receptor_index
 from distdyn.parallel.parameters import Setting
 from distdyn.parallel.shares import Shares
@@ -40,13 +43,16 @@ class Connection(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table for each device: from the spikes of a group to one receptor's ring of another."""
+    """A table for each device: from the spikes of a group to one receptor's ring of another.
+
+    Where it is procedural, `rows` are the formula by which they are drawn again.
+    """
 
     source: int
     group: int
     receptor: int
     paths: tuple[str, ...]
-    rows: tuple[Rows, ...]
+    rows: tuple[Rows, ...] | tuple[Formula, ...]
 
 
 class Parts(NamedTuple):
@@ -99,17 +105,19 @@ def build_tables(
     scale: Callable[[int, int], float],
     s: Setting,
     alike: Callable[[Any], Any] = lambda length: length,
+    *,
+    procedural: bool = True,
 ) -> list[Table]:
-    """One table per pair of source group and ring, and per way of storing weights.
+    """One table per pair of source group and ring, storage, and way of storing weights.
 
     `alike` makes a length, or an array of them, equal on all devices of a mesh that spans ranks.
+    Only the CPU kernels can draw rows again; unless `procedural`, all tables are of stored rows.
     """
-    joined: dict[tuple[int, int, int, str], list[Connection]] = {}
+    joined: dict[tuple[int, int, int, str, str], list[Connection]] = {}
     for c in connections:
-        key = c.source, c.group, c.receptor, storage_of(c.projection.weight)
-        joined.setdefault(key, []).append(c)
+        joined.setdefault((c.source, c.group, c.receptor, *table_kind(c)), []).append(c)
     tables = []
-    for (source, group, receptor, _), members in joined.items():
+    for (source, group, receptor, storage, _), members in joined.items():
         pre = [parts.shares[source].places(graph, c.projection.ends.pre) for c in members]
         asked = [
             [
@@ -119,7 +127,13 @@ def build_tables(
             for device in range(len(parts.numbers))
         ]
         n_target = parts.length(group)
-        values = _drawing(members[0], scale, s)
+        values, paths = _drawing(members[0], scale, s), tuple(c.path for c in members)
+        if procedural and storage == "procedural":
+            shares = parts.shares[source]
+            formulas = [build_formula(of, shares, n_target, **values) for of in asked]
+            found = tuple(equalize_formulas(formulas, alike))
+            tables.append(Table(source, group, receptor, paths, found))
+            continue
         capacity = alike(max(table_capacity(rows) for rows in asked))
         rows = equalize(
             [
@@ -130,9 +144,13 @@ def build_tables(
             ],
             alike,
         )
-        paths = tuple(c.path for c in members)
         tables.append(Table(source, group, receptor, paths, tuple(rows)))
     return tables
+
+
+def table_kind(c: Connection) -> tuple[str, str]:
+    """What the connections of one table have in common besides their ends."""
+    return c.projection.storage, storage_of(c.projection.weight)
 
 
 def _rows_of(

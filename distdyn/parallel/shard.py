@@ -20,6 +20,7 @@ from distdyn.errors import SimulationError
 from distdyn.network.network import Graph
 from distdyn.network.projection import Projection
 from distdyn.ops import packed
+from distdyn.ops.formula import Formula
 from distdyn.ops.gpu import Road
 from distdyn.ops.packed import Packed
 from distdyn.ops.rows import Rows, sources_in, synapses_in
@@ -65,7 +66,8 @@ class Shard:
         everywhere: the devices of all ranks, rank after rank, if one program spans them
             (`jax.distributed`); None: every rank runs its own.
         decomposition: who owns which neurons; by default blocks are dealt round-robin.
-        kernels: whether to use machine code (CPU); None: where it works.
+        kernels: whether to use machine code (CPU); None: where it works. Without it, the rows of
+            procedural projections are stored: the results are the same, memory is not saved.
         road: how to run the kernels for GPUs; None: as usual on a GPU, elsewhere not at all.
         threads: of each part; None: the cores that are left to it.
         capacity: cells in a round of the exchange by collectives (without machine code).
@@ -98,7 +100,9 @@ class Shard:
         self.kernels = self.choice.kernels
         self.unfused: dict[str, str] = {}  # path: why its cells are not compiled in one pass
         n, alike = len(self.stack.devices), us.max if self.stack.is_spanning else None
-        self.built = Built(graph, setting, us.rank, us.size, n, decomposition, alike)
+        self.built = Built(
+            graph, setting, us.rank, us.size, n, decomposition, alike, procedural=self.kernels
+        )
         self.groups, self.parts = self.built.groups, self.built.parts
         self.team = self._teams(threads) if self.kernels else None
         self.near = Neighbours(
@@ -120,12 +124,12 @@ class Shard:
             threads = max(1, min(share, MOST_THREADS, work // LEAST_WORK))
         return [Team(threads) for _ in self.stack.devices]
 
-    def _place_tables(self) -> list[Rows | Packed]:
-        """The tables on their devices, packed or cut for the members of the teams."""
+    def _place_tables(self) -> list[Rows | Packed | Formula]:
+        """The tables on their devices; stored ones are packed or cut for the teams' members."""
         placed = []
         for k, table in enumerate(self.built.tables):
-            rows: Sequence[Rows | Packed] = table.rows
-            if self.team is not None:
+            rows: Sequence[Any] = table.rows
+            if self.team is not None and isinstance(rows[0], Rows):
                 rows = for_team(rows, self.parts.length(table.group), self.team[0].members)
             if isinstance(rows[0], Packed):  # what it was is gone
                 self.built.tables[k] = table._replace(rows=tuple(rows))
@@ -557,7 +561,7 @@ class Shard:
         return found
 
 
-def for_team(tables: Sequence[Rows], n_target: int, members: int) -> list[Rows] | list[Packed]:
+def for_team(tables: Sequence[Any], n_target: int, members: int) -> list[Rows] | list[Packed]:
     """A table on each device as its team delivers it: packed where that pays, otherwise cut."""
     from distdyn.ops.kernels import cut_rows
 

@@ -67,9 +67,10 @@ class Microcircuit(dd.Network):
             Rates are lower, for correlations grow. With constant drive, all noise comes from the
             network itself: at scale 0.2 rates are 5 to 35 % lower, at 0.1 the activity dies out.
         drive: "dc", constant external input, or "poisson", independent Poisson spikes.
+        storage: of the synapses, "stored" or "procedural": as in `dd.Projection`.
     """
 
-    def __init__(self, scale: float = 1.0, drive: str = "dc"):
+    def __init__(self, scale: float = 1.0, drive: str = "dc", storage: str = "stored"):
         if not 0 < scale <= 1:
             raise ParameterError(
                 f"Microcircuit: scale is {scale}. Use a number above 0 and at most 1."
@@ -95,7 +96,7 @@ class Microcircuit(dd.Network):
             setattr(self, name, dd.Population(size, cell, V=start))
 
         self.proj = {
-            f"{pre}_{post}": self._project(pre, post, total, J, psc)
+            f"{pre}_{post}": self._project(pre, post, total, J, psc, storage)
             for post, totals in zip(NAMES, synapse_numbers(scale), strict=True)
             for pre, total in zip(NAMES, totals, strict=True)
             if total
@@ -110,7 +111,7 @@ class Microcircuit(dd.Network):
                 for name, rate in zip(NAMES, rates, strict=True)
             }
 
-    def _project(self, pre, post, total, J, psc) -> dd.Projection:
+    def _project(self, pre, post, total, J, psc, storage) -> dd.Projection:
         """`total` synapses with ends drawn independently, with replacement, at both sides."""
         mean = J * relative_weight(pre, post)
         sign = {"low": 0.0} if mean > 0 else {"high": 0.0}
@@ -122,6 +123,7 @@ class Microcircuit(dd.Network):
             psc,
             weight=dd.Normal(mean, WEIGHT_SD * abs(mean), **sign),
             delay=dd.Normal(delay, DELAY_SD * delay, low=SHORTEST_DELAY),
+            storage=storage,
         )
 
 

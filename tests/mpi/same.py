@@ -131,7 +131,30 @@ class TwoAreas(dd.Network):
             )  # fmt: skip
 
 
+class Drawn(dd.Network):
+    """Rules whose rows can be drawn again, on ends that are slices of several groups."""
+
+    def __init__(self, storage):
+        cell = dd.LIF(I_e=dd.Uniform(350.0, 500.0), t_ref=2.0)
+        self.A = dd.Population(331, cell, V=dd.Uniform(-65.0, -50.0))
+        self.B = dd.Population(100, cell, V=dd.Uniform(-65.0, -50.0))
+        self.P = dd.Population(77, dd.Poisson(rate=30.0))
+        psc, everyone = dd.Exponential(tau=2.0), (self.A, self.B)
+        given = {"storage": storage, "delay": dd.Uniform(0.3, 2.0)}
+        self.aa = dd.Projection(
+            self.A, everyone, dd.FixedProb(0.1), psc, weight=dd.Normal(5.0, 2.0), **given
+        )
+        self.ba = dd.Projection(
+            self.B[::3], self.A[7:], dd.FixedTotal(5000), psc, weight=-10.0, **given
+        )
+        self.pb = dd.Projection(
+            self.P, everyone, dd.FixedOutdegree(20, multapses=False), psc, weight=20.0, **given
+        )
+
+
 NETWORKS = {
+    "stored": (lambda: Drawn("stored"), 60.0, "float32"),
+    "procedural": (lambda: Drawn("procedural"), 60.0, "float32"),
     "golden": (Golden, 1000.0, "float64"),
     "brunel": (Brunel, 200.0, "float32"),
     "coba": (lambda: by_name("coba")(n=1000), 100.0, "float32"),

@@ -60,6 +60,11 @@ def test_any_ranks_devices_and_nodes(hashes, expected, n, devices, per_node):
     assert spikes_of(found) == on_one(hashes, expected, SMALL)
 
 
+def test_rows_that_are_drawn_again(hashes, expected):
+    found = hashes(3, 2, "procedural", per_node=2)["procedural"]
+    assert found["hash"] == on_one(hashes, expected, ["stored"])["stored"]
+
+
 def test_areas_on_nodes_of_their_own_exchange_seldom(hashes, expected):
     found = hashes(2, 1, "areas", per_node=1, options=["--areas"])["areas"]
     assert found["hash"] == on_one(hashes, expected, ["areas"])["areas"]

@@ -183,8 +183,14 @@ def test_a_rule_that_cannot_be_satisfied_is_refused_at_once():
 def test_what_is_not_there_yet_says_so():
     with pytest.raises(NetworkError, match="plasticity is not available yet"):
         project(plasticity=object())
-    with pytest.raises(NetworkError, match='"procedural" is not available yet'):
-        project(storage="procedural")
+
+
+def test_storage():
+    assert project().storage == "stored"
+    assert project(storage="procedural", rule=FixedProb(0.1)).storage == "procedural"
+    for rule in (FixedIndegree(3), Edges([0], [1])):
+        with pytest.raises(NetworkError, match=r'not possible with .* Use storage="stored", or'):
+            project(storage="procedural", rule=rule)
     with pytest.raises(NetworkError, match='storage = "disk" is unknown'):
         project(storage="disk")
 

@@ -171,3 +171,27 @@ def test_a_split_is_in_proportion_to_the_places(multapses, seed):
             else stats.hypergeom(open.sum(), open[leaf], 30)
         )
         assert p_value(x[:, leaf], exact) > P
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "own"),
+    [(256, 25, -1), (64, 30, 7), (64, 60, 0), (16, 1, 15), (9, 9, -1), (9, 8, 3), (70_000, 40, 5)],
+)
+def test_targets_of_many_cells_are_those_of_one_stream_each(size, count, own):
+    """However many words are drawn in advance, and in what order the targets are listed."""
+    key = np.uint64(5), np.uint64(9)
+    scratch = draw.new_scratch(key, 2 * count, 2, size)
+    for row in range(100):
+        for c, block in enumerate((3, 8)):
+            draw.put_cell(scratch[0], c, block, 100, 100 + size, own + 100 * (own >= 0), count, 0)
+        expected = np.empty((2, count), np.int64)
+        for c, block in enumerate((3, 8)):
+            s, bitmap = draw.new_stream(key), np.empty(size // 64 + 1, np.uint64)
+            draw.start_stream(s, row, block, draw.TARGETS)
+            draw.distinct(s, count, size - (own >= 0), bitmap, expected[c], 0)
+        expected += (expected >= own) & (own >= 0)
+        for in_order in (True, False):
+            n = draw.draw_cells(key, row, 2, False, False, in_order, scratch)
+            assert n == 2 * count
+            found = scratch[5][:n].reshape(2, count)
+            np.testing.assert_array_equal(found if in_order else np.sort(found), expected)

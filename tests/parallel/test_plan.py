@@ -13,6 +13,8 @@ import distdyn as dd
 from distdyn.cli import main
 from distdyn.errors import CapacityError, ParameterError, RuleError
 from distdyn.network.network import graph
+from distdyn.network.rule import AbstractCellRule
+from distdyn.ops import formula
 from distdyn.ops.rows import source_bytes, synapse_count
 from distdyn.parallel.connect import Parts, build_tables, connections
 from distdyn.parallel.groups import group_populations
@@ -42,11 +44,17 @@ def build(g, decomposition, part, *, precision="float32", dt=0.1):
 def measure(g, plan, part):
     """Bytes of synapses and of sources, and the synapses, of a part that is drawn."""
     tables = build(g, plan.decomposition, part, precision=plan.precision, dt=plan.dt)
-    synapses = sum(rows.offset.nbytes + rows.weight.nbytes for rows in tables)
-    return synapses, sum(map(source_bytes, tables)), sum(map(synapse_count, tables))
+    found = np.zeros(3, int)
+    for table in tables:
+        if isinstance(table, formula.Formula):
+            found += *formula.nbytes(table), formula.synapse_count(table)
+        else:
+            bytes_ = table.offset.nbytes + table.weight.nbytes
+            found += bytes_, source_bytes(table), synapse_count(table)
+    return found
 
 
-def pair(rule, *, n=300, m=200, weight=1.0, delay=1.5):
+def pair(rule, *, n=300, m=200, weight=1.0, delay=1.5, storage="stored"):
     """Two populations, one projection from both onto both."""
 
     class Pair(dd.Network):
@@ -55,7 +63,7 @@ def pair(rule, *, n=300, m=200, weight=1.0, delay=1.5):
             self.I = dd.Population(m, dd.LIF())
             ends = (self.E, self.I), (self.E, self.I)
             self.syn = dd.Projection(
-                *ends, rule, dd.Exponential(tau=2.0), weight=weight, delay=delay
+                *ends, rule, dd.Exponential(tau=2.0), weight=weight, delay=delay, storage=storage
             )
 
     return graph(Pair())
@@ -87,6 +95,19 @@ def test_it_predicts_what_is_built(rule, parts):
     np.testing.assert_allclose(plan.bytes["sources"], drawn[:, 1], rtol=0.15, atol=200)
     assert plan.synapses.sum() == pytest.approx(drawn[:, 2].sum(), rel=0.15)
     np.testing.assert_allclose(plan.synapses, drawn[:, 2], rtol=0.5, atol=40)
+
+
+@pytest.mark.parametrize("rule", [r for r in RULES if isinstance(r, AbstractCellRule)], ids=repr)
+@pytest.mark.parametrize("parts", [1, 3])
+def test_it_predicts_a_formula_to_the_byte(rule, parts):
+    weight, delay = dd.Normal(1.0, 0.1), dd.Uniform(0.1, 3.0)
+    g = pair(rule, weight=weight, delay=delay, storage="procedural")
+    plan = make_plan(g, topology(parts), dt=0.1)
+    drawn = np.array([measure(g, plan, part) for part in range(parts)])
+    np.testing.assert_array_equal(plan.bytes["synapses"], drawn[:, 0])
+    np.testing.assert_array_equal(plan.bytes["sources"], drawn[:, 1])
+    np.testing.assert_allclose(plan.synapses, drawn[:, 2], rtol=0.5, atol=40)
+    assert plan.sources.tolist() == [500.0] * parts
 
 
 @pytest.mark.parametrize("precision", ["float32", "float64"])
@@ -152,9 +173,10 @@ def test_the_state_is_that_of_the_cells():
     assert drawn.bytes["state"][0] > plain.bytes["state"][0] + 400
 
 
+@pytest.mark.parametrize("storage", ["stored", "procedural"])
 @pytest.mark.parametrize("parts", [1, 2, 4])
-def test_the_microcircuit_is_predicted_within_a_tenth(parts):
-    g = graph(by_name("microcircuit")(scale=0.1))
+def test_the_microcircuit_is_predicted_within_a_tenth(parts, storage):
+    g = graph(by_name("microcircuit")(scale=0.1, storage=storage))
     plan = make_plan(g, topology(parts), dt=0.1)
     synapses, sources, count = measure(g, plan, parts - 1)
     assert plan.connectivity[-1] == pytest.approx(synapses + sources, rel=0.01)

@@ -4,9 +4,11 @@ Everything follows from sizes, rules, distributions and who owns which blocks, a
 from them; work and memory grow with blocks and parts, never with neurons or synapses. Per part:
 
     synapses   room for mean + 8 sd of the synapses of each table: a word and a weight each, as they
-               are drawn; those that are packed afterwards take about two thirds of it
+               are drawn; those that are packed afterwards take about two thirds of it (procedural:
+               the counts of cells that are kept)
     sources    what finds a spike's synapses: bits and ranks of the cells that can reach the part,
-               and a start for each segment of those that are expected to
+               and a start for each segment of those that are expected to (procedural: the
+               formula)
     rings      arrivals in flight: (longest delay + 1) x cells x 4 or 8 bytes per receptor
     state      states, and parameters that differ from cell to cell
 
@@ -37,11 +39,14 @@ from distdyn.network.rules import (
     OneToOne,
     Rule,
 )
+from distdyn.ops import formula
 from distdyn.ops.rows import BLOCK, CELLS
-from distdyn.ops.values import delay_range
-from distdyn.parallel.build import cores, storage_of
-from distdyn.parallel.connect import Connection, connections
+from distdyn.ops.values import GUIDE_BITS, KNOT_BITS, delay_range, drawn_weights
+from distdyn.parallel.build import cores
+from distdyn.parallel.connect import Connection, connections, table_kind
 from distdyn.parallel.drawing import CURSORS, TASK_COUNTS
+from distdyn.parallel.formulas import chances_of, count_type
+from distdyn.parallel.formulas import kind_of as counting_of
 from distdyn.parallel.groups import Cells, Group, group_populations, reached
 from distdyn.parallel.operands import Fixed, Values
 from distdyn.parallel.parameters import Setting, cell_parameters, prepared_structure
@@ -49,6 +54,7 @@ from partition import Decomposition
 from partition.graph import log_miss, some_miss
 
 WEIGHT_BYTES = {"constant": 0, "drawn": 2, "given": 4}
+LARGE = 2.0**64  # units of a weight, with which tables differ as they do with the receptor's scale
 WORD_BYTES = 12  # bits and rank
 START_BYTES = 4 + 8 / BLOCK  # start, and a share of a base
 
@@ -60,6 +66,7 @@ class Table(NamedTuple):
     group: int
     receptor: int
     storage: str
+    weights: str
     members: list[Connection]
 
 
@@ -138,16 +145,18 @@ class Footprint:
         for projection in graph.projections.values():
             check_words(projection.ends.n_pre, projection.ends.n_post)
         for table in self._tables():
-            self._add_table(table)
+            if table.storage == "procedural":
+                self._add_formula(table)
+            else:
+                self._add_table(table)
         self._add_rings()
         for room, size in zip(self.room, cell_bytes, strict=True):
             self.bytes["state"] += room * size
 
     def _tables(self) -> list[Table]:
-        found: dict[tuple[int, int, int, str], list[Connection]] = {}
+        found: dict[tuple[int, int, int, str, str], list[Connection]] = {}
         for c in self.connections:
-            key = c.source, c.group, c.receptor, storage_of(c.projection.weight)
-            found.setdefault(key, []).append(c)
+            found.setdefault((c.source, c.group, c.receptor, *table_kind(c)), []).append(c)
         return [Table(*key, members) for key, members in found.items()]
 
     # --- a table ---------------------------------------------------------------------------------
@@ -174,9 +183,9 @@ class Footprint:
         longest = max(self.delays.last(c.delay, c.path) for c in table.members)
         is_wide = (longest + 1) * self.room[table.group] > 1 << 32
         room = self.census.widest(room)
-        if table.storage == "constant":
+        if table.weights == "constant":
             transient += 2 * room  # while it is packed it is there twice
-        self.bytes["synapses"] += room * (4 + 4 * is_wide + WEIGHT_BYTES[table.storage])
+        self.bytes["synapses"] += room * (4 + 4 * is_wide + WEIGHT_BYTES[table.weights])
         self._add_sources(group, -np.expm1(miss), width)
         transient += 2.0 * group.size + cores() * min(8 * TASK_COUNTS, group.size * 64)
         self.transient = np.maximum(self.transient, transient)
@@ -198,6 +207,77 @@ class Footprint:
                 found += WORD_BYTES * times * -(-n // CELLS) * some
         self.sources += rows
         self.bytes["sources"] += self.census.widest(found)
+
+    # --- a formula -------------------------------------------------------------------------------
+
+    def _add_formula(self, table: Table) -> None:
+        """What `parallel.formulas.build_formula` keeps of some projections."""
+        group, parts = self.groups[table.source], self.census.decomposition.parts
+        cells, counts, transient = np.zeros(parts), np.zeros(parts), np.zeros(parts)
+        words = len(group.paths) * (2 * parts + 2) + parts + 1  # bounds, first, block, view_start
+        words += formula.PROJECTION_COLUMNS * len(table.members)
+        owned, own, named = self._blocks(group), 0, set()
+        for c in table.members:
+            pre = [
+                view for view in c.projection.pre if self.path(view) in group.paths and view.size
+            ]
+            n_pre, mine = sum(view.size for view in pre), self._cells(c)
+            self.synapses += expected(c.projection, n_pre, self.posts(c))
+            words += formula.VIEW_COLUMNS * len(pre)
+            has_own = c.projection.ends.n_self and not getattr(c.projection.rule, "autapses", True)
+            own += n_pre if has_own else 0
+            cells += mine
+            if counting_of(c.projection.rule, c.projection.ends) == formula.COUNTED:
+                counts += n_pre * mine
+            named |= {(c.path, view) for view in pre}
+            transient += self._drawing_bytes(c.projection, len(group.paths))
+        dtype = count_type([(c.path, c.projection.rule, c.projection.ends) for c in table.members])
+        self.bytes["synapses"] += self.census.widest(counts) * np.dtype(dtype).itemsize
+        found = 8 * words + 4 * (owned + own) + self._value_bytes(table)
+        self.bytes["sources"] += found + 8 * formula.CELL_COLUMNS * self.census.widest(cells)
+        populations = {view.population for _, view in named}
+        self.sources += sum(p.size for p in populations) * (cells > 0)
+        self.transient = np.maximum(self.transient, transient + cores() * 8 * TASK_COUNTS)
+
+    def _blocks(self, group: Group) -> int:
+        """How many blocks the populations of a group are dealt in."""
+        decomposition, paths = self.census.decomposition, list(self.graph.populations)
+        return sum(len(decomposition.owners[paths.index(path)]) for path in group.paths)
+
+    def _cells(self, c: Connection) -> np.ndarray:
+        """int64[part]: how many blocks of the post end each part owns."""
+        ends, decomposition = c.projection.ends, self.census.decomposition
+        here = reached(self.graph, self.groups[c.group], c.projection, c.receptor)
+        start = ends.block_start()[:-1]
+        found, first, paths = np.zeros(decomposition.parts), 0, list(self.graph.populations)
+        for view in ends.post:
+            mine = start[(first <= start) & (start < first + view.size)] - first
+            if self.path(view) in here and mine.size:
+                ids = view.start + mine * view.step
+                part = decomposition.part_of(paths.index(self.path(view)), ids)
+                found += np.bincount(part, minlength=len(found))
+            first += view.size
+        return found
+
+    def _value_bytes(self, table: Table) -> int:
+        """The tables of delays, weights and numbers of synapses; equal ones are kept once."""
+        delays, weights, chances = {}, set(), {}
+        for c in table.members:
+            first, last = self.delays.ends(c.delay, c.path)
+            delays[repr(c.delay) if isinstance(c.delay, Distribution) else ""] = last - first + 1
+            if isinstance(c.projection.weight, Distribution):
+                weights.add(drawn_weights(c.projection.weight, LARGE).knots.tobytes())
+            rule, ends = c.projection.rule, c.projection.ends
+            if isinstance(rule, FixedProb) and counting_of(rule, ends) == formula.TOSSED:
+                of = chances_of(rule, ends).threshold
+                chances[of.tobytes()] = of.shape
+        n_chances = 1 + sum(rows for rows, _ in chances.values())
+        widest = max((length for _, length in chances.values()), default=1)
+        words = sum(delays.values()) + n_chances * (max(1, widest) + 1)
+        halves = len(delays) * (1 << GUIDE_BITS) + 3 * len(weights) * ((1 << KNOT_BITS) + 1)
+        return 8 * words + 4 * halves
+
+    # --- what both need --------------------------------------------------------------------------
 
     def path(self, view: View) -> str:
         """The path of a view's population."""
@@ -259,7 +339,8 @@ class _Delays:
     def __init__(self, dt: float) -> None:
         self.dt, self.known = dt, {}
 
-    def _ends(self, delay: Any, path: str) -> tuple[int, int]:
+    def ends(self, delay: Any, path: str) -> tuple[int, int]:
+        """The shortest and the longest delay that can be drawn."""
         if not isinstance(delay, Distribution):
             return int(np.min(delay, initial=2**62)), int(np.max(delay, initial=1))
         key = type(delay), repr(delay)
@@ -269,11 +350,11 @@ class _Delays:
 
     def first(self, delay: Any, path: str) -> int:
         """The shortest delay that can be drawn."""
-        return self._ends(delay, path)[0]
+        return self.ends(delay, path)[0]
 
     def last(self, delay: Any, path: str) -> int:
         """The longest one."""
-        return self._ends(delay, path)[1]
+        return self.ends(delay, path)[1]
 
 
 def kind_of(rule: Rule) -> str:

@@ -1,0 +1,302 @@
+"""CPU kernels that deliver by a `Formula`: each row is drawn, and added to the ring at once.
+
+The members of a team take the cells of a row in turn. Cells differ in their blocks, so no place of
+the ring belongs to two members. Sums are of integers: who adds what changes nothing in the result.
+"""
+
+# Numba compiles what its intrinsics are called with, and is typed loosely:
+# pyright: reportPrivateImportUsage=false, reportCallIssue=false, reportAttributeAccessIssue=false
+
+import functools
+from typing import Any
+
+import numpy as np
+from numba import carray, njit
+
+from distdyn.ops import draw
+from distdyn.ops.exchange_kernels import ALL_BOXES, OURS_THEN_OTHERS, delivery, through_ring
+from distdyn.ops.formula import (
+    BLOCK,
+    CELL,
+    CHANCE,
+    CHANCE_LESS,
+    COUNTED,
+    DELAY,
+    END,
+    FIRST,
+    GUIDE,
+    KEPT,
+    KEY0,
+    KEY1,
+    KIND,
+    KNOTS,
+    LAST,
+    LOCAL,
+    MULTAPSES,
+    N_DELAYS,
+    N_TARGET,
+    OWN,
+    PROJECTION,
+    ROW,
+    START,
+    STEP,
+    STOP,
+    STRIDE,
+    THRESHOLD,
+    TOSSED,
+    UNIT,
+    WIDEST,
+)  # fmt: skip
+from distdyn.ops.kernels import compiled, population_of, will_write
+
+_U = np.uint64
+BATCH = 2048  # synapses drawn at once: many to fill vectors, few enough for the L1 and L2 caches
+LOOKAHEAD = 32  # synapses between asking for a line of the ring and adding to it
+
+DTYPES = (
+    "int64 int64 int64 int32 int64 int64 int64 int64 int32 {counts} "
+    "uint64 int64 uint64 int32 int32"
+)  # of the arrays of a formula
+
+
+@njit
+def regenerate(ring, origin, cells, part, formula, member, members):
+    """Add one member's synapses of the spikes of one part; `kernels.spread` for a formula."""
+    bounds, block, first, owned, view_start, view, projection = formula[:7]
+    if not cells.size or not formula[7].shape[0]:
+        return
+    scratch = _new_scratch(projection)
+    low, high, population = np.int64(0), np.int64(0), _U(0)
+    for index in range(cells.size):
+        cell = np.int64(cells[index])
+        if not low <= cell < high:
+            population = population_of(bounds[part], cell)
+            low, high = bounds[part, population], bounds[part, population + _U(1)]
+        size = block[population]
+        at = first[part, population] + (cell - low) // size
+        id = np.int64(owned[at]) * size + (cell - low) % size
+        for v in range(view_start[population], view_start[population + _U(1)]):
+            within = id - view[v, START]
+            if within >= 0 and id < view[v, STOP] and within % view[v, STEP] == 0:
+                _draw_row(
+                    ring, origin, v, within // view[v, STEP], formula, member, members, scratch
+                )
+
+
+@njit
+def _new_scratch(projection):
+    """What `draw` needs, and for each synapse or cell of a batch what `_add` needs."""
+    most, most_cells = BATCH, 0
+    for j in range(projection.shape[0]):
+        most = max(most, projection[j, WIDEST])
+        most_cells = max(most_cells, projection[j, END] - projection[j, CELL])
+    return (
+        draw.new_scratch((_U(0), _U(0)), most, BATCH, most),
+        np.empty(BATCH, np.int64),  # the cell of a column
+        np.empty(most_cells, np.uint64),  # the word of a cell whose count is tossed
+        np.empty(most, np.int64),  # the place of a synapse in the ring
+        np.empty(most, np.int64),  # what it adds there
+    )
+
+
+@njit
+def _draw_row(ring, origin, v, index, formula, member, members, scratch):
+    """Draw and add one member's cells of the row that a view gives to its neuron `index`."""
+    _, _, _, _, _, view, projection, cell, own, counts, chance, chance_length = formula[:12]
+    drawing, which, tossed, _, _ = scratch
+    j, row = view[v, PROJECTION], view[v, ROW] + index
+    key = _U(projection[j, KEY0]), _U(projection[j, KEY1])
+    stream = drawing[6]
+    stream[draw.KEY0], stream[draw.KEY1] = key
+    kind, multapses = projection[j, KIND], projection[j, MULTAPSES] != 0
+    begin, end = projection[j, CELL], projection[j, END]
+    me = np.int64(own[view[v, OWN] + index]) if view[v, OWN] >= 0 else np.int64(-1)
+    kept = view[v, KEPT] + index * (end - begin)
+    if kind == TOSSED:
+        n = (end - begin - member + members - 1) // members
+        draw.toss_cells(key, row, cell[begin + member : end : members, BLOCK], n, tossed)
+    n_cells, filled = 0, 0
+    for i in range(member, end - begin, members):
+        c = begin + i
+        start, stop = cell[c, FIRST], cell[c, LAST]
+        lacks_one = start <= me < stop
+        if kind == COUNTED:
+            count = np.int64(counts[kept + i])
+        elif kind == TOSSED:
+            table = cell[c, CHANCE_LESS] if lacks_one else cell[c, CHANCE]
+            count = draw.tabulated(tossed[i // members], chance, table, chance_length[table])
+        else:
+            count = stop - start - (1 if lacks_one else 0)
+        k = 0
+        while count > 0:
+            n = min(count, BATCH) if multapses else count
+            if filled + n > BATCH and n_cells:
+                _add(ring, origin, j, row, key, n_cells, formula, scratch)
+                n_cells, filled = 0, 0
+            draw.put_cell(drawing[0], n_cells, cell[c, BLOCK], start, stop, me, n, k)
+            which[n_cells] = c
+            n_cells, filled, k, count = n_cells + 1, filled + n, k + n, count - n
+    if n_cells:
+        _add(ring, origin, j, row, key, n_cells, formula, scratch)
+
+
+@njit
+def _add(ring, origin, j, row, key, n_cells, formula, scratch):
+    """Draw the synapses of a batch of cells and add them to the ring."""
+    projection, cell, threshold, guide, knots = formula[6], formula[7], *formula[12:15]
+    drawing, which, _, place, amount = scratch
+    cells, _, words, _, _, target, _ = drawing
+    n_delays, at_knots = projection[j, N_DELAYS], projection[j, KNOTS]
+    is_drawn = n_delays > 1 or at_knots >= 0
+    multapses = projection[j, MULTAPSES] != 0
+    n = draw.draw_cells(key, row, n_cells, multapses, is_drawn, is_drawn, drawing)
+    size, n_target, unit = _U(ring.size), projection[j, N_TARGET], projection[j, UNIT]
+    slot = origin + _U(projection[j, DELAY] * n_target)
+    slot = slot - size if slot >= size else slot
+    at = 0
+    for column in range(n_cells):
+        local, stride = cell[which[column], LOCAL], cell[which[column], STRIDE]
+        end = at + cells[draw.N_SYNAPSES, column]
+        if is_drawn:
+            for i in range(at, end):
+                place[i] = local + stride * target[i]
+        else:
+            for i in range(at, end):
+                ring[slot + _U(local + stride * target[i])] += unit
+        at = end
+    if not is_drawn:
+        return
+    if n_delays > 1:
+        of = threshold[projection[j, THRESHOLD] :]
+        by = guide[projection[j, GUIDE]]
+        for i in range(n):
+            place[i] += draw.delay_index(_U(words[1, i]), of, by) * n_target
+    if at_knots >= 0:
+        quantiles = knots[at_knots : at_knots + 3]
+        for i in range(n):
+            amount[i] = draw.weight_of(_U(words[0, i]), quantiles) * unit
+    else:
+        for i in range(n):
+            amount[i] = unit
+    for i in range(n):
+        to = slot + _U(place[i])
+        place[i] = np.int64(to - size if to >= size else to)
+    for i in range(min(n, LOOKAHEAD)):
+        will_write(ring, _U(place[i]))
+    for i in range(n):
+        will_write(ring, _U(place[min(i + LOOKAHEAD, n - 1)]))
+        ring[_U(place[i])] += amount[i]
+
+
+_ours_then_others, _all_boxes = delivery(*through_ring(regenerate))
+
+
+@njit
+def formula_arrays(
+    bounds, bounds_shape, block, block_shape, first, first_shape, owned, owned_shape,
+    view_start, view_start_shape, view, view_shape, projection, projection_shape,
+    cell, cell_shape, own, own_shape, counts, counts_shape, chance, chance_shape,
+    chance_length, chance_length_shape, threshold, threshold_shape, guide, guide_shape,
+    knots, knots_shape,
+):  # fmt: skip
+    """The arrays of a formula, in the order of `Formula`, from the buffers of a handler."""
+    return (
+        carray(bounds, (bounds_shape[0], bounds_shape[1])),
+        carray(block, (block_shape[0],)),
+        carray(first, (first_shape[0], first_shape[1])),
+        carray(owned, (owned_shape[0],)),
+        carray(view_start, (view_start_shape[0],)),
+        carray(view, (view_shape[0], view_shape[1])),
+        carray(projection, (projection_shape[0], projection_shape[1])),
+        carray(cell, (cell_shape[0], cell_shape[1])),
+        carray(own, (own_shape[0],)),
+        carray(counts, (counts_shape[0],)),
+        carray(chance, (chance_shape[0], chance_shape[1])),
+        carray(chance_length, (chance_length_shape[0],)),
+        carray(threshold, (threshold_shape[0],)),
+        carray(guide, (guide_shape[0], guide_shape[1])),
+        carray(knots, (knots_shape[0], knots_shape[1])),
+    )
+
+
+def _dtypes(counts: str) -> list[str]:
+    return DTYPES.format(counts=counts).split()
+
+
+@functools.cache
+def deliver_kernel(ring: str, counts: str) -> Any:
+    """The kernel of `deliver` for these dtypes (a Numba C function)."""
+    own = ["int64", "int32", "int64", "int32", "int64", "int64"]
+    return compiled(_deliver, (*own, *_dtypes(counts), ring, ring))
+
+
+@functools.cache
+def deliver_all_kernel(ring: str, counts: str) -> Any:
+    """The kernel of `deliver_all` for these dtypes (a Numba C function)."""
+    return compiled(_deliver_all, (*OURS_THEN_OTHERS, *_dtypes(counts), ring, ring, "int64"))
+
+
+@functools.cache
+def deliver_boxes_kernel(ring: str, counts: str) -> Any:
+    """The kernel of `deliver_boxes` for these dtypes (a Numba C function)."""
+    return compiled(_deliver_boxes, (*ALL_BOXES, *_dtypes(counts), ring, ring))
+
+
+def _deliver(
+    _team, _0, events, _1, cursor, _2, count, _3, origin, _4, part, _5,
+    bounds, bounds_shape, block, block_shape, first, first_shape, owned, owned_shape,
+    view_start, view_start_shape, view, view_shape, projection, projection_shape, cell, cell_shape,
+    own, own_shape, counts, counts_shape, chance, chance_shape, chance_length, chance_length_shape,
+    threshold, threshold_shape, guide, guide_shape, knots, knots_shape,
+    _ring_in, _6, ring, ring_shape, member, members, _tally,
+):  # fmt: skip
+    formula = formula_arrays(
+        bounds, bounds_shape, block, block_shape, first, first_shape, owned, owned_shape,
+        view_start, view_start_shape, view, view_shape, projection, projection_shape,
+        cell, cell_shape, own, own_shape, counts, counts_shape, chance, chance_shape,
+        chance_length, chance_length_shape, threshold, threshold_shape, guide, guide_shape,
+        knots, knots_shape,
+    )  # fmt: skip
+    flat = carray(ring, (ring_shape[0] * ring_shape[1],))
+    cells = carray(events, (cursor[0] + count[0],))[cursor[0] :]
+    regenerate(flat, _U(origin[0]), cells, _U(part[0]), formula, member, members)
+
+
+def _deliver_all(
+    _team, _0, place, _1, group, _2, before, _3, events, _4, cursor, _5, count, _6, stamp, _7,
+    part, _8,
+    bounds, bounds_shape, block, block_shape, first, first_shape, owned, owned_shape,
+    view_start, view_start_shape, view, view_shape, projection, projection_shape, cell, cell_shape,
+    own, own_shape, counts, counts_shape, chance, chance_shape, chance_length, chance_length_shape,
+    threshold, threshold_shape, guide, guide_shape, knots, knots_shape,
+    _ring_in, _9, ring, ring_shape, token, _10, member, members, _tally,
+):  # fmt: skip
+    formula = formula_arrays(
+        bounds, bounds_shape, block, block_shape, first, first_shape, owned, owned_shape,
+        view_start, view_start_shape, view, view_shape, projection, projection_shape,
+        cell, cell_shape, own, own_shape, counts, counts_shape, chance, chance_shape,
+        chance_length, chance_length_shape, threshold, threshold_shape, guide, guide_shape,
+        knots, knots_shape,
+    )  # fmt: skip
+    _ours_then_others(
+        formula, place, group, before, events, cursor, count, stamp, part, ring,
+        ring_shape, token, member, members,
+    )  # fmt: skip
+
+
+def _deliver_boxes(
+    _team, _0, place, _1, group, _2,
+    bounds, bounds_shape, block, block_shape, first, first_shape, owned, owned_shape,
+    view_start, view_start_shape, view, view_shape, projection, projection_shape, cell, cell_shape,
+    own, own_shape, counts, counts_shape, chance, chance_shape, chance_length, chance_length_shape,
+    threshold, threshold_shape, guide, guide_shape, knots, knots_shape,
+    _ring_in, _3, ring, ring_shape, member, members, _tally,
+):  # fmt: skip
+    formula = formula_arrays(
+        bounds, bounds_shape, block, block_shape, first, first_shape, owned, owned_shape,
+        view_start, view_start_shape, view, view_shape, projection, projection_shape,
+        cell, cell_shape, own, own_shape, counts, counts_shape, chance, chance_shape,
+        chance_length, chance_length_shape, threshold, threshold_shape, guide, guide_shape,
+        knots, knots_shape,
+    )  # fmt: skip
+    _all_boxes(formula, place, group, 0, ring, ring_shape, member, members)
