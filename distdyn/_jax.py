@@ -1,5 +1,7 @@
 """The names of JAX that are not its stable public interface; nothing else touches them."""
 
+from typing import Any
+
 import jax
 from jax.extend.core import Literal as Literal
 
@@ -18,3 +20,11 @@ def backend_has_started() -> bool:
         return True
     jax.config.update("jax_num_cpu_devices", number)
     return False
+
+
+def pallas() -> tuple[Any, Any]:
+    """Pallas, in which kernels for GPUs are written, and what of it is Triton's; slow to import."""
+    from jax.experimental import pallas
+    from jax.experimental.pallas import triton
+
+    return pallas, triton

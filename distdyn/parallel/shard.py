@@ -7,6 +7,7 @@ There is one part per device. All ranks build their own parts from the same desc
 only on how often they must exchange spikes.
 """
 
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -19,12 +20,12 @@ from distdyn.errors import SimulationError
 from distdyn.network.network import Graph
 from distdyn.network.projection import Projection
 from distdyn.ops import packed
-from distdyn.ops.deliver import kernels_work
 from distdyn.ops.formula import Formula
+from distdyn.ops.gpu import Road
 from distdyn.ops.packed import Packed
 from distdyn.ops.rows import Rows, sources_in, synapses_in
 from distdyn.ops.update import Operand, Signature
-from distdyn.parallel import chunk, connect
+from distdyn.parallel import chunk, connect, roads
 from distdyn.parallel.assemble import Assembly
 from distdyn.parallel.built import Built
 from distdyn.parallel.exchange.neighbours import Neighbours
@@ -67,6 +68,7 @@ class Shard:
         decomposition: who owns which neurons; by default blocks are dealt round-robin.
         kernels: whether to use machine code (CPU); None: where it works. Without it, the rows of
             procedural projections are stored: the results are the same, memory is not saved.
+        road: how to run the kernels for GPUs; None: as usual on a GPU, elsewhere not at all.
         threads: of each part; None: the cores that are left to it.
         capacity: cells in a round of the exchange by collectives (without machine code).
         overlap: exchange with other nodes twice as often, and compute while spikes travel.
@@ -82,6 +84,7 @@ class Shard:
         everywhere: Sequence[Any] | None = None,
         decomposition: Decomposition | None = None,
         kernels: bool | None = None,
+        road: Road | None = None,
         threads: int | None = None,
         capacity: int = ROUND,
         overlap: bool = False,
@@ -89,8 +92,12 @@ class Shard:
         self.graph, self.setting, self.capacity = graph, setting, capacity
         self.world = us = world or World()
         self.stack = Stack(devices or jax.local_devices()[:1], everywhere)
-        is_cpu = self.stack.devices[0].platform == "cpu" and not self.stack.is_spanning
-        self.kernels = is_cpu and kernels_work() if kernels is None else kernels
+        if road is not None or kernels is not None:
+            self.choice = roads.Choice(bool(kernels), road)
+        else:
+            platform, spanning = self.stack.devices[0].platform, self.stack.is_spanning
+            self.choice = roads.choose(platform, os.environ, is_spanning=spanning)
+        self.kernels = self.choice.kernels
         self.unfused: dict[str, str] = {}  # path: why its cells are not compiled in one pass
         n, alike = len(self.stack.devices), us.max if self.stack.is_spanning else None
         self.built = Built(
@@ -234,6 +241,7 @@ class Shard:
             exchange=self.near.exchange,
             interval=self.near.interval,
             capacity=self.capacity,
+            road=self.choice.road,
         )
 
     def _group_plan(self, group: Group) -> chunk.GroupPlan:

@@ -21,7 +21,7 @@ from distdyn.core.system import DynamicalSystem
 from distdyn.errors import DistDynError, NetworkError, RunDirectoryError
 from distdyn.network.network import Graph, Network, graph
 from distdyn.network.population import Population
-from distdyn.parallel import launch
+from distdyn.parallel import launch, roads
 from distdyn.parallel.launch import cores, distributed
 from distdyn.parallel.launch.detect import detect
 from distdyn.parallel.launch.devices import local_devices
@@ -66,6 +66,7 @@ class DSRunner:
         progress: "auto", "bar", "lines" or "off"; of several ranks the first one writes lines.
         watchdog: seconds without progress after which a job of several ranks is ended.
         overlap: compute while spikes travel between nodes: they are exchanged twice as often.
+        share_gpu: let ranks have the same GPU where there are more ranks than GPUs.
 
     Attributes:
         recording: after a call of `run` that ended early, by an error or Ctrl-C: what it recorded
@@ -98,6 +99,7 @@ class DSRunner:
         progress: str = "auto",
         watchdog: float | None = None,
         overlap: bool = False,
+        share_gpu: bool = False,
     ) -> None:
         began = time.perf_counter()
         self.world = launch.world()
@@ -119,14 +121,18 @@ class DSRunner:
             check_common(
                 self.world, seed=setting.seed, dt=self.dt, precision=precision, t0=t0,
                 record=record, platform=platform, out=str(out), merge=merge, watchdog=watchdog,
-                decomposition=decomposition, overlap=overlap, **versions(), **description(members),
+                decomposition=decomposition, overlap=overlap, share_gpu=share_gpu, **versions(),
+                **description(members),
             )  # fmt: skip
         with agreed(self.world):
             self._directory = _claimed(out, overwrite, self.world, merge)
         try:
-            spans = distributed.spans(self.world, platform)
-            self.devices = local_devices(devices, platform, self.world, neurons=members.size)
+            spans = distributed.spans(self.world, platform, share_gpu=share_gpu)
+            self.devices = local_devices(
+                devices, platform, self.world, neurons=members.size, share_gpu=share_gpu
+            )
             self._everywhere = distributed.everywhere(self.devices) if spans else None
+            self._check_road(spans)
             self._decomposition, self._overlap = decomposition, overlap
             self._shard = self._built(members, setting)
             with agreed(self.world), self._place():
@@ -427,11 +433,19 @@ class DSRunner:
             f"  {self.graph.size:,} neurons in {groups} group{'s' * (groups != 1)}, "
             f"{self.synapses:,} synapses of {self.bytes_per_synapse:.2f} bytes",
             f"  {self.world.size} rank{'s' * (self.world.size != 1)} x {len(self.devices)} "
-            f"device{'s' * (len(self.devices) != 1)}",
+            f"device{'s' * (len(self.devices) != 1)}, {self._shard.choice}",
         ]
         return "\n".join([*lines, *self._unfused()])
 
     # --- within ----------------------------------------------------------------------------------
+
+    def _check_road(self, spans: bool) -> None:
+        """All ranks must compute alike: on one kind of device, with the same kernels."""
+        platform = self.devices[0].platform
+        with agreed(self.world):
+            road = roads.choose(platform, os.environ, is_spanning=spans)
+        kind = "" if platform == "cpu" else self.devices[0].device_kind
+        check_common(self.world, backend=platform, device_kind=kind, kernels=str(road))
 
     def _built(self, members: Graph, setting: Setting) -> Shard:
         with self._place():

@@ -154,3 +154,46 @@ def test_command_line_on_more(ranks):
         assert hash_of(ranks(n, COMMAND)) == one
     assert hash_of(ranks(None, [*COMMAND, "--devices", "4"])) == one
     assert hash_of(ranks(2, [*COMMAND, "--devices", "2"])) == one
+
+
+@pytest.mark.slow
+def test_ranks_on_the_kernels_for_gpus(ranks):
+    """Interpreted; each rank has its own JAX, as ranks that share a GPU do: they send messages."""
+    words = [SCRIPT, "--devices", "1", "pair"]
+    found = []
+    for n in (None, 2):
+        ended = ranks(n, words, env={"DISTDYN_KERNELS": "gpu"}, limit=120.0)
+        found.append(json.loads(ended.out.strip().split("\n")[-1])["pair"])
+    one, two = found
+    assert one["spikes"] > 30 and one["hash"] == two["hash"]
+    assert two["intervals"] == [None, 4] and two["exchanges"] > 0
+
+
+@pytest.mark.parametrize(
+    ("differing", "words"),
+    [
+        ("os.environ['DISTDYN_KERNELS'] = 'reference'", 'differ in "kernels"'),
+        ("options['precision'] = 'float64'", 'differ in "precision"'),
+    ],
+)
+def test_ranks_that_would_compute_in_different_ways_are_refused(ranks, differing, words):  # D22
+    script = f"""
+import os
+import distdyn as dd
+from distdyn.errors import AgreementError
+from distdyn.parallel.launch import world
+
+class Net(dd.Network):
+    def __init__(self):
+        self.N = dd.Population(64, dd.LIF())
+
+options = {{}}
+if world().rank == 0:
+    {differing}
+try:
+    dd.DSRunner(Net(), dt=0.1, **options)
+except AgreementError as error:
+    print(world().rank, error, flush=True)
+"""
+    out = ranks(2, script).out
+    assert out.count(words) == 2, out

@@ -15,6 +15,7 @@ from distdyn.parallel.launch.devices import (
     gpu_environment,
     has_own_gpus,
     local_devices,
+    memory_fraction,
     share_of_gpus,
 )  # fmt: skip
 
@@ -111,10 +112,29 @@ def test_gpus_are_dealt_to_the_ranks_of_a_host():
     assert dealt(None, 2, 4, may_share=True) == [[0], [1], [0], [1]]
 
 
+def test_ranks_that_share_a_gpu_share_its_memory():
+    assert memory_fraction(1, 2) == 0.375
+    assert memory_fraction(2, 3) == 0.375
+    assert memory_fraction(4, 2) == 0.75
+
+
+def test_jax_is_told_which_gpu_and_how_much_of_its_memory():
+    """Two ranks of a host with one GPU, as far as it goes without one."""
+    code = "import os\nfrom distdyn.parallel.launch import devices as d\n"
+    code += "d._gpu_count = lambda env: 1\nus.host_size, us.host_rank = 2, 1\n"
+    code += "d._hide_other_gpus(us, False, True)\n"
+    code += "print(jax.config.values['jax_cuda_visible_devices'], "
+    code += "os.environ.get('XLA_PYTHON_CLIENT_MEM_FRACTION'))"
+    assert fresh(code) == "0 0.375"
+    assert fresh(code, XLA_PYTHON_CLIENT_PREALLOCATE="false") == "0 None"
+    with pytest.raises(AssertionError, match=r"PlatformError: 2 ranks of this host.*--share-gpu"):
+        fresh(code.replace("False, True", "False, False"))
+
+
 @pytest.mark.parametrize(
     "wanted, gpus, ranks, words",
     [
-        (None, 2, 3, "3 ranks of this host want 1 GPU each, it has 2.*DISTDYN_SHARE_GPU=1"),
+        (None, 2, 3, "3 ranks of this host want 1 GPU each, it has 2.*--share-gpu"),
         (2, 2, 2, "2 ranks of this host want 2 GPUs each, it has 2. Start 1 rank per node"),
         (3, 2, 1, "devices = 3, but JAX finds 2 GPUs. Use devices=2"),
     ],

@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 
 from distdyn.ops.deliver import deliver
+from distdyn.ops.gpu import Entries
+from distdyn.parallel import on_gpu
 
 
 def exchange(
@@ -76,6 +78,13 @@ def _deliver_group(
         start = jnp.clip(before - low, 0, plan.capacity)
         stop = jnp.clip(before + of_all - low, 0, plan.capacity)
         n = jnp.where(jnp.arange(len(of_all))[:, None] == me, 0, stop - start)
+
+        if plan.road is not None:  # all devices and steps at once
+            place = start + plan.capacity * jnp.arange(len(of_all))[:, None]
+            of_step = (parts[:, None], place, n, stamps[None, :])
+            flat = [jnp.broadcast_to(x, n.shape).reshape(-1) for x in of_step]
+            sources = {group: Entries(lists.reshape(-1), *flat)}
+            return index + 1, on_gpu.deliver(plan, data, rings, sources)
 
         def entry(k: Any, rings: list) -> list:
             device, at = k // steps, k % steps

@@ -5,6 +5,10 @@
     "auto"    on CPU the cores of this rank, but at most one per 2,000 neurons; else as None
 
 CPU devices can be as many as one likes, but only before JAX first computes something.
+
+Ranks share a GPU only if `share_gpu` says so. JAX takes three quarters of the memory of every GPU
+that it sees when it starts; of k ranks that share one each takes an equal part of that, unless
+XLA_PYTHON_CLIENT_MEM_FRACTION or XLA_PYTHON_CLIENT_PREALLOCATE is set.
 """
 
 import operator
@@ -22,10 +26,21 @@ from distdyn.units import shown
 NEURONS_PER_DEVICE = 2000
 MOST_CPU_DEVICES = 64  # or four per core: more is a slip of the finger, and JAX would hang
 CURE = 'Use an integer >= 1, e.g. devices=2, or "auto".'
+GPU_MEMORY = 0.75  # of a GPU's, which JAX takes at its start by default
+MEMORY_VARIABLES = (
+    "XLA_CLIENT_MEM_FRACTION",
+    "XLA_PYTHON_CLIENT_MEM_FRACTION",
+    "XLA_PYTHON_CLIENT_PREALLOCATE",
+)
 
 
 def local_devices(
-    devices: int | str | None, platform: str | None, us: World, *, neurons: int = 0
+    devices: int | str | None,
+    platform: str | None,
+    us: World,
+    *,
+    neurons: int = 0,
+    share_gpu: bool = False,
 ) -> list[Any]:
     """The devices of this process, as many on every rank. Collective.
 
@@ -34,6 +49,7 @@ def local_devices(
         platform: "cpu", "gpu", or None for that of JAX.
         us: the ranks of the job.
         neurons: of the whole network, for "auto".
+        share_gpu: whether ranks may have the same GPU, if there are more ranks than GPUs.
 
     Raises:
         PlatformError: on all ranks, if one of them cannot have what is asked for.
@@ -47,7 +63,7 @@ def local_devices(
             raise PlatformError(f'platform = {shown(platform)} is unknown. Use "cpu" or "gpu".')
         number = None if wanted == "auto" else wanted
         on_cpu = auto if wanted == "auto" else number or 1
-        found = _devices(number, on_cpu, platform, us, has_own)
+        found = _devices(number, on_cpu, platform, us, has_own, share_gpu)
     except PlatformError as caught:
         error = caught
     us.agree(error)
@@ -82,12 +98,17 @@ def automatic(cores: int, neurons: int, ranks: int) -> int:
 
 
 def _devices(
-    wanted: int | None, on_cpu: int, platform: str | None, us: World, has_own: bool
+    wanted: int | None,
+    on_cpu: int,
+    platform: str | None,
+    us: World,
+    has_own: bool,
+    share_gpu: bool,
 ) -> list[Any]:
     if platform != "gpu":
         _make_cpu_devices(on_cpu, must=platform == "cpu")
     if platform != "cpu":
-        _hide_other_gpus(us, has_own)
+        _hide_other_gpus(us, has_own, share_gpu)
     try:
         present = jax.local_devices(backend=platform)
     except RuntimeError as error:
@@ -100,7 +121,8 @@ def _devices(
         return _cpu_devices(on_cpu, present)
     is_alone = us.host_size == 1 or has_own or _is_hidden()
     rank, size = (0, 1) if is_alone else (us.host_rank, us.host_size)
-    return [present[k] for k in share_of_gpus(wanted, len(present), rank, size, **_sharing())]
+    share = share_of_gpus(wanted, len(present), rank, size, may_share=share_gpu)
+    return [present[k] for k in share]
 
 
 # --- CPU -----------------------------------------------------------------------------------------
@@ -159,8 +181,8 @@ def share_of_gpus(
         )
     raise PlatformError(
         f"{host_size} ranks of this host want {each} GPU{'s' * (each > 1)} each, it has {gpus}. "
-        f"Start {max(1, gpus // each)} rank{'s' * (gpus // each > 1)} per node, or set "
-        "DISTDYN_SHARE_GPU=1 to let ranks share them (slow without MPS)."
+        f"Start {max(1, gpus // each)} rank{'s' * (gpus // each > 1)} per node, or let ranks share "
+        "them with --share-gpu, share_gpu=True (slow without MPS)."
     )
 
 
@@ -182,20 +204,21 @@ def gpu_environment(environment: Mapping[str, str]) -> dict[str, str | None]:
     return {name: environment.get(name) for name in names}
 
 
-def _hide_other_gpus(us: World, has_own: bool) -> None:
+def memory_fraction(gpus: int, host_size: int) -> float:
+    """How much of its GPU's memory a rank may take, of ranks that share the GPUs of a host."""
+    return GPU_MEMORY / max(1, -(-host_size // gpus))
+
+
+def _hide_other_gpus(us: World, has_own: bool, share_gpu: bool) -> None:
     """Let JAX see this rank's share only: it takes memory on every GPU that it sees."""
     gpus = _gpu_count(os.environ)
     if us.host_size == 1 or not gpus or has_own or _is_hidden() or backend_has_started():
         return
-    sharing = _sharing()
-    own = share_of_gpus(None, gpus, us.host_rank, us.host_size, **sharing)
-    if sharing["may_share"]:
-        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+    own = share_of_gpus(None, gpus, us.host_rank, us.host_size, may_share=share_gpu)
+    if us.host_size > gpus and not any(name in os.environ for name in MEMORY_VARIABLES):
+        fraction = memory_fraction(gpus, us.host_size)
+        os.environ["XLA_PYTHON_CLIENT_MEM_FRACTION"] = f"{fraction:.3f}"
     jax.config.update("jax_cuda_visible_devices", ",".join(map(str, own)))
-
-
-def _sharing() -> dict[str, bool]:
-    return {"may_share": os.environ.get("DISTDYN_SHARE_GPU") == "1"}
 
 
 def _is_hidden() -> bool:

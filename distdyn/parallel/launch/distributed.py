@@ -76,13 +76,16 @@ def start_distributed(
         ) from error
 
 
-def spans(us: World, platform: str | None) -> bool:
+def spans(us: World, platform: str | None, *, share_gpu: bool = False) -> bool:
     """Whether one program is to span all ranks, and if so start JAX for it. Collective.
 
     On GPU it does: collectives of the mesh exchange spikes between nodes too. On CPU ranks are
-    independent, which is faster; DISTDYN_COLLECTIVES=1 asks for the road of the GPUs.
+    independent, which is faster; DISTDYN_COLLECTIVES=1 asks for the road of the GPUs. Ranks that
+    share a GPU are independent too, and exchange by messages: NCCL, which does JAX's collectives,
+    takes a GPU only once.
     """
-    if us.size == 1 or (platform != "gpu" and os.environ.get("DISTDYN_COLLECTIVES") != "1"):
+    is_asked = platform == "gpu" or os.environ.get("DISTDYN_COLLECTIVES") == "1"
+    if us.size == 1 or share_gpu or not is_asked:
         return False
     if not jax.distributed.is_initialized():
         start_distributed(us=us)
