@@ -81,11 +81,11 @@ class Delays(NamedTuple):
 
 def delays_of(tables: Sequence[Rows], n_target: int) -> Delays | None:
     """The shortest and the longest delay in these tables; None if they have no synapse."""
-    from distdyn.ops import packed_kernels
+    from distdyn.ops import packing_kernels
 
     found = np.array([2**62, -1])
     for rows in tables:
-        packed_kernels.delay_range(rows.base, rows.start, rows.offset, n_target, found)
+        packing_kernels.delay_range(rows.base, rows.start, rows.offset, n_target, found)
     return Delays(*map(int, found)) if found[1] >= 0 else None
 
 
@@ -123,7 +123,7 @@ def pack(rows: Rows, n_target: int, delays: Delays, members: int) -> Packed:
         delays: all that occur in the table.
         members: of the team that delivers it.
     """
-    from distdyn.ops import packed_kernels
+    from distdyn.ops import packing_kernels
 
     blocks, length = blocks_of(n_target, members)
     unit, kind, width = _units(rows)
@@ -131,7 +131,7 @@ def pack(rows: Rows, n_target: int, delays: Delays, members: int) -> Packed:
     start = aligned_zeros(n_segments + 1, np.uint32)
     base = aligned_empty(n_segments // BLOCK + 1, np.int64)
     old = rows.bounds, rows.word, rows.width, rows.bits, rows.rank, rows.base, rows.start
-    largest = packed_kernels.lay_segments(*old, kind, width, rank, start, base)
+    largest = packing_kernels.lay_segments(*old, kind, width, rank, start, base)
     assert largest * BLOCK < 1 << 32, "the starts of 64 segments overflow"
     batch_type = np.uint16 if largest < NARROW else np.uint32
     batch = aligned_empty((n_segments, blocks * delays.number + 2), batch_type)
@@ -140,7 +140,7 @@ def pack(rows: Rows, n_target: int, delays: Delays, members: int) -> Packed:
     form = np.array([delays.first, delays.number, blocks, length], np.int64)
 
     def task(first: int) -> None:
-        packed_kernels.pack_rows(
+        packing_kernels.pack_rows(
             *old, rows.offset, rows.weight, n_target, kind, form, *new,
             first, min(first + TASK_WORDS, len(rows.bits)),
         )  # fmt: skip
@@ -172,10 +172,10 @@ def _units(rows: Rows) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _ranks(rows: Rows, width: np.ndarray) -> tuple[int, np.ndarray]:
     """How many segments rows of this width have, and the ranks of the words of bits."""
-    from distdyn.ops import packed_kernels
+    from distdyn.ops import packing_kernels
 
     rank = aligned_zeros(len(rows.rank), np.uint32)
-    return packed_kernels.rank_words(rows.bounds, rows.word, width, rows.bits, rank), rank
+    return packing_kernels.rank_words(rows.bounds, rows.word, width, rows.bits, rank), rank
 
 
 def _room(rows: Rows) -> np.ndarray:

@@ -19,11 +19,8 @@ import numpy as np
 from distdyn.errors import SimulationError
 from distdyn.network.network import Graph
 from distdyn.network.projection import Projection
-from distdyn.ops import packed
-from distdyn.ops.formula import Formula
 from distdyn.ops.gpu import Road
-from distdyn.ops.packed import Packed
-from distdyn.ops.rows import Rows, sources_in, synapses_in
+from distdyn.ops.rows import sources_in, synapses_in
 from distdyn.ops.update import Operand, Signature
 from distdyn.parallel import chunk, connect, roads
 from distdyn.parallel.assemble import Assembly
@@ -33,6 +30,7 @@ from distdyn.parallel.groups import Group
 from distdyn.parallel.launch import World, cores
 from distdyn.parallel.operands import Fixed
 from distdyn.parallel.parameters import Setting, initial_state
+from distdyn.parallel.placed import Placed
 from distdyn.parallel.result import (
     ChunkResult,
     Emission,
@@ -108,8 +106,7 @@ class Shard:
         self.near = Neighbours(
             us, self.stack, self.parts, self.built.tables, kernels=self.kernels, overlap=overlap
         )
-        self.tables = self._place_tables()
-        self.slots, self.flights = self._ring_slots(), self._no_flights()
+        self.placed = self._place()
         self.step = setting.origin
         self.start()
 
@@ -124,34 +121,8 @@ class Shard:
             threads = max(1, min(share, MOST_THREADS, work // LEAST_WORK))
         return [Team(threads) for _ in self.stack.devices]
 
-    def _place_tables(self) -> list[Rows | Packed | Formula]:
-        """The tables on their devices; stored ones are packed or cut for the teams' members."""
-        placed = []
-        for k, table in enumerate(self.built.tables):
-            rows: Sequence[Any] = table.rows
-            if self.team is not None and isinstance(rows[0], Rows):
-                rows = for_team(rows, self.parts.length(table.group), self.team[0].members)
-            if isinstance(rows[0], Packed):  # what it was is gone
-                self.built.tables[k] = table._replace(rows=tuple(rows))
-            kind = type(rows[0])
-            with jax.enable_x64(True):
-                placed.append(kind(*(self.stack.own(of) for of in zip(*rows, strict=True))))
-        return placed
-
-    def _ring_slots(self) -> list[list[int]]:
-        """The slots of each receptor's ring: of every delay, or of the next step alone."""
-        slots = [[min(n, 1) for n in of] for of in self.built.slots]
-        for table in self.built.tables:
-            if not isinstance(table.rows[0], Packed):
-                slots[table.group][table.receptor] = self.built.slots[table.group][table.receptor]
-        return slots
-
-    def _no_flights(self) -> list[list[np.ndarray] | None]:
-        """Empty lists of flights, for each packed table and device."""
-        return [
-            [packed.no_flights(of) for of in table.rows if isinstance(of, Packed)] or None
-            for table in self.built.tables
-        ]
+    def _place(self) -> Placed:
+        return Placed(self.built, self.stack, self.team[0].members if self.team else None)
 
     def start(self) -> None:
         """Set the state to that before the first step."""
@@ -167,14 +138,12 @@ class Shard:
         self.rings = [
             [
                 self.stack.zeros((slots, self.parts.length(k)), self.setting.accumulator)
-                for slots in self.slots[k]
+                for slots in self.placed.slots[k]
                 if slots
             ]
             for k in range(len(self.groups))
         ]
-        for lists in self.flights:
-            for of in lists or ():
-                of[:, 0] = 0
+        self.placed.clear()
         self.watch((), ())
 
     def _first_states(self, group: Group) -> tuple[list[tuple[np.ndarray, ...]], list[str]]:
@@ -281,8 +250,8 @@ class Shard:
         remote = self.near.remote
         return chunk.Data(
             groups=groups,
-            tables=tuple(self.tables),
-            flights=tuple(lists and own([_place(of) for of in lists]) for lists in self.flights),
+            tables=self.placed.tables,
+            flights=self.placed.operands(),
             samples=tuple(
                 own([padded(of.astype(np.int32), s.width) for of in s.cells]) for s in self.samples
             ),
@@ -475,29 +444,11 @@ class Shard:
         """Replace a projection by one with another weight: rows are drawn again, the same ones."""
         if self.near.has_mail:
             self._chunk(0)  # what has come arrives with the old weight
-        self._land()
+        self.placed.land(self.rings, self.step)
         before = self.built.write_weight(path, projection)
         self._rescale(before)
-        self.tables = self._place_tables()
-        self.flights = self._no_flights()
+        self.placed = self._place()
         self._refresh()
-
-    def _land(self) -> None:
-        """Put what is in flight into rings of all delays, in which it keeps its weight."""
-        blocks = self.stack.blocks
-        for table, lists in zip(self.built.tables, self.flights, strict=True):
-            if lists and any(of[:, 0].any() for of in lists):
-                ring, of = self.built.ring(table.group, table.receptor), self.rings[table.group]
-                slots = self.built.slots[table.group][table.receptor]
-                self.slots[table.group][table.receptor] = slots
-                rows: Any = table.rows
-                each = zip(lists, rows, blocks(of[ring]), strict=True)
-                of[ring] = self.stack.own(
-                    [
-                        packed.land(flying, rows, self.step, slot, slots)
-                        for flying, rows, slot in each
-                    ]
-                )
 
     def _rescale(self, before: list[tuple[float, ...]]) -> None:
         """Arrivals in flight in the units of the new scale; exact where it is finer."""
@@ -543,13 +494,13 @@ class Shard:
     @property
     def connectivity_bytes(self) -> int:
         """The size of all our arrays that hold synapses."""
-        return sum(own_bytes(array) for rows in self.tables for array in rows)
+        return sum(own_bytes(array) for rows in self.placed.tables for array in rows)
 
     def memory(self) -> dict[str, int]:
         """The bytes of our arrays by what they hold, over all our devices."""
         held = {
-            "synapses": (x for rows in self.tables for x in synapses_in(rows)),
-            "sources": (x for rows in self.tables for x in sources_in(rows)),
+            "synapses": (x for rows in self.placed.tables for x in synapses_in(rows)),
+            "sources": (x for rows in self.placed.tables for x in sources_in(rows)),
             "rings": (ring for of in self.rings for ring in of),
             "states": (leaf for of in self.states for leaf in of),
             "operands": jax.tree.leaves(self.data.groups),
@@ -559,21 +510,6 @@ class Shard:
         if self.near.memory is not None and self.world.local_rank == 0:
             found["mailboxes"] = self.near.memory.nbytes
         return found
-
-
-def for_team(tables: Sequence[Any], n_target: int, members: int) -> list[Rows] | list[Packed]:
-    """A table on each device as its team delivers it: packed where that pays, otherwise cut."""
-    from distdyn.ops.kernels import cut_rows
-
-    delays = packed.delays_of(tables, n_target)
-    if delays is None or not packed.is_worth_packing(tables, delays):
-        return [cut_rows(rows, n_target, members) for rows in tables]
-    return packed.equalize([packed.pack(rows, n_target, delays, members) for rows in tables])
-
-
-def _place(array: np.ndarray) -> np.ndarray:
-    """Where the host's memory of an array is, and how long it is, as a kernel is told."""
-    return np.array([array.ctypes.data, array.size], np.int64)
 
 
 def own_bytes(array: Any) -> int:

@@ -73,11 +73,11 @@ def same(first, second):
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 def test_the_same_spikes_as_through_rings(rings, devices, threads, precision):
     through_rings = rings(Dense(), precision=precision)
-    assert not any(isinstance(table, Packed) for table in through_rings.tables)
+    assert not any(isinstance(table, Packed) for table in through_rings.placed.tables)
     expected = run(through_rings)
     assert len(expected[0]) > 500 and len(expected[2]) > 100
     shard = shard_of(Dense(), devices, threads, precision)
-    assert all(isinstance(table, Packed) for table in shard.tables)
+    assert all(isinstance(table, Packed) for table in shard.placed.tables)
     assert all(ring.shape[0] == devices for of in shard.rings for ring in of)  # a slot on each
     same(run(shard), expected)
 
@@ -120,12 +120,12 @@ def test_a_weight_that_is_set_on_the_way_spares_what_is_in_flight(rings, devices
 
 def test_bytes_per_synapse():
     shard = shard_of(Dense())
-    for table in shard.tables:
+    for table in shard.placed.tables:
         n = int(table.base[-1]) + int(table.start[-1])
         size = 4 if table.synapse.dtype == np.uint32 else 2
         assert n <= len(table.synapse) <= 1.1 * n + 1000
         assert table.synapse.nbytes == size * len(table.synapse)
-    assert {str(table.synapse.dtype) for table in shard.tables} == {"uint16", "uint32"}
+    assert {str(table.synapse.dtype) for table in shard.placed.tables} == {"uint16", "uint32"}
 
 
 def test_edges_are_those_of_a_network_through_rings(rings):
