@@ -29,6 +29,7 @@ LANES = 16  # one AVX-512 register of float32, two AVX2 ones
 FIRST = 4  # buffers before the operands: team, bounds, slots, cursor
 
 LEVELS = {"call": 0, "segment": 1, "cell": 2}
+MANY = 24  # instructions ahead of the state that are worth doing for two vectors at once
 
 
 def compile_cell(function: CellFunction, signature: Signature) -> str:
@@ -110,7 +111,7 @@ class _Loop:
         self.remaining = builder.alloca(ffi.INT32)
 
         environment = lanes.Environment(builder, self.module)
-        per_call, per_segment, per_cell = _by_level(program, signature)
+        per_call, per_segment, ahead, per_cell = _by_level(program, signature)
         described = list(zip(program.inputs, signature.operands, operands, strict=False))
         for number, operand, pointer in described:
             if operand.per == "call":
@@ -129,17 +130,60 @@ class _Loop:
                         inner.define(number, self.load(pointer, segment, operand.dtype))
                 for instruction in per_segment:
                     inner.run(instruction)
-                length = builder.sub(stop, start)
-                whole = builder.add(start, builder.and_(length, ffi.INT64(-LANES)))
-                for width, begin, end in ((LANES, start, whole), (1, whole, stop)):
+                begin, rest = start, (program, [*ahead, *per_cell], operands, state, rows)
+                if len(ahead) >= MANY:
+                    end = self.last_whole(begin, stop, 2 * LANES)
+                    with self.loop(begin, end, 2 * LANES) as cell:
+                        known = self.run_ahead(inner, program, ahead, operands, cell)
+                        for half, values in enumerate(known):
+                            lane = inner.child(LANES)
+                            lane.values |= values
+                            place = builder.add(cell, ffi.INT64(half * LANES))
+                            self.body(lane, program, per_cell, operands, state, rows, place)
+                    begin = end
+                for width in (LANES, 1):
+                    end = self.last_whole(begin, stop, width)
                     with self.loop(begin, end, width) as cell:
-                        lane = inner.child(width)
-                        self.body(lane, program, per_cell, operands, state, rows, cell)
+                        self.body(inner.child(width), *rest, cell)
+                    begin = end
         total = builder.sub(builder.load(self.position), first)
         builder.store(total, self.address(tally, member, "int64"))
         builder.ret_void()
         self.emit_join(buffers)
         return str(self.module)
+
+    def last_whole(self, begin: ir.Value, stop: ir.Value, width: int) -> ir.Value:
+        """The end of as many whole vectors as there are between two cells."""
+        builder = self.builder
+        length = builder.and_(builder.sub(stop, begin), ffi.INT64(-width))
+        return builder.add(begin, length)
+
+    def run_ahead(self, outer, program, instructions, operands, cell) -> list[dict[int, ir.Value]]:
+        """What does not depend on the state, for two vectors of cells; the values for each.
+
+        That is random numbers, above all: long chains of operations that wait for each other, so
+        that two side by side take little longer than one.
+        """
+        both = outer.child(2 * LANES)
+        for number, operand, pointer in zip(
+            program.inputs, self.signature.operands, operands, strict=False
+        ):
+            if operand.per == "cell":
+                both.define(number, self.load(pointer, cell, operand.dtype, 2 * LANES))
+        for instruction in instructions:
+            both.run(instruction)
+        halves = []
+        for first in (0, LANES):
+            places = ir.Constant(
+                ir.VectorType(ffi.INT32, LANES), [ffi.INT32(first + k) for k in range(LANES)]
+            )
+            values = {}
+            for number in (instruction.output for instruction in instructions):
+                value = both.values[number]
+                nothing = ir.Constant(value.type, ir.Undefined)
+                values[number] = self.builder.shuffle_vector(value, nothing, places)
+            halves.append(values)
+        return halves
 
     def emit_join(self, buffers: list[ir.Type]) -> None:
         """The function that moves the shares' lists of events together and writes their number."""
@@ -269,14 +313,15 @@ class _Counting:
         self.builder.position_at_end(self.after)
 
 
-def _by_level(
-    program: lanes.Program, signature: Signature
-) -> tuple[list[lanes.Instruction], list[lanes.Instruction], list[lanes.Instruction]]:
-    """The instructions of the slowest loop in which each can run: per call, segment, cell."""
+def _by_level(program: lanes.Program, signature: Signature) -> tuple[list[lanes.Instruction], ...]:
+    """The instructions by the slowest loop in which each can run: per call, per segment, per cell.
+
+    Those of a cell that do not depend on its state or arrivals come apart, before the others.
+    """
     per_input = [LEVELS[operand.per] for operand in signature.operands]
-    per_input += [2] * (len(program.inputs) - len(per_input))
+    per_input += [3] * (len(program.inputs) - len(per_input))
     level_of = dict(zip(program.inputs, per_input, strict=True))
-    levels: tuple[list, list, list] = ([], [], [])
+    levels: tuple[list, ...] = ([], [], [], [])
     for instruction in program.instructions:
         level = max(
             (level_of[n] for n in instruction.inputs if not isinstance(n, lanes.Constant)),
