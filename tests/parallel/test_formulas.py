@@ -132,7 +132,12 @@ def arrivals(rows, n_target, sizes, members, accumulator):
         return np.asarray(ring)  # waits: the team must be there until the last spike is delivered
 
 
-@pytest.mark.parametrize("values", VALUES)
+SLOW = [
+    pytest.param(values, marks=pytest.mark.slow) for values in ("drawn delays", "drawn weights")
+]
+
+
+@pytest.mark.parametrize("values", ["constant", "drawn", *SLOW])
 @pytest.mark.parametrize("rule", RULES, ids=repr)
 def test_what_arrives_is_what_stored_rows_bring(rule, values):
     weight, delay = VALUES[values]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import distdyn as dd
+from distdyn.ops import packed
 from distdyn.parallel import chunk
 
 
@@ -114,7 +115,10 @@ def count_equations(jaxpr):
     return len(jaxpr.eqns) + sum(count_equations(x) for x in inner if hasattr(x, "eqns"))
 
 
-def test_program_does_not_grow_with_the_number_of_populations():
+@pytest.mark.parametrize("is_packed", [True, False])
+def test_program_does_not_grow_with_the_number_of_populations(monkeypatch, is_packed):
+    # which tables are packed depends on how many synapses a row has for each delay
+    monkeypatch.setattr(packed, "is_worth_packing", lambda tables, delays: is_packed)
     few, many = program_size(2), program_size(40)
     assert few[0] > 100
     assert many == few
