@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Int32, Int64
 
+from distdyn.ops.chain import now
 from distdyn.ops.packed import Packed
 
 
@@ -28,6 +29,8 @@ def arrive(
     count: Int32[Array, ""],
     stamp: Int64[Array, ""],
     team: Int64[Array, "2"],
+    *,
+    via: Any = now,
 ) -> Int[Array, "slot post"]:
     """Put the spikes of a step in flight, and add what is due at the next step.
 
@@ -42,12 +45,13 @@ def arrive(
         count: how many there are.
         stamp: the step with which the spikes are stamped.
         team: the operand of the team that shares the blocks.
+        via: calls now, or as part of a `Chain`.
 
     Returns:
         The ring with the arrivals added.
     """
     arguments = team, events, cursor, count, stamp, part, flights
-    return _call("arrive", arguments, table, ring)[0]
+    return _call("arrive", arguments, table, ring, via)[0]
 
 
 def arrive_all(
@@ -63,6 +67,8 @@ def arrive_all(
     group: int,
     token: Int64[Array, "2"],
     team: Int64[Array, "2"],
+    *,
+    via: Any = now,
 ) -> tuple[Int[Array, "slot post"], Int64[Array, "2"]]:
     """`arrive` of our own spikes; after an exchange, of those of all parts as well.
 
@@ -71,7 +77,7 @@ def arrive_all(
     """
     number = jnp.int64(group)
     arguments = team, board, number, token, events, cursor, count, stamp, part, flights
-    return _call("arrive_all", arguments, table, ring)
+    return _call("arrive_all", arguments, table, ring, via)
 
 
 def arrive_boxes(
@@ -82,22 +88,22 @@ def arrive_boxes(
     group: int,
     step: Int64[Array, ""],
     team: Int64[Array, "2"],
+    *,
+    via: Any = now,
 ) -> Int[Array, "slot post"]:
     """Put in flight what the first buffer of every box of these mailboxes holds, after `step`."""
     arguments = team, board, jnp.int64(group), step, flights
-    return _call("arrive_boxes", arguments, table, ring)[0]
+    return _call("arrive_boxes", arguments, table, ring, via)[0]
 
 
-def _call(name: str, arguments: tuple, table: Packed, ring: Any) -> tuple:
+def _call(name: str, arguments: tuple, table: Packed, ring: Any, via: Any) -> tuple:
     shapes = [jax.ShapeDtypeStruct(ring.shape, ring.dtype)]
     if name == "arrive_all":
         shapes.append(jax.ShapeDtypeStruct((2,), jnp.int64))  # the token
     n = len(arguments) + len(table)
     dtypes = str(ring.dtype), str(table.batch.dtype), str(table.synapse.dtype)
-    call = jax.ffi.ffi_call(
-        _target(name, n + 1, len(shapes), *dtypes), shapes, input_output_aliases={n: 0}
-    )
-    return tuple(call(*arguments, *table, ring))
+    target = _target(name, n + 1, len(shapes), *dtypes)
+    return tuple(via(target, shapes, {n: 0}, *arguments, *table, ring))
 
 
 @functools.cache

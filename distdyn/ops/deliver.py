@@ -11,11 +11,13 @@ Source: Morrison, Mehring, Geisel, Aertsen, Diesmann (2005), Neural Comput. 17, 
 
 import functools
 import warnings
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Int, Int32, Int64
 
+from distdyn.ops.chain import now
 from distdyn.ops.formula import Formula
 from distdyn.ops.rows import Rows
 
@@ -29,6 +31,8 @@ def deliver(
     count: Int32[Array, ""],
     stamp: Int64[Array, ""],
     team: Int64[Array, "2"] | None,
+    *,
+    via: Any = now,
 ) -> Int[Array, "slot post"]:
     """Add the weights of the spikes' synapses to the ring rows in which they are due.
 
@@ -43,6 +47,7 @@ def deliver(
         stamp: the step with which the spikes are stamped.
         team: the operand of the team that shares the synapses with the CPU kernel; `rows` are cut
             for it (`cut_rows`). None for the reference, which any platform can run.
+        via: calls the kernel now, or as part of a `Chain`.
 
     Returns:
         The ring with the arrivals added.
@@ -52,12 +57,10 @@ def deliver(
     if team is None:
         assert isinstance(rows, Rows), "a formula is read by the CPU kernel alone"
         return _reference(ring, rows, part, events, cursor, count, origin)
-    call = jax.ffi.ffi_call(
-        _target(str(ring.dtype), *code_of(rows)),
-        jax.ShapeDtypeStruct(ring.shape, ring.dtype),
-        input_output_aliases={6 + len(rows): 0},
-    )
-    return call(team, events, cursor, count, origin, part, *rows, ring)
+    target = _target(str(ring.dtype), *code_of(rows))
+    shape = jax.ShapeDtypeStruct(ring.shape, ring.dtype)
+    given = team, events, cursor, count, origin, part
+    return via(target, shape, {len(given) + len(rows): 0}, *given, *rows, ring)
 
 
 def code_of(table: Rows | Formula) -> tuple[str, ...]:

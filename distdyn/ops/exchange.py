@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Int, Int32, Int64
 
+from distdyn.ops.chain import now
 from distdyn.ops.deliver import code_of
 from distdyn.ops.formula import Formula
 from distdyn.ops.rows import Rows
@@ -44,6 +45,8 @@ def append(
     cursor: Int64[Array, ""],
     count: Int32[Array, ""],
     token: Int64[Array, "2"],
+    *,
+    via: Any = now,
 ) -> Int64[Array, "2"]:
     """Append the spikes of a step of one group to our open buffer.
 
@@ -54,9 +57,10 @@ def append(
         cursor: where this step's spikes begin.
         count: how many there are.
         token: of the operator before.
+        via: calls now, or as part of a `Chain`; so in all operators.
     """
-    call = jax.ffi.ffi_call(_target("append"), jax.ShapeDtypeStruct((2,), jnp.int64))
-    return call(alone(), board, jnp.int64(group), events, cursor, count, token)
+    given = alone(), board, jnp.int64(group), events, cursor, count, token
+    return via(_target("append"), jax.ShapeDtypeStruct((2,), jnp.int64), {}, *given)
 
 
 def close(
@@ -65,10 +69,12 @@ def close(
     last: Int64[Array, ""],
     is_full: Bool[Array, ""],
     token: Int64[Array, "2"],
+    *,
+    via: Any = now,
 ) -> Int64[Array, "2"]:
     """End a step; if its number is a multiple of the interval, or the last, close the buffer."""
-    call = jax.ffi.ffi_call(_target("close"), jax.ShapeDtypeStruct((2,), jnp.int64))
-    return call(alone(), board, stamp, last, is_full.astype(jnp.int64), token)
+    given = alone(), board, stamp, last, is_full.astype(jnp.int64), token
+    return via(_target("close"), jax.ShapeDtypeStruct((2,), jnp.int64), {}, *given)
 
 
 def deliver_all(
@@ -83,21 +89,17 @@ def deliver_all(
     group: int,
     token: Int64[Array, "2"],
     team: Int64[Array, "2"],
+    *,
+    via: Any = now,
 ) -> tuple[Int[Array, "slot post"], Int64[Array, "2"]]:
     """`ops.deliver.deliver` of our own spikes; after an exchange, of those of all parts as well.
 
     Our own synapses are delivered before we wait for anybody.
     """
-    call = jax.ffi.ffi_call(
-        _deliver_target("all", str(ring.dtype), *code_of(rows)),
-        [
-            jax.ShapeDtypeStruct(ring.shape, ring.dtype),
-            jax.ShapeDtypeStruct((2,), jnp.int64),
-        ],
-        input_output_aliases={9 + len(rows): 0},
-    )
-    number = jnp.int64(group)
-    ring, token = call(team, board, number, token, events, cursor, count, stamp, part, *rows, ring)
+    target = _deliver_target("all", str(ring.dtype), *code_of(rows))
+    shapes = [jax.ShapeDtypeStruct(ring.shape, ring.dtype), jax.ShapeDtypeStruct((2,), jnp.int64)]
+    given = team, board, jnp.int64(group), token, events, cursor, count, stamp, part
+    ring, token = via(target, shapes, {len(given) + len(rows): 0}, *given, *rows, ring)
     return ring, token
 
 
@@ -117,10 +119,11 @@ def deliver_boxes(
     return call(team, board, jnp.int64(group), *rows, ring)
 
 
-def settle(board: Int64[Array, "2"], token: Int64[Array, "2"]) -> Int64[Array, ""]:
+def settle(
+    board: Int64[Array, "2"], token: Int64[Array, "2"], *, via: Any = now
+) -> Int64[Array, ""]:
     """Wait for all parts: 0, 1 if one of them is full, 2 if the run is aborted."""
-    call = jax.ffi.ffi_call(_target("settle"), jax.ShapeDtypeStruct((), jnp.int64))
-    return call(alone(), board, token)
+    return via(_target("settle"), jax.ShapeDtypeStruct((), jnp.int64), {}, alone(), board, token)
 
 
 @functools.cache

@@ -24,7 +24,7 @@ import ctypes
 import functools
 import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import llvmlite.binding as llvm
@@ -170,23 +170,42 @@ def compile_module(assembly: str) -> Code:
     return Code(assembly)
 
 
+class Operator(str):
+    """The name of an operator that XLA can call, and where its code is."""
+
+    kernel: int
+    join: int
+
+
 @functools.cache
-def register(name: str, kernel: int, n_args: int, n_rets: int, join: int = 0) -> str:
+def register(name: str, kernel: int, n_args: int, n_rets: int, join: int = 0) -> Operator:
     """Make the kernel at this address callable as `jax.ffi.ffi_call(name, ...)` on CPU."""
-    code = compile_module(_trampoline(frame_layout(), kernel, n_args, n_rets, join))
-    handler = jax.ffi.pycapsule(ctypes.c_void_p(code.address("handler")))
-    jax.ffi.register_ffi_target(name, handler, platform="cpu")
+    operator = Operator(name)
+    operator.kernel, operator.join = kernel, join
+    _register(name, ((operator, tuple(range(n_args + n_rets))),), n_args, n_rets)
+    return operator
+
+
+@functools.cache
+def register_chain(name: str, steps: Any, n_args: int, n_rets: int) -> str:
+    """Make operators callable as one: each with the numbers of its buffers, args before results."""
+    _register(name, steps, n_args, n_rets)
     return name
 
 
-def _trampoline(layout: FrameLayout, kernel: int, n_args: int, n_rets: int, join: int) -> str:
+def _register(name: str, steps: Any, n_args: int, n_rets: int) -> None:
+    code = compile_module(_trampoline(frame_layout(), steps, n_args, n_rets))
+    handler = jax.ffi.pycapsule(ctypes.c_void_p(code.address("handler")))
+    jax.ffi.register_ffi_target(name, handler, platform="cpu")
+
+
+def _trampoline(layout: FrameLayout, steps: Any, n_args: int, n_rets: int) -> str:
     """The handler: answer a question for metadata, otherwise unpack the buffers and call."""
     module = ir.Module("handler")
     module.triple = llvm.get_process_triple()
     handler = ir.Function(module, ir.FunctionType(POINTER, [POINTER]), "handler")
     builder = ir.IRBuilder(handler.append_basic_block("entry"))
     frame = handler.args[0]
-    n_pointers = 2 * (n_args + n_rets)
 
     def at(base: ir.Value, offset: int) -> ir.Value:
         return builder.gep(base, [INT64(offset)], source_etype=ir.IntType(8))
@@ -202,32 +221,37 @@ def _trampoline(layout: FrameLayout, kernel: int, n_args: int, n_rets: int, join
             builder.store(INT32(layout.major), at(metadata, layout.metadata_major))
             builder.store(INT32(layout.minor), at(metadata, layout.metadata_minor))
             builder.ret(ir.Constant(POINTER, None))
-    pointers = []
+    found = []
     for offset, count in ((layout.args, n_args), (layout.rets, n_rets)):
         array = load(frame, offset)
         for index in range(count):
             buffer = load(array, 8 * index)
-            pointers += [load(buffer, layout.buffer_data), load(buffer, layout.buffer_dims)]
+            found.append((load(buffer, layout.buffer_data), load(buffer, layout.buffer_dims)))
+    lead = _external(module, team.code().address("team_lead"), [POINTER, POINTER, POINTER, INT64])
+    most = 2 * max(len(buffers) for _, buffers in steps) + 1
     tally, shared = (
         builder.inttoptr(builder.ptrtoint(builder.alloca(INT64, size), INT64), POINTER)
-        for size in (team.MOST_MEMBERS, n_pointers + 1)
+        for size in (team.MOST_MEMBERS, most)
     )
-    for index, pointer in enumerate([*pointers, tally]):
-        builder.store(pointer, at(shared, 8 * index))
-    memory, members = load(pointers[0], 0), load(pointers[0], 8, INT64)
-    share = _share(module, kernel, n_pointers)
-    lead = _external(module, team.code().address("team_lead"), [POINTER, POINTER, POINTER, INT64])
-    builder.call(lead, [memory, share, shared, members])
-    if join:
-        kind = [POINTER] * n_pointers + [INT64, POINTER]
-        builder.call(_external(module, join, kind), [*pointers, members, tally])
+    for number, (operator, buffers) in enumerate(steps):
+        pointers = [pointer for k in buffers for pointer in found[k]]
+        for index, pointer in enumerate([*pointers, tally]):
+            builder.store(pointer, at(shared, 8 * index))
+        memory, members = load(pointers[0], 0), load(pointers[0], 8, INT64)
+        share = _share(module, number, operator.kernel, len(pointers))
+        builder.call(lead, [memory, share, shared, members])
+        if operator.join:
+            kind = [POINTER] * len(pointers) + [INT64, POINTER]
+            join = _external(module, operator.join, kind)
+            builder.call(join, [*pointers, members, tally])
     builder.ret(ir.Constant(POINTER, None))
     return str(module)
 
 
-def _share(module: ir.Module, kernel: int, n_pointers: int) -> ir.Function:
+def _share(module: ir.Module, number: int, kernel: int, n_pointers: int) -> ir.Function:
     """`share(pointers, member, members)`: one share, from the pointers that the handler left."""
-    share = ir.Function(module, ir.FunctionType(ir.VoidType(), [POINTER, INT64, INT64]), "share")
+    kind = ir.FunctionType(ir.VoidType(), [POINTER, INT64, INT64])
+    share = ir.Function(module, kind, f"share{number}")
     share.linkage = "internal"
     builder = ir.IRBuilder(share.append_basic_block("entry"))
     shared, member, members = share.args
@@ -244,5 +268,7 @@ def _share(module: ir.Module, kernel: int, n_pointers: int) -> ir.Function:
 def _external(module: ir.Module, address: int, arguments: list[ir.Type]) -> ir.Function:
     """The function at an address, as a symbol of the module."""
     symbol = f"at_{address:x}"
+    if symbol in module.globals:
+        return module.globals[symbol]
     llvm.add_symbol(symbol, address)
     return ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), symbol)

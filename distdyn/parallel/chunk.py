@@ -28,6 +28,7 @@ from jax.sharding import PartitionSpec
 from distdyn.core.system import Tick
 from distdyn.ops import exchange, gpu
 from distdyn.ops.arrive import arrive, arrive_all, arrive_boxes
+from distdyn.ops.chain import Chain
 from distdyn.ops.deliver import deliver
 from distdyn.ops.formula import Formula
 from distdyn.ops.packed import Packed
@@ -273,13 +274,7 @@ def _step(
     elif plan.road is not None:
         rings = on_gpu.deliver_own(plan, data, rings, spikes, stamp)
     else:
-        for k, (table, rows) in enumerate(zip(plan.tables, data.tables, strict=True)):
-            of, ring = rings[table.group], table.ring
-            given: Any = (data.part[0], *spikes[table.source], stamp, data.team)
-            if isinstance(rows, Packed):
-                of[ring] = arrive(of[ring], data.flights[k], rows, *given)
-            else:
-                of[ring] = deliver(of[ring], rows, *given)
+        _deliver_own(plan, data, rings, spikes, stamp)
     if plan.exchange == "mesh":
         rings, progress, stop = mesh.exchange(
             plan, data, rings, events, progress, stamp, last, full
@@ -342,25 +337,50 @@ def _is_full(plan: Plan, data: Data, events: list, traces: tuple, progress: Prog
     return full | (progress.done[0] + plan.interval > MOST_STEPS)
 
 
+def _deliver_own(plan: Plan, data: Data, rings: list, spikes: list, stamp: Any) -> None:
+    """Deliver our own spikes, which no other part of the node wants to know."""
+    chain = Chain()
+    for k, (table, rows) in enumerate(zip(plan.tables, data.tables, strict=True)):
+        of, ring = rings[table.group], table.ring
+        given: Any = (data.part[0], *spikes[table.source], stamp, data.team)
+        if isinstance(rows, Packed):
+            of[ring] = arrive(of[ring], data.flights[k], rows, *given, via=chain)
+        else:
+            of[ring] = deliver(of[ring], rows, *given, via=chain)
+    _joined(chain, rings)
+
+
+def _joined(chain: Chain, rings: list, *wanted: Any) -> list[Any]:
+    """Make the calls; the rings become what they are then, and what else is wanted is returned."""
+    n = sum(len(of) for of in rings)
+    found = chain.run(*(ring for of in rings for ring in of), *wanted)
+    done = iter(found[:n])
+    rings[:] = [[next(done) for _ in of] for of in rings]
+    return found[n:]
+
+
 def _exchange_mail(
     plan: Plan, data: Data, rings: list, spikes: list, stamp: Any, last: Any, full: Any
 ) -> Any:
     """Deliver our own spikes, and if an exchange is due, those of the other parts."""
-    token = exchange.first_token()
+    chain, token = Chain(), exchange.first_token()
     for group, (events, cursor, count) in enumerate(spikes):
-        token = exchange.append(data.board, group, events, cursor, count, token)
-    token = exchange.close(data.board, stamp, last, full, token)
+        token = exchange.append(data.board, group, events, cursor, count, token, via=chain)
+    token = exchange.close(data.board, stamp, last, full, token, via=chain)
     for k, (table, rows) in enumerate(zip(plan.tables, data.tables, strict=True)):
         of, ring = rings[table.group], table.ring
         given: Any = (data.part[0], *spikes[table.source], stamp, data.board, table.source)
         if isinstance(rows, Packed):
             lists = data.flights[k]
-            of[ring], token = arrive_all(of[ring], lists, rows, *given, token=token, team=data.team)
+            of[ring], token = arrive_all(
+                of[ring], lists, rows, *given, token=token, team=data.team, via=chain
+            )
         else:
             of[ring], token = exchange.deliver_all(
-                of[ring], rows, *given, token=token, team=data.team
+                of[ring], rows, *given, token=token, team=data.team, via=chain
             )
-    return exchange.settle(data.board, token)[None]
+    stop = exchange.settle(data.board, token, via=chain)
+    return _joined(chain, rings, stop)[0][None]
 
 
 def _deliver_inbox(plan: Plan, data: Data, carry: Carry) -> tuple:
