@@ -29,6 +29,9 @@ from distdyn.ops.rows import (
 MOST_TARGETS = 1 << 16  # of a block, so that 16 bits name one
 MOST_UNITS = 1 << 8  # of a table, and
 MOST_DELAYS = 1 << 20  # steps: a spike in flight has 8 bits for its unit and 24 for its stamp
+MOST_FLIGHTS = (
+    1 << 30
+)  # that a list has room for, 8 GB of which nothing is used before it is needed
 LEAST_BATCH = 8  # synapses in a mean batch below which it costs more to look than to add
 TASK_WORDS = 32  # words of bits whose rows one task packs
 NARROW = 1 << 16  # synapses of a segment up to which 2 bytes are enough for a place in it
@@ -92,17 +95,18 @@ def delays_of(tables: Sequence[Rows], n_target: int) -> Delays | None:
 def is_worth_packing(tables: Sequence[Rows], delays: Delays) -> bool:
     """Whether these tables, one for each device, are better packed.
 
-    Weights must be one number per projection or of 16 bits, of few units, and batches long enough.
+    Weights must be one number per projection or of 16 bits, of few units; batches long enough, and
+    lists of what is in flight not too long.
     """
     if any(rows.weight.dtype != np.int16 for rows in tables):
         return False
     if delays.last > MOST_DELAYS or len(np.unique(tables[0].unit)) > MOST_UNITS:
         return False
-    if delays.number == 1:
-        return True
-    segments = sum(_ranks(rows, _units(rows)[2])[0] for rows in tables)
+    segments = [_ranks(rows, _units(rows)[2])[0] for rows in tables]
+    if max(segments) * delays.last > MOST_FLIGHTS:
+        return False
     synapses = sum(synapse_count(rows) for rows in tables)
-    return synapses >= LEAST_BATCH * delays.number * segments
+    return delays.number == 1 or synapses >= LEAST_BATCH * delays.number * sum(segments)
 
 
 def blocks_of(n_target: int, members: int) -> tuple[int, int]:

@@ -172,7 +172,7 @@ def test_tables_of_several_devices_get_equal_shapes():
         assert not np.diff(ends_of(after)[n:]).any()
 
 
-def test_which_tables_are_packed():
+def test_which_tables_are_packed(monkeypatch):
     rows = table(1)
     delays = packed.delays_of([rows], N_TARGET)
     assert delays == (1, SLOTS - 1)
@@ -182,6 +182,9 @@ def test_which_tables_are_packed():
     assert not packed.is_worth_packing([table(1, weight="int32")], packed.Delays(1, 1))
     units = np.arange(300).reshape(4, 75).astype(np.int32)
     assert not packed.is_worth_packing([rows._replace(unit=units)], packed.Delays(1, 1))
+    assert packed.is_worth_packing([rows], packed.Delays(9, 9))
+    monkeypatch.setattr(packed, "MOST_FLIGHTS", 1000)
+    assert not packed.is_worth_packing([rows], packed.Delays(9, 9))
     assert packed.delays_of([rows._replace(start=rows.start * 0, base=rows.base * 0)], 9) is None
 
 
