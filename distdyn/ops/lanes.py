@@ -231,6 +231,13 @@ class Emission(NamedTuple):
             inner.run(instruction)
         return inner.read(program.outputs[0], self.instruction.dtype)
 
+    def is_all(self, mask: ir.Value) -> ir.Value:
+        """Whether a mask is set in every lane."""
+        width = self.environment.width
+        bits = ir.IntType(width)
+        mask = self.builder.bitcast(mask, bits) if width > 1 else mask
+        return self.builder.icmp_unsigned("==", mask, bits(-1))
+
     def intrinsic(self, name: str, *values: ir.Value, result: ir.Type | None = None) -> ir.Value:
         """Call an LLVM intrinsic whose overloads are the result's and operands' types as needed."""
         result = result or values[0].type
@@ -458,6 +465,16 @@ EXPONENTIAL = {
         14, -746.0, 710.0, 6.93147180369123816490e-01, 1.90821492927058770002e-10, "int64", 1023, 52
     ),
 }
+SMALL = 0.34  # below ln 2 / 2, so that k = 0
+
+
+def _small(e: Emission, r: ir.Value) -> ir.Value:
+    """expm1(r) by its Taylor sum."""
+    form, b = EXPONENTIAL[e.dtype], e.builder
+    tail = e.constant(1 / math.factorial(form.degree))
+    for order in range(form.degree - 1, 1, -1):
+        tail = b.fadd(b.fmul(tail, r), e.constant(1 / math.factorial(order)))
+    return b.fadd(b.fmul(b.fmul(tail, r), r), r)
 
 
 def _reduced(e: Emission, x: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value]:
@@ -468,10 +485,7 @@ def _reduced(e: Emission, x: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value]:
     k = e.intrinsic("roundeven", b.fmul(x, e.constant(1 / math.log(2))))
     r = b.fsub(x, b.fmul(k, e.constant(form.ln2_high)))
     r = b.fsub(r, b.fmul(k, e.constant(form.ln2_low)))
-    tail = e.constant(1 / math.factorial(form.degree))
-    for order in range(form.degree - 1, 1, -1):
-        tail = b.fadd(b.fmul(tail, r), e.constant(1 / math.factorial(order)))
-    p = b.fadd(b.fmul(b.fmul(tail, r), r), r)
+    p = _small(e, r)
     exponent = b.fptosi(k, e.type(form.bits))
     half = b.ashr(exponent, e.constant(1, form.bits))
 
@@ -490,6 +504,23 @@ def _exp(e: Emission, x: ir.Value) -> ir.Value:
 
 
 def _expm1(e: Emission, x: ir.Value) -> ir.Value:
+    """Where all lanes have k = 0, as in dt / tau, what the rest comes to: the sum itself."""
+    _floating(e)
+    b = e.builder
+    is_small = b.fcmp_ordered("<=", e.intrinsic("fabs", x), e.constant(SMALL))
+    with b.if_else(e.is_all(is_small)) as (usual, other):
+        with usual:
+            zero = e.constant(0.0)  # added as it is for any k: no result is -0
+            small, inside = b.fadd(_small(e, b.fadd(x, zero)), zero), b.block
+        with other:
+            any_k, outside = _expm1_of_any(e, x), b.block
+    value = b.phi(x.type)
+    value.add_incoming(small, inside)
+    value.add_incoming(any_k, outside)
+    return value
+
+
+def _expm1_of_any(e: Emission, x: ir.Value) -> ir.Value:
     p, first, second = _reduced(e, x)
     b = e.builder
     scale = b.fmul(first, second)

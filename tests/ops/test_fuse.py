@@ -233,6 +233,22 @@ def test_special_values(name, dtype):
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", ["expm1", "tanh"])
+def test_the_value_of_a_small_argument_does_not_depend_on_the_other_lanes(name, dtype):
+    edge = np.nextafter(np.array([lanes.SMALL, -lanes.SMALL], dtype), np.array([1, -1], dtype))
+    rng = np.random.default_rng(9)
+    small = np.concatenate([rng.uniform(-0.34, 0.34, 500), rng.normal(0, 1e-6, 490)]).astype(dtype)
+    small = np.concatenate([small, np.array([0.0, -0.0, 1e-40, -1e-40], dtype)])
+    among_large = np.stack([small, np.full_like(small, 5.0)], 1).ravel()
+    function = LIBRARY[name][0]
+    bits = f"u{np.dtype(dtype).itemsize}"
+    alone = values_of(function, small).view(bits)
+    np.testing.assert_array_equal(alone, values_of(function, among_large)[::2].view(bits))
+    values = values_of(function, np.repeat(edge, 16))
+    np.testing.assert_allclose(values, LIBRARY[name][1](np.repeat(edge, 16)), rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("name", sorted(ELSEWHERE - {"convert_element_type", "cond"}))
 def test_other_functions(name, dtype):
     x = np.random.default_rng(6).uniform(0.1, 5.0, 1003).astype(dtype)
