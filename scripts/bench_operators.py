@@ -160,9 +160,8 @@ def loop_of(network: dd.Network, steps: int) -> tuple[Callable, tuple]:
 
     def step(team, index, carry):
         state, rings, events, spikes = carry
-        slots = jnp.stack([index % len(ring) for ring in rings])
         *new, count = update(
-            plan.target, plan.signature, team, bounds, slots, jnp.int64(0), [index, *operands],
+            plan.target, plan.signature, team, bounds, index, jnp.int64(0), [index, *operands],
             state, rings, events,
         )  # fmt: skip
         return (*new, spikes + count)

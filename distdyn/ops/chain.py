@@ -6,11 +6,13 @@
     ring, stop = chain.run(ring, settle(board, token, via=chain))
 
 A call costs XLA 0.1 us, and several times that where devices of one process call at once, for they
-share what a call needs; a step of some thousand cells takes 5 us.
+share what a call needs; a step of some thousand cells takes 5 us. Where a step is nothing but
+operators, `repeat` makes all steps in one call.
 """
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -23,7 +25,8 @@ def now(name: str, shapes: Any, aliases: Mapping[int, int], *arguments: Any) -> 
     return call(*arguments)
 
 
-class Later(NamedTuple):
+@dataclass(frozen=True)
+class Later:
     """A result of an operator of a chain that has not run."""
 
     step: int
@@ -63,43 +66,96 @@ class Chain:
         """Make the calls, if there are any; the arrays that were `Later`, others as they are."""
         if not self._calls:
             return list(wanted)
-        given: list[Any] = []  # arrays that come from outside
-        shapes: list[Any] = []  # of all results
-        place: dict[tuple[int, int], int] = {}  # of each result among them
-        aliases: dict[int, int] = {}
-        found: list[tuple[str, list[tuple[str, int]]]] = []
-        for number, call in enumerate(self._calls):
-            buffers = []
-            for x in call.arguments:
-                if isinstance(x, Later):
-                    buffers.append(("result", place[x.step, x.index]))
-                    continue
-                known = next((k for k, other in enumerate(given) if other is x), len(given))
-                if known == len(given):
-                    given.append(x)
-                buffers.append(("given", known))
-            updated = {result: argument for argument, result in call.aliases.items()}
-            for index, shape in enumerate(call.shapes):
-                kind, at = buffers[updated[index]] if index in updated else ("new", 0)
-                if kind != "result":  # else the same memory once more
-                    if kind == "given":
-                        aliases[at] = len(shapes)
-                    at = len(shapes)
-                    shapes.append(shape)
-                place[number, index] = at
-            buffers += [("result", place[number, index]) for index in range(len(call.shapes))]
-            found.append((call.name, buffers))
-        steps = tuple(
-            Step(name, tuple(at + len(given) * (kind == "result") for kind, at in buffers))
-            for name, buffers in found
-        )
-        out = now(_registered(steps, len(given), len(shapes)), shapes, aliases, *given)
-        return [out[place[x.step, x.index]] if isinstance(x, Later) else x for x in wanted]
+        return self._made(_Buffers(self._calls), wanted)
+
+    def repeat(self, halt: Later, given: Sequence[Any], results: Sequence[Any]) -> list[Any]:
+        """Make the calls over and over, until `halt` is not 0; not at all if it never was.
+
+        Args:
+            halt: int64[], updated in place.
+            given: arrays that the calls of the first round take.
+            results: what the calls of the next round take instead; each is the same array, or
+                that array updated in place.
+
+        Raises:
+            ValueError: a result is not in the memory of what was given.
+        """
+        buffers = _Buffers(self._calls)
+        for old, new in zip(given, results, strict=True):
+            if new is not old and buffers.updated(old) != buffers.index(new):
+                raise ValueError(f"{new} is not what was given, updated in place")
+        return self._made(buffers, results, halt)
+
+    def _made(
+        self, buffers: "_Buffers", wanted: Sequence[Any], halt: Later | None = None
+    ) -> list[Any]:
+        n = len(buffers.given)
+        until = None if halt is None else n + buffers.index(halt)
+        name = _registered(tuple(buffers.steps), n, len(buffers.shapes), until)
+        out = now(name, buffers.shapes, buffers.aliases, *buffers.given)
+        return [out[buffers.index(x)] if isinstance(x, Later) else x for x in wanted]
 
 
-def _registered(steps: tuple[Step, ...], n_args: int, n_rets: int) -> str:
+class _Buffers:
+    """The buffers of some calls: arrays that come from outside, then results, each once.
+
+    Attributes:
+        given: the arrays.
+        shapes: of all results; one that is updated in place is the same memory all along.
+        aliases: which result each given array becomes.
+        steps: the calls, each with the numbers of its buffers.
+    """
+
+    def __init__(self, calls: Sequence[_Call]) -> None:
+        self.given: list[Any] = []
+        self.shapes: list[Any] = []
+        self.aliases: dict[int, int] = {}
+        self._place: dict[tuple[int, int], int] = {}
+        found = [(call.name, self._used(number, call)) for number, call in enumerate(calls)]
+        n = len(self.given)
+        self.steps = [
+            Step(name, tuple(at if is_given else n + at for is_given, at in used))
+            for name, used in found
+        ]
+
+    def _used(self, number: int, call: _Call) -> list[tuple[bool, int]]:
+        """The buffers of one call: whether each is given, and its number."""
+        used = [
+            (False, self.index(x)) if isinstance(x, Later) else (True, self._known(x))
+            for x in call.arguments
+        ]
+        updated = {result: argument for argument, result in call.aliases.items()}
+        for index, shape in enumerate(call.shapes):
+            is_given, at = used[updated[index]] if index in updated else (True, None)
+            if is_given:  # else the same memory once more
+                if at is not None:
+                    self.aliases[at] = len(self.shapes)
+                at = len(self.shapes)
+                self.shapes.append(shape)
+            self._place[number, index] = at
+        return used + [(False, self._place[number, index]) for index in range(len(call.shapes))]
+
+    def _known(self, array: Any) -> int:
+        """The number of a given array, which is added if it is new."""
+        for number, other in enumerate(self.given):
+            if other is array:
+                return number
+        self.given.append(array)
+        return len(self.given) - 1
+
+    def index(self, later: Later) -> int:
+        """The number of a result."""
+        return self._place[later.step, later.index]
+
+    def updated(self, array: Any) -> int | None:
+        """The number of the result that a given array becomes; None if it does not change."""
+        number = next((k for k, other in enumerate(self.given) if other is array), None)
+        return None if number is None else self.aliases.get(number)
+
+
+def _registered(steps: tuple[Step, ...], n_args: int, n_rets: int, halt: int | None) -> str:
     from distdyn.ops import ffi
 
-    text = repr([(str(step.name), step.buffers) for step in steps])
+    text = repr(([(str(step.name), step.buffers) for step in steps], halt))
     name = "distdyn_chain_" + hashlib.sha256(text.encode()).hexdigest()[:24]
-    return ffi.register_chain(name, steps, n_args, n_rets)
+    return ffi.register_chain(name, steps, n_args, n_rets, halt)

@@ -52,14 +52,12 @@ def deliver(
     Returns:
         The ring with the arrivals added.
     """
-    slots, n_post = ring.shape
-    origin = (stamp % slots) * n_post
     if team is None:
         assert isinstance(rows, Rows), "a formula is read by the CPU kernel alone"
-        return _reference(ring, rows, part, events, cursor, count, origin)
+        return _reference(ring, rows, part, events, cursor, count, stamp)
     target = _target(str(ring.dtype), *code_of(rows))
     shape = jax.ShapeDtypeStruct(ring.shape, ring.dtype)
-    given = team, events, cursor, count, origin, part
+    given = team, events, cursor, count, stamp, part
     return via(target, shape, {len(given) + len(rows): 0}, *given, *rows, ring)
 
 
@@ -82,11 +80,12 @@ def _target(accumulator: str, kind: str, *dtypes: str) -> str:
     return ffi.register(name, kernel.address, 7 + len(Rows._fields), 1)
 
 
-def _reference(ring, rows: Rows, part, events, cursor, count, origin):
+def _reference(ring, rows: Rows, part, events, cursor, count, stamp):
     """One synapse after the other, in loops that XLA compiles for any platform."""
     if not rows.bits.shape[0] or not rows.offset.shape[0]:
         return ring
     flat, size = ring.reshape(-1), ring.size
+    origin = (stamp % ring.shape[0]) * ring.shape[1]
     bounds, word = rows.bounds[part], rows.word[part]
 
     def synapse(index, carry):

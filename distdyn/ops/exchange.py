@@ -1,7 +1,7 @@
 """Exchange between the parts of a node, inside jit, on CPU: operators over mailboxes.
 
     token = append(board, group, events, cursor, count, token)        this step's spikes of a group
-    token = close(board, stamp, last, is_full, token)                 an exchange, if one is due
+    token = close(board, stamp, last, full, token)                    an exchange, if one is due
     ring, token = deliver_all(ring, rows, ..., board, group, token)   our spikes, then the others'
     stop  = settle(board, token)                                      may all parts go on?
 
@@ -18,7 +18,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Int, Int32, Int64
+from jaxtyping import Array, Int, Int32, Int64
 
 from distdyn.ops.chain import now
 from distdyn.ops.deliver import code_of
@@ -67,13 +67,13 @@ def close(
     board: Int64[Array, "2"],
     stamp: Int64[Array, ""],
     last: Int64[Array, ""],
-    is_full: Bool[Array, ""],
+    full: Int64[Array, ""],
     token: Int64[Array, "2"],
     *,
     via: Any = now,
 ) -> Int64[Array, "2"]:
     """End a step; if its number is a multiple of the interval, or the last, close the buffer."""
-    given = alone(), board, stamp, last, is_full.astype(jnp.int64), token
+    given = alone(), board, stamp, last, full, token
     return via(_target("close"), jax.ShapeDtypeStruct((2,), jnp.int64), {}, *given)
 
 

@@ -187,19 +187,24 @@ def register(name: str, kernel: int, n_args: int, n_rets: int, join: int = 0) ->
 
 
 @functools.cache
-def register_chain(name: str, steps: Any, n_args: int, n_rets: int) -> str:
-    """Make operators callable as one: each with the numbers of its buffers, args before results."""
-    _register(name, steps, n_args, n_rets)
+def register_chain(name: str, steps: Any, n_args: int, n_rets: int, halt: int | None = None) -> str:
+    """Make operators callable as one: each with the numbers of its buffers, args before results.
+
+    They are called once, or over and over until the buffer `halt` holds another int64 than 0.
+    """
+    _register(name, steps, n_args, n_rets, halt)
     return name
 
 
-def _register(name: str, steps: Any, n_args: int, n_rets: int) -> None:
-    code = compile_module(_trampoline(frame_layout(), steps, n_args, n_rets))
+def _register(name: str, steps: Any, n_args: int, n_rets: int, halt: int | None = None) -> None:
+    code = compile_module(_trampoline(frame_layout(), steps, n_args, n_rets, halt))
     handler = jax.ffi.pycapsule(ctypes.c_void_p(code.address("handler")))
     jax.ffi.register_ffi_target(name, handler, platform="cpu")
 
 
-def _trampoline(layout: FrameLayout, steps: Any, n_args: int, n_rets: int) -> str:
+def _trampoline(
+    layout: FrameLayout, steps: Any, n_args: int, n_rets: int, halt: int | None = None
+) -> str:
     """The handler: answer a question for metadata, otherwise unpack the buffers and call."""
     module = ir.Module("handler")
     module.triple = llvm.get_process_triple()
@@ -228,24 +233,40 @@ def _trampoline(layout: FrameLayout, steps: Any, n_args: int, n_rets: int) -> st
             buffer = load(array, 8 * index)
             found.append((load(buffer, layout.buffer_data), load(buffer, layout.buffer_dims)))
     lead = _external(module, team.code().address("team_lead"), [POINTER, POINTER, POINTER, INT64])
-    most = 2 * max(len(buffers) for _, buffers in steps) + 1
-    tally, shared = (
-        builder.inttoptr(builder.ptrtoint(builder.alloca(INT64, size), INT64), POINTER)
-        for size in (team.MOST_MEMBERS, most)
-    )
+    tally = _room(builder, team.MOST_MEMBERS)
+    calls = []
     for number, (operator, buffers) in enumerate(steps):
         pointers = [pointer for k in buffers for pointer in found[k]]
+        shared = _room(builder, len(pointers) + 1)
         for index, pointer in enumerate([*pointers, tally]):
             builder.store(pointer, at(shared, 8 * index))
-        memory, members = load(pointers[0], 0), load(pointers[0], 8, INT64)
         share = _share(module, number, operator.kernel, len(pointers))
+        calls.append((operator, pointers, shared, share))
+    if halt is not None:
+        look, again, done = (builder.append_basic_block(x) for x in ("look", "again", "done"))
+        builder.branch(look)
+        builder.position_at_end(look)
+        goes_on = builder.icmp_unsigned("==", load(found[halt][0], 0, INT64), INT64(0))
+        builder.cbranch(goes_on, again, done)
+        builder.position_at_end(again)
+    for operator, pointers, shared, share in calls:
+        memory, members = load(pointers[0], 0), load(pointers[0], 8, INT64)
         builder.call(lead, [memory, share, shared, members])
         if operator.join:
             kind = [POINTER] * len(pointers) + [INT64, POINTER]
             join = _external(module, operator.join, kind)
             builder.call(join, [*pointers, members, tally])
+    if halt is not None:
+        builder.branch(look)
+        builder.position_at_end(done)
     builder.ret(ir.Constant(POINTER, None))
     return str(module)
+
+
+def _room(builder: ir.IRBuilder, words: int) -> ir.Value:
+    """Memory for so many pointers or integers, as long as the handler runs."""
+    place = builder.ptrtoint(builder.alloca(INT64, words), INT64)
+    return builder.inttoptr(place, POINTER)
 
 
 def _share(module: ir.Module, number: int, kernel: int, n_pointers: int) -> ir.Function:

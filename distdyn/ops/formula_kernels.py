@@ -251,7 +251,7 @@ def deliver_boxes_kernel(ring: str, counts: str) -> Any:
 
 
 def _deliver(
-    _team, _0, events, _1, cursor, _2, count, _3, origin, _4, part, _5,
+    _team, _0, events, _1, cursor, _2, count, _3, stamp, _4, part, _5,
     bounds, bounds_shape, block, block_shape, first, first_shape, owned, owned_shape,
     view_start, view_start_shape, view, view_shape, projection, projection_shape, cell, cell_shape,
     own, own_shape, counts, counts_shape, chance, chance_shape, chance_length, chance_length_shape,
@@ -267,7 +267,8 @@ def _deliver(
     )  # fmt: skip
     flat = carray(ring, (ring_shape[0] * ring_shape[1],))
     cells = carray(events, (cursor[0] + count[0],))[cursor[0] :]
-    regenerate(flat, _U(origin[0]), cells, _U(part[0]), formula, member, members)
+    origin = _U((stamp[0] % ring_shape[0]) * ring_shape[1])
+    regenerate(flat, origin, cells, _U(part[0]), formula, member, members)
 
 
 def _deliver_all(

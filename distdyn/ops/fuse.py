@@ -26,7 +26,7 @@ from distdyn.ops import ffi, lanes
 from distdyn.ops.update import CellFunction, Signature
 
 LANES = 16  # one AVX-512 register of float32, two AVX2 ones
-FIRST = 4  # buffers before the operands: team, bounds, slots, cursor
+FIRST = 4  # buffers before the operands: team, bounds, step, cursor
 
 LEVELS = {"call": 0, "segment": 1, "cell": 2}
 MANY = 24  # instructions ahead of the state that are worth doing for two vectors at once
@@ -64,7 +64,7 @@ def _flat(function: CellFunction, signature: Signature, operands, state, arrival
 class _Loop:
     """Emits the kernel: per call, per segment, then sixteen cells at a time and the remainder.
 
-    Buffers, each with its shape: the team int64[2], segment bounds int64[p+1], ring slots int64[r],
+    Buffers, each with its shape: the team int64[2], segment bounds int64[p+1], the step int64[],
     event cursor int64[], operands, state, rings, events int32[capacity]; results alias state, rings
     and events, and the last one is the number of events, int32[].
 
@@ -88,7 +88,7 @@ class _Loop:
         self.builder = builder = ir.IRBuilder(kernel.append_basic_block("entry"))
         *pointers, member, members, tally = kernel.args
         data, dims = pointers[0::2], pointers[1::2]
-        _, bounds, slots, cursor = data[:FIRST]
+        _, bounds, step, cursor = data[:FIRST]
         operands = data[FIRST : FIRST + len(signature.operands)]
         # results alias arguments: read and write through the result's pointer only
         inout = data[n_buffers - 1 - n_inout : n_buffers - 1]
@@ -98,10 +98,12 @@ class _Loop:
         n_cells = self.load(bounds, n_segments, "int64")
         low = self.boundary(n_cells, member, members)
         high = self.boundary(n_cells, builder.add(member, ffi.INT64(1)), members)
+        due = builder.add(self.load(step, ffi.INT64(0), "int64"), ffi.INT64(1))
         rows = []
         ring_dims = dims[n_buffers - 1 - n_inout + len(state) :]
         for index, dtype in enumerate(signature.rings):
-            slot = self.load(slots, ffi.INT64(index), "int64")
+            slots = self.load(ring_dims[index], ffi.INT64(0), "int64")
+            slot = builder.urem(due, slots)
             length = self.load(ring_dims[index], ffi.INT64(1), "int64")  # may be padded
             rows.append(self.address(rings[index], builder.mul(slot, length), dtype))
         first = self.load(cursor, ffi.INT64(0), "int64") if signature.spikes else ffi.INT64(0)

@@ -234,7 +234,7 @@ def row_kinds(accumulator: str, offset: str, weight: str) -> list[str]:
 
 
 def _deliver(
-    _team, _0, events, _1, cursor, _2, count, _3, origin, _4, part, _5,
+    _team, _0, events, _1, cursor, _2, count, _3, stamp, _4, part, _5,
     bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
     bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
     offset, offset_shape, weight, weight_shape, _ring_in, _6, ring, ring_shape,
@@ -247,7 +247,8 @@ def _deliver(
     )  # fmt: skip
     flat = carray(ring, (ring_shape[0] * ring_shape[1],))
     cells = carray(events, (cursor[0] + count[0],))[cursor[0] :]
-    spread(flat, _U(origin[0]), cells, _U(part[0]), rows, _U(member), _U(members))
+    origin = _U((stamp[0] % ring_shape[0]) * ring_shape[1])
+    spread(flat, origin, cells, _U(part[0]), rows, _U(member), _U(members))
 
 
 @njit

@@ -466,10 +466,20 @@ EXPONENTIAL = {
     ),
 }
 SMALL = 0.34  # below ln 2 / 2, so that k = 0
+USUAL = 40.0  # 2^58: far from where 2^k overflows, and below 2^60
 
 
-def _small(e: Emission, r: ir.Value) -> ir.Value:
-    """expm1(r) by its Taylor sum."""
+def _reduced(e: Emission, x: ir.Value) -> tuple[ir.Value, ir.Value]:
+    """k, a whole number, and expm1(r)."""
+    form, b = EXPONENTIAL[e.dtype], e.builder
+    k = e.intrinsic("roundeven", b.fmul(x, e.constant(1 / math.log(2))))
+    r = b.fsub(x, b.fmul(k, e.constant(form.ln2_high)))
+    r = b.fsub(r, b.fmul(k, e.constant(form.ln2_low)))
+    return b.fptosi(k, e.type(form.bits)), _taylor(e, r)
+
+
+def _taylor(e: Emission, r: ir.Value) -> ir.Value:
+    """expm1(r)."""
     form, b = EXPONENTIAL[e.dtype], e.builder
     tail = e.constant(1 / math.factorial(form.degree))
     for order in range(form.degree - 1, 1, -1):
@@ -477,51 +487,84 @@ def _small(e: Emission, r: ir.Value) -> ir.Value:
     return b.fadd(b.fmul(b.fmul(tail, r), r), r)
 
 
-def _reduced(e: Emission, x: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value]:
+def _power(e: Emission, k: ir.Value) -> ir.Value:
+    """2^k, for k from 1 - bias to bias."""
+    form, b = EXPONENTIAL[e.dtype], e.builder
+    biased = b.add(k, e.constant(form.bias, form.bits))
+    shifted = b.shl(biased, e.constant(form.mantissa, form.bits))
+    return b.bitcast(shifted, e.type(e.dtype))
+
+
+def _reduced_any(e: Emission, x: ir.Value) -> tuple[ir.Value, ir.Value, ir.Value]:
     """expm1(r), and two powers of two whose product is 2^k."""
-    _floating(e)
     form, b = EXPONENTIAL[e.dtype], e.builder
     x = e.intrinsic("minnum", e.intrinsic("maxnum", x, e.constant(form.low)), e.constant(form.high))
-    k = e.intrinsic("roundeven", b.fmul(x, e.constant(1 / math.log(2))))
-    r = b.fsub(x, b.fmul(k, e.constant(form.ln2_high)))
-    r = b.fsub(r, b.fmul(k, e.constant(form.ln2_low)))
-    p = _small(e, r)
-    exponent = b.fptosi(k, e.type(form.bits))
-    half = b.ashr(exponent, e.constant(1, form.bits))
+    k, p = _reduced(e, x)
+    half = b.ashr(k, e.constant(1, form.bits))
+    return p, _power(e, half), _power(e, b.sub(k, half))
 
-    def power(n: ir.Value) -> ir.Value:
-        biased = b.add(n, e.constant(form.bias, form.bits))
-        return b.bitcast(b.shl(biased, e.constant(form.mantissa, form.bits)), x.type)
 
-    return p, power(half), power(b.sub(exponent, half))
+def _choose(e: Emission, is_usual: ir.Value, usual: Callable, other: Callable) -> ir.Value:
+    """`usual` where every lane of the mask is set, else `other`, which holds for any."""
+    b = e.builder
+    with b.if_else(e.is_all(is_usual), likely=True) as (then, otherwise):
+        with then:
+            value, inside = usual(), b.block
+        with otherwise:
+            other_value, outside = other(), b.block
+    result = b.phi(value.type)
+    result.add_incoming(value, inside)
+    result.add_incoming(other_value, outside)
+    return result
+
+
+def _is_below(e: Emission, x: ir.Value, bound: float) -> ir.Value:
+    return e.builder.fcmp_ordered("<=", e.intrinsic("fabs", x), e.constant(bound))
+
+
+def _usual(e: Emission, x: ir.Value, usual: Callable, other: Callable) -> ir.Value:
+    """Where all lanes are in the range in which 2^k is a normal number, and not NaN, `usual`."""
+    _floating(e)
+    return _choose(e, _is_below(e, x, USUAL), lambda: usual(e, x), lambda: other(e, x))
 
 
 def _exp(e: Emission, x: ir.Value) -> ir.Value:
-    p, first, second = _reduced(e, x)
+    return _usual(e, x, _exp_usual, _exp_any)
+
+
+def _exp_usual(e: Emission, x: ir.Value) -> ir.Value:
+    k, p = _reduced(e, x)
+    return e.builder.fmul(e.builder.fadd(p, e.constant(1.0)), _power(e, k))
+
+
+def _exp_any(e: Emission, x: ir.Value) -> ir.Value:
+    p, first, second = _reduced_any(e, x)
     b = e.builder
     value = b.fmul(b.fmul(b.fadd(p, e.constant(1.0)), first), second)
     return b.select(b.fcmp_unordered("uno", x, x), x, value)
 
 
 def _expm1(e: Emission, x: ir.Value) -> ir.Value:
-    """Where all lanes have k = 0, as in dt / tau, what the rest comes to: the sum itself."""
     _floating(e)
-    b = e.builder
-    is_small = b.fcmp_ordered("<=", e.intrinsic("fabs", x), e.constant(SMALL))
-    with b.if_else(e.is_all(is_small)) as (usual, other):
-        with usual:
-            zero = e.constant(0.0)  # added as it is for any k: no result is -0
-            small, inside = b.fadd(_small(e, b.fadd(x, zero)), zero), b.block
-        with other:
-            any_k, outside = _expm1_of_any(e, x), b.block
-    value = b.phi(x.type)
-    value.add_incoming(small, inside)
-    value.add_incoming(any_k, outside)
-    return value
+
+    def small() -> ir.Value:
+        zero = e.constant(0.0)  # added as it is for any k: no result is -0
+        return e.builder.fadd(_taylor(e, e.builder.fadd(x, zero)), zero)
+
+    def other() -> ir.Value:
+        return _usual(e, x, _expm1_usual, _expm1_any)
+
+    return _choose(e, _is_below(e, x, SMALL), small, other)
 
 
-def _expm1_of_any(e: Emission, x: ir.Value) -> ir.Value:
-    p, first, second = _reduced(e, x)
+def _expm1_usual(e: Emission, x: ir.Value) -> ir.Value:
+    k, p = _reduced(e, x)
+    b, scale = e.builder, _power(e, k)
+    return b.fadd(b.fmul(p, scale), b.fsub(scale, e.constant(1.0)))
+
+
+def _expm1_any(e: Emission, x: ir.Value) -> ir.Value:
+    p, first, second = _reduced_any(e, x)
     b = e.builder
     scale = b.fmul(first, second)
     value = b.fadd(b.fmul(p, scale), b.fsub(scale, e.constant(1.0)))

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from distdyn.ops.chain import now
+
 
 class Operand(NamedTuple):
     """What the kernel reads: one value per call, per segment, or per cell."""
@@ -36,12 +38,14 @@ def update(
     signature: Signature,
     team: jax.Array,
     bounds: jax.Array,
-    slots: jax.Array,
+    step: jax.Array,
     cursor: jax.Array,
     operands: Sequence[jax.Array],
     state: Sequence[jax.Array],
     rings: Sequence[jax.Array],
     events: Any,
+    *,
+    via: Any = now,
 ) -> tuple[list[jax.Array], list[jax.Array], Any, jax.Array]:
     """Advance all cells by one step with the compiled kernel; state, rings, events in place.
 
@@ -50,12 +54,13 @@ def update(
         signature: its buffers.
         team: int64[2], the operand of the team that shares the cells.
         bounds: int64[p+1], cells bounds[k]:bounds[k+1] form segment k.
-        slots: int64[r], the slot of each ring that is due now; read, then cleared.
+        step: int64[], steps made; of each ring the slot of step + 1 is read, then cleared.
         cursor: int64[], where in `events` this step's spikes begin.
         operands: values per call [], per segment [p], per cell [n].
         state: arrays [n].
         rings: arrays [slots, n] of integers.
         events: int32[capacity] with room for n more, or None without spikes.
+        via: calls now, or as part of a `Chain`.
 
     Returns:
         The new state, rings and events, and the number of spikes (int32[]).
@@ -63,12 +68,9 @@ def update(
     inout = [*state, *rings] + ([events] if signature.spikes else [])
     shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in inout]
     first = 4 + len(operands)
-    call = jax.ffi.ffi_call(
-        target,
-        [*shapes, jax.ShapeDtypeStruct((), jnp.int32)],
-        input_output_aliases={first + index: index for index in range(len(inout))},
-    )
-    *out, count = call(team, bounds, slots, cursor, *operands, *inout)
+    shapes.append(jax.ShapeDtypeStruct((), jnp.int32))  # how many spikes
+    aliases = {first + index: index for index in range(len(inout))}
+    *out, count = via(target, shapes, aliases, team, bounds, step, cursor, *operands, *inout)
     events = out.pop() if signature.spikes else None
     return out[: len(state)], out[len(state) :], events, count
 
@@ -78,7 +80,7 @@ def update_reference(
     signature: Signature,
     n: int,
     bounds: jax.Array,
-    slots: jax.Array,
+    step: jax.Array,
     cursor: jax.Array,
     operands: Sequence[jax.Array],
     state: Sequence[jax.Array],
@@ -102,8 +104,10 @@ def update_reference(
         x[segment] if operand.per == "segment" else x
         for x, operand in zip(operands, signature.operands, strict=True)
     ]
+    slots = [(step + 1) % ring.shape[0] for ring in rings]
     arrivals = [
-        jax.lax.dynamic_index_in_dim(ring, slots[k], keepdims=False) for k, ring in enumerate(rings)
+        jax.lax.dynamic_index_in_dim(ring, slot, keepdims=False)
+        for ring, slot in zip(rings, slots, strict=True)
     ]
     cleared = [
         jax.lax.dynamic_update_slice(

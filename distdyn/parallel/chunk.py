@@ -26,15 +26,13 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
 from distdyn.core.system import Tick
-from distdyn.ops import exchange, gpu
-from distdyn.ops.arrive import arrive, arrive_all, arrive_boxes
-from distdyn.ops.chain import Chain
+from distdyn.ops import gpu
 from distdyn.ops.deliver import deliver
 from distdyn.ops.formula import Formula
 from distdyn.ops.packed import Packed
 from distdyn.ops.rows import Rows
-from distdyn.ops.update import Signature, update, update_reference
-from distdyn.parallel import on_gpu
+from distdyn.ops.update import Signature, update_reference
+from distdyn.parallel import on_cpu, on_gpu
 from distdyn.parallel.exchange import mesh
 from distdyn.parallel.operands import Entry, Values
 from distdyn.parallel.program import GroupProgram
@@ -237,8 +235,10 @@ def _run(plan: Plan, data: Data, carry: Carry, most: Any) -> tuple[Carry, Progre
         sampled=(zero,) * len(plan.traces),
         finite=(),
     )
-    if plan.road is not None and plan.exchange is None:
-        carry, progress = on_gpu.run(plan, data, carry, progress, most, STEP)
+    if data.team is not None:
+        carry, progress = on_cpu.run(plan, data, carry, progress, most, ON_CPU)
+    elif plan.road is not None and plan.exchange is None:
+        carry, progress = on_gpu.run(plan, data, carry, progress, most, ON_GPU)
     else:
         carry, progress = jax.lax.while_loop(goes_on, step, (carry, progress))
     finite = tuple(
@@ -269,9 +269,7 @@ def _step(
     )  # fmt: skip
     full = _is_full(plan, data, events, traces, progress)
     stop = full.astype(jnp.int64)[None]
-    if plan.exchange == "mailbox":
-        stop = _exchange_mail(plan, data, rings, spikes, stamp, last, full)
-    elif plan.road is not None:
+    if plan.road is not None:
         rings = on_gpu.deliver_own(plan, data, rings, spikes, stamp)
     else:
         _deliver_own(plan, data, rings, spikes, stamp)
@@ -291,7 +289,6 @@ def _advance(
     Unless `is_active`, which only the road of GPUs says, nothing changes and nobody spikes.
     """
     stamp = carry.step + 1
-    tick = Tick(carry.step, plan.dt, carry.step.astype(jnp.float64) * plan.dt)
     states, rings, events = list(carry.states), [list(r) for r in carry.rings], list(carry.events)
     spikes: list[tuple[Any, Any, Any]] = []
     for index, (group, given) in enumerate(zip(plan.groups, data.groups, strict=True)):
@@ -307,21 +304,30 @@ def _advance(
             spikes.append((cells, first.astype(jnp.int64), count.astype(jnp.int32)))
             continue
         cursor = progress.cursors[index][0]
-        operands = [carry.step]
-        operands += [x.at(tick) if isinstance(x, Values) else x for x in given.operands]
-        slots = jnp.array([stamp % ring.shape[0] for ring in rings[index]], jnp.int64)
-        rest = given.bounds, slots, cursor, operands, states[index], rings[index], events[index]
-        if group.target is not None:
-            result = update(group.target, group.signature, data.team, *rest)
-        else:
-            lister = None if plan.road is None else functools.partial(gpu.list_spikes, plan.road)
-            result = update_reference(
-                group.program, group.signature, group.cells, *rest, given.segment, lister, is_active
-            )
+        operands = _operands(plan, given, carry.step)
+        rest = (
+            given.bounds,
+            carry.step,
+            cursor,
+            operands,
+            states[index],
+            rings[index],
+            events[index],
+        )
+        lister = None if plan.road is None else functools.partial(gpu.list_spikes, plan.road)
+        result = update_reference(
+            group.program, group.signature, group.cells, *rest, given.segment, lister, is_active
+        )
         states[index], rings[index], list_, count = result
         events[index] = list_ if list_ is not None else events[index]
         spikes.append((events[index], cursor, count))
     return states, rings, events, spikes
+
+
+def _operands(plan: Plan, given: GroupData, step: Any) -> list[Any]:
+    """What a group reads at a step."""
+    tick = Tick(step, plan.dt, step.astype(jnp.float64) * plan.dt)
+    return [step, *(x.at(tick) if isinstance(x, Values) else x for x in given.operands)]
 
 
 def _is_full(plan: Plan, data: Data, events: list, traces: tuple, progress: Progress) -> Any:
@@ -332,79 +338,42 @@ def _is_full(plan: Plan, data: Data, events: list, traces: tuple, progress: Prog
     ):
         if group.keeps_spikes and group.program is not None and group.signature.spikes:
             full |= cursor[0] + plan.interval * given.bounds[-1] > list_.shape[0]
-    for trace, rows, used in zip(plan.traces, traces, progress.sampled, strict=True):
+    return full | _has_full_trace(plan, traces, progress.sampled)
+
+
+def _has_full_trace(plan: Plan, traces: tuple, sampled: tuple) -> Any:
+    full = jnp.bool_(False)
+    for trace, rows, used in zip(plan.traces, traces, sampled, strict=True):
         full |= used[0] + plan.interval // trace.every + 1 > rows.shape[0] - 1
-    return full | (progress.done[0] + plan.interval > MOST_STEPS)
+    return full
 
 
 def _deliver_own(plan: Plan, data: Data, rings: list, spikes: list, stamp: Any) -> None:
-    """Deliver our own spikes, which no other part of the node wants to know."""
-    chain = Chain()
-    for k, (table, rows) in enumerate(zip(plan.tables, data.tables, strict=True)):
+    """Deliver our own spikes, by the reference."""
+    for table, rows in zip(plan.tables, data.tables, strict=True):
+        given: Any = (data.part[0], *spikes[table.source], stamp, None)
         of, ring = rings[table.group], table.ring
-        given: Any = (data.part[0], *spikes[table.source], stamp, data.team)
-        if isinstance(rows, Packed):
-            of[ring] = arrive(of[ring], data.flights[k], rows, *given, via=chain)
-        else:
-            of[ring] = deliver(of[ring], rows, *given, via=chain)
-    _joined(chain, rings)
-
-
-def _joined(chain: Chain, rings: list, *wanted: Any) -> list[Any]:
-    """Make the calls; the rings become what they are then, and what else is wanted is returned."""
-    n = sum(len(of) for of in rings)
-    found = chain.run(*(ring for of in rings for ring in of), *wanted)
-    done = iter(found[:n])
-    rings[:] = [[next(done) for _ in of] for of in rings]
-    return found[n:]
-
-
-def _exchange_mail(
-    plan: Plan, data: Data, rings: list, spikes: list, stamp: Any, last: Any, full: Any
-) -> Any:
-    """Deliver our own spikes, and if an exchange is due, those of the other parts."""
-    chain, token = Chain(), exchange.first_token()
-    for group, (events, cursor, count) in enumerate(spikes):
-        token = exchange.append(data.board, group, events, cursor, count, token, via=chain)
-    token = exchange.close(data.board, stamp, last, full, token, via=chain)
-    for k, (table, rows) in enumerate(zip(plan.tables, data.tables, strict=True)):
-        of, ring = rings[table.group], table.ring
-        given: Any = (data.part[0], *spikes[table.source], stamp, data.board, table.source)
-        if isinstance(rows, Packed):
-            lists = data.flights[k]
-            of[ring], token = arrive_all(
-                of[ring], lists, rows, *given, token=token, team=data.team, via=chain
-            )
-        else:
-            of[ring], token = exchange.deliver_all(
-                of[ring], rows, *given, token=token, team=data.team, via=chain
-            )
-    stop = exchange.settle(data.board, token, via=chain)
-    return _joined(chain, rings, stop)[0][None]
+        of[ring] = deliver(of[ring], rows, *given)  # pyright: ignore[reportArgumentType]
 
 
 def _deliver_inbox(plan: Plan, data: Data, carry: Carry) -> tuple:
     """Add what has come from other nodes."""
+    if data.team is not None:
+        return on_cpu.deliver_inbox(plan, data, carry)
     rings = [list(of) for of in carry.rings]
     if plan.road is not None:
         return tuple(on_gpu.deliver_inbox(plan, data, rings))
-    for k, (table, rows) in enumerate(zip(plan.tables, data.tables, strict=True)):
-        of, ring = rings[table.group], table.ring
-        if isinstance(rows, Packed):
-            given: Any = (data.inbox, table.source, carry.step, data.team)
-            of[ring] = arrive_boxes(of[ring], data.flights[k], rows, *given)
-        elif not isinstance(data.inbox, tuple):
-            of[ring] = exchange.deliver_boxes(of[ring], rows, data.inbox, table.source, data.team)
-        else:
-            of[ring] = _deliver_lists(of[ring], rows, data.inbox[table.source], data.team)
+    for table, rows in zip(plan.tables, data.tables, strict=True):
+        of, ring, inbox = rings[table.group], table.ring, data.inbox[table.source]
+        of[ring] = _deliver_lists(of[ring], rows, inbox)
     return tuple(rings)
 
 
-def _deliver_lists(ring: Any, rows: Rows | Formula, inbox: Inbox, team: Any) -> Any:
+def _deliver_lists(ring: Any, rows: Any, inbox: Inbox) -> Any:
     def entry(e: Any, ring: Any) -> Any:
         return deliver(
             ring, rows, inbox.part[e], inbox.cells, inbox.begin[e], inbox.count[e],
-            inbox.stamp[e], team,
+            inbox.stamp[e], None,
         )  # fmt: skip
 
     return jax.lax.fori_loop(0, inbox.part.shape[0], entry, ring)
@@ -412,12 +381,24 @@ def _deliver_lists(ring: Any, rows: Rows | Formula, inbox: Inbox, team: Any) -> 
 
 def _sample(plan: Plan, data: Data, states, traces, sampled, stamp) -> tuple[tuple, tuple]:
     """Write the values at every step to the next free row; keep the row when a sample is due."""
-    rows, used = [], []
+    rows = []
     for trace, cells, buffer, row in zip(plan.traces, data.samples, traces, sampled, strict=True):
         values = states[trace.group][trace.leaf][cells].astype(buffer.dtype)
         rows.append(jax.lax.dynamic_update_slice(buffer, values[None], (row[0], jnp.int64(0))))
-        used.append(row + (stamp % trace.every == 0))
-    return tuple(rows), tuple(used)
+    return tuple(rows), _sampled_after(plan, sampled, stamp)
 
 
-STEP = on_gpu.Step(_advance, _sample, _is_full)
+def _sampled_after(plan: Plan, sampled: tuple, stamp: Any) -> tuple:
+    """The rows that are kept after a step."""
+    return tuple(
+        row + (stamp % trace.every == 0) for trace, row in zip(plan.traces, sampled, strict=True)
+    )
+
+
+def _will_fill_traces(plan: Plan, traces: tuple, sampled: tuple, stamp: Any) -> Any:
+    """`_has_full_trace` after a step that has not been made."""
+    return _has_full_trace(plan, traces, _sampled_after(plan, sampled, stamp))
+
+
+ON_GPU = on_gpu.Step(_advance, _sample, _is_full)
+ON_CPU = on_cpu.Step(_operands, _sample, _will_fill_traces)

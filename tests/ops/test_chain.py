@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from distdyn.ops import ledger
 from distdyn.ops.chain import Chain, now
 from distdyn.ops.deliver import deliver
 from distdyn.ops.kernels import cut_rows
@@ -67,3 +68,44 @@ def test_a_chain_is_one_call():
 
     equations = jax.make_jaxpr(twice)(ring).jaxpr.eqns
     assert [e.primitive.name for e in equations].count("ffi_call") == 1
+
+
+def repeated(most, stop=0):
+    """Steps of a ledger that enters two spikes at each, until there are `most` or it is full."""
+
+    @jax.jit
+    def call():
+        chain = Chain()
+        book = [jnp.int64(10), jnp.int64(11), jnp.int64(0), jnp.int64(0)]  # step ... full
+        halt = jnp.where(most > 0, 0, ledger.COMPLETE)
+        cursor, counts, limit = jnp.int64(0), jnp.zeros(9, jnp.int32), jnp.int64(stop or 99)
+        _, *kept, full = ledger.enter(
+            jnp.int32(2), jnp.int64(1), limit, book[2], cursor, counts, book[3], via=chain
+        )
+        *after, end = ledger.advance(jnp.int64(most), full, *book[:3], full, halt, via=chain)
+        given = [*book, halt, cursor, counts]
+        return chain.repeat(end, given, [*after, end, *kept])
+
+    return [np.asarray(x).tolist() for x in call()]
+
+
+def test_a_chain_is_repeated_until_it_halts():
+    assert repeated(3) == [13, 14, 3, 0, ledger.COMPLETE, 6, [2, 2, 2, 0, 0, 0, 0, 0, 0]]
+    assert repeated(0) == [10, 11, 0, 0, ledger.COMPLETE, 0, [0] * 9]
+    full = [12, 13, 2, 0, ledger.FULL, 4, [2, 2, 0, 0, 0, 0, 0, 0, 0]]
+    assert repeated(9, stop=3) == full  # the second step takes the cursor beyond the limit
+
+
+def test_what_is_repeated_must_be_in_place():
+    chain = Chain()
+    begin, count = ledger.scheduled(jnp.array([1, 4, 4, 7]), jnp.int64(4), via=chain)
+    with pytest.raises(ValueError, match="in place"):
+        chain.repeat(begin, [jnp.int64(0)], [count])
+
+
+@pytest.mark.parametrize(
+    ("stamp", "expected"), [(0, (0, 0)), (4, (1, 2)), (7, (3, 1)), (9, (4, 0))]
+)
+def test_what_a_schedule_has_due(stamp, expected):
+    steps = jnp.array([1, 4, 4, 7])
+    assert tuple(map(int, ledger.scheduled(steps, jnp.int64(stamp)))) == expected

@@ -79,8 +79,8 @@ def program(stack, interval, sizes):
                 token = exchange.append(
                     board, group, events, jnp.int64(0), count.astype(jnp.int32), token
                 )
-            is_full = (stamp == 17) & (number[0] == 0)
-            token = exchange.close(board, stamp, last, is_full, token)
+            full = ((stamp == 17) & (number[0] == 0)).astype(jnp.int64)
+            token = exchange.close(board, stamp, last, full, token)
             return stamp, exchange.settle(board, token)
 
         def goes_on(carry):

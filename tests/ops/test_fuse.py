@@ -26,19 +26,19 @@ def wide_integers():
         yield
 
 
-def run_kernel(function, signature, bounds, operands, state, rings, slots, cursor=0, members=1):
+def run_kernel(function, signature, bounds, operands, state, rings, step=0, cursor=0, members=1):
     """One step: new state, rings, list of events and how many of them there are."""
     n = int(bounds[-1])
     name = fuse.compile_cell(function, signature)
     events = jnp.full(cursor + n, -1, jnp.int32) if signature.spikes else None
 
-    def step(team, state, rings, events):
+    def one_step(team, state, rings, events):
         return update(
             name,
             signature,
             team,
             jnp.asarray(bounds, jnp.int64),
-            jnp.asarray(slots, jnp.int64),
+            jnp.int64(step),
             jnp.int64(cursor),
             [jnp.asarray(x) for x in operands],
             state,
@@ -48,7 +48,7 @@ def run_kernel(function, signature, bounds, operands, state, rings, slots, curso
 
     with Team(members) as team:
         arrays = [jnp.array(x) for x in state], [jnp.array(x) for x in rings]
-        return jax.tree.map(np.asarray, jax.jit(step)(team.operand, *arrays, events))
+        return jax.tree.map(np.asarray, jax.jit(one_step)(team.operand, *arrays, events))
 
 
 def values_of(function, *arrays, dtype=None):
@@ -58,7 +58,7 @@ def values_of(function, *arrays, dtype=None):
     signature = Signature(tuple(Operand("cell", str(x.dtype)) for x in arrays), (out,), (), False)
     state = [np.zeros(n, out)]
     new, *_ = run_kernel(
-        lambda o, s, a: ([function(*o)], False), signature, (0, n), arrays, state, (), ()
+        lambda o, s, a: ([function(*o)], False), signature, (0, n), arrays, state, ()
     )
     return new[0]
 
@@ -340,7 +340,7 @@ class Step:
         self.rings = [
             rng.integers(-1, 2, ring.shape).astype(ring.dtype) << 20 for ring in shard.rings[0]
         ]
-        self.slots = [3 % len(ring) for ring in self.rings]
+        self.step = 2
 
     def fused(self, members=1, cursor=0, span=None):
         """By the kernel; of the cells of a span only, if one is given."""
@@ -354,7 +354,7 @@ class Step:
         return run_kernel(
             self.plan.program, self.plan.signature, bounds, operands,
             [x[cells] for x in self.state], [x[:, cells] for x in self.rings],
-            self.slots, cursor, members,
+            self.step, cursor, members,
         )  # fmt: skip
 
     def reference(self):
@@ -364,7 +364,7 @@ class Step:
             np.asarray,
             update_reference(
                 self.plan.program, self.plan.signature, self.plan.cells, jnp.asarray(self.bounds),
-                self.slots, jnp.int64(0), self.operands, *arrays, events,
+                self.step, jnp.int64(0), self.operands, *arrays, events,
             ),
         )  # fmt: skip
 
@@ -425,7 +425,7 @@ def test_every_cell_may_spike_at_once():
     for members in (1, 3):
         new, _, events, count = run_kernel(
             lambda o, s, a: ([s[0] * 0.5], s[0] > 0.0), signature, (0, n), (),
-            [np.ones(n, np.float32)], (), (), members=members,
+            [np.ones(n, np.float32)], (), members=members,
         )  # fmt: skip
         assert count == n
         np.testing.assert_array_equal(events, np.arange(n))
@@ -438,7 +438,7 @@ def test_a_team_flushes_subnormal_numbers_as_its_leader_does():
     signature = Signature((), ("float32",), (), False)
     state = [np.full(n, 3e-38, np.float32)]
     found = [
-        run_kernel(lambda o, s, a: ([s[0] * 0.25], False), signature, (0, n), (), state, (), (),
+        run_kernel(lambda o, s, a: ([s[0] * 0.25], False), signature, (0, n), (), state, (),
                    members=members)[0][0]
         for members in (1, 2, 3, 4, 4, 4)
     ]  # fmt: skip
