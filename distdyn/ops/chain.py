@@ -124,15 +124,16 @@ class _Buffers:
             (False, self.index(x)) if isinstance(x, Later) else (True, self._known(x))
             for x in call.arguments
         ]
-        updated = {result: argument for argument, result in call.aliases.items()}
+        argument_of = {result: argument for argument, result in call.aliases.items()}
         for index, shape in enumerate(call.shapes):
-            is_given, at = used[updated[index]] if index in updated else (True, None)
-            if is_given:  # else the same memory once more
-                if at is not None:
-                    self.aliases[at] = len(self.shapes)
-                at = len(self.shapes)
-                self.shapes.append(shape)
-            self._place[number, index] = at
+            if index in argument_of:
+                is_given, at = used[argument_of[index]]
+                if not is_given:  # the same memory once more
+                    self._place[number, index] = at
+                    continue
+                self.aliases[at] = len(self.shapes)
+            self._place[number, index] = len(self.shapes)
+            self.shapes.append(shape)
         return used + [(False, self._place[number, index]) for index in range(len(call.shapes))]
 
     def _known(self, array: Any) -> int:
