@@ -29,7 +29,8 @@ LANES = 16  # one AVX-512 register of float32, two AVX2 ones
 FIRST = 4  # buffers before the operands: team, bounds, step, cursor
 
 LEVELS = {"call": 0, "segment": 1, "cell": 2}
-MANY = 24  # instructions ahead of the state that are worth doing for two vectors at once
+MANY = 24  # instructions ahead of the state that are worth doing for several vectors at once
+ABREAST = 4  # so many
 
 
 def compile_cell(function: CellFunction, signature: Signature) -> str:
@@ -134,13 +135,13 @@ class _Loop:
                     inner.run(instruction)
                 begin, rest = start, (program, [*ahead, *per_cell], operands, state, rows)
                 if len(ahead) >= MANY:
-                    end = self.last_whole(begin, stop, 2 * LANES)
-                    with self.loop(begin, end, 2 * LANES) as cell:
+                    end = self.last_whole(begin, stop, ABREAST * LANES)
+                    with self.loop(begin, end, ABREAST * LANES) as cell:
                         known = self.run_ahead(inner, program, ahead, operands, cell)
-                        for half, values in enumerate(known):
+                        for number, values in enumerate(known):
                             lane = inner.child(LANES)
                             lane.values |= values
-                            place = builder.add(cell, ffi.INT64(half * LANES))
+                            place = builder.add(cell, ffi.INT64(number * LANES))
                             self.body(lane, program, per_cell, operands, state, rows, place)
                     begin = end
                 for width in (LANES, 1):
@@ -161,31 +162,31 @@ class _Loop:
         return builder.add(begin, length)
 
     def run_ahead(self, outer, program, instructions, operands, cell) -> list[dict[int, ir.Value]]:
-        """What does not depend on the state, for two vectors of cells; the values for each.
+        """What does not depend on the state, for several vectors of cells; the values for each.
 
         That is random numbers, above all: long chains of operations that wait for each other, so
-        that two side by side take little longer than one.
+        that a few side by side take little longer than one.
         """
-        both = outer.child(2 * LANES)
+        abreast = outer.child(ABREAST * LANES)
         for number, operand, pointer in zip(
             program.inputs, self.signature.operands, operands, strict=False
         ):
             if operand.per == "cell":
-                both.define(number, self.load(pointer, cell, operand.dtype, 2 * LANES))
+                abreast.define(number, self.load(pointer, cell, operand.dtype, ABREAST * LANES))
         for instruction in instructions:
-            both.run(instruction)
-        halves = []
-        for first in (0, LANES):
+            abreast.run(instruction)
+        vectors = []
+        for first in range(0, ABREAST * LANES, LANES):
             places = ir.Constant(
                 ir.VectorType(ffi.INT32, LANES), [ffi.INT32(first + k) for k in range(LANES)]
             )
             values = {}
             for number in (instruction.output for instruction in instructions):
-                value = both.values[number]
+                value = abreast.values[number]
                 nothing = ir.Constant(value.type, ir.Undefined)
                 values[number] = self.builder.shuffle_vector(value, nothing, places)
-            halves.append(values)
-        return halves
+            vectors.append(values)
+        return vectors
 
     def emit_join(self, buffers: list[ir.Type]) -> None:
         """The function that moves the shares' lists of events together and writes their number."""

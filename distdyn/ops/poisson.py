@@ -55,7 +55,7 @@ def poisson_count(id: Any, step: Any, key: tuple[Any, Any], expected: Any, terms
     def compare(first: int, last: int, count: Any, probability: Any, below: Any) -> Any:
         """Count terms first, ..., last - 1; the probability of `last`, and that of all before."""
         for k in range(first, last):
-            count = count + (word > _last_word(below)).astype(jnp.int32)
+            count = jnp.where(word > _last_word(below), jnp.int32(k + 1), count)
             probability = probability * expected / (k + 1)
             below = below + probability
         return count, probability, below
