@@ -4,12 +4,16 @@ Spikes are counted by one recorder for each population, whose cost is below what
 there is one such event for about a hundred to ten thousand synaptic ones.
 """
 
+import itertools
+import math
 import time
 from collections.abc import Iterator
 
 import nest
 
 from peers.answering import answer, peak_rss
+
+MOST_OF_A_MODEL = 120_000_000  # connections of a thread; the limit is 2^27 - 2
 
 
 def prepare(request: dict) -> Iterator[dict]:
@@ -79,7 +83,8 @@ def connect(network: dict, neurons: dict, dt: float) -> dict:
     """Projections, Poisson input, and a recorder for each population."""
     for path, of in network["projections"].items():
         pre, post = joined(neurons, of["pre"]), joined(neurons, of["post"])
-        nest.Connect(pre, post, of["rule"], synapse(path, of))
+        for number, targets in enumerate(pieces(len(pre), post, of["rule"])):
+            nest.Connect(pre, targets, of["rule"], synapse(f"{path}_{number}", of))
     for of in network["poisson"].values():
         generator = nest.Create("poisson_generator", params={"rate": of["rate"]})
         weight_and_delay = {"weight": of["weight"], "delay": of["delay"]}
@@ -88,6 +93,20 @@ def connect(network: dict, neurons: dict, dt: float) -> dict:
     for path, recorder in recorders.items():
         nest.Connect(neurons[path], recorder, syn_spec={"delay": dt})
     return recorders
+
+
+def pieces(n_pre: int, post, rule: dict) -> list:  # type: ignore[no-untyped-def]
+    """Targets so divided that no thread has too many connections of one synapse model.
+
+    NEST numbers those in 27 bits. Every target draws its sources for itself by these rules.
+    """
+    each = {
+        "fixed_indegree": lambda: rule["indegree"],
+        "pairwise_bernoulli": lambda: rule["p"] * n_pre,
+    }.get(rule["rule"], lambda: 0)()
+    n = math.ceil(each * len(post) / nest.local_num_threads / MOST_OF_A_MODEL)
+    bounds = [len(post) * k // max(1, n) for k in range(max(1, n) + 1)]
+    return [post[low:high] for low, high in itertools.pairwise(bounds)]
 
 
 def synapse(path: str, of: dict) -> dict:

@@ -22,7 +22,9 @@ here = NamedSharding(mesh, PartitionSpec("part"))
 x = jax.make_array_from_callback((2,), here, lambda index: jax.numpy.arange(2.0)[index] + 1)
 add = jax.shard_map(lambda x: jax.lax.psum(x, "part"), mesh=mesh, in_specs=PartitionSpec("part"),
                     out_specs=PartitionSpec())
-print("sum", jax.jit(add)(x).addressable_data(0).tolist(), jax.process_count(), flush=True)
+total = jax.jit(add)(x).addressable_data(0).tolist()
+sys.stdout.write(f"sum {total} {jax.process_count()}\\n")  # at once, or two processes mix
+sys.stdout.flush()
 jax.distributed.shutdown()
 """
 MEET = """
