@@ -92,6 +92,11 @@ class Cells:
         """int64[segment + 1]: cells bounds[k]:bounds[k + 1] are of population k."""
         return np.cumsum([0, *(len(ids) for ids in self.ids)]).astype(np.int64)
 
+    @cached_property
+    def all_ids(self) -> np.ndarray:
+        """int64[cells]: the neuron of its population that each cell is."""
+        return np.concatenate([np.zeros(0, np.int64), *self.ids]).astype(np.int64)
+
     @property
     def size(self) -> int:
         """The number of cells here."""

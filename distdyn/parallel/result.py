@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from distdyn.ops.listing import Spikes, by_population, merge
 from distdyn.parallel.groups import Cells
 
 Emission = tuple[np.ndarray, np.ndarray]  # cells that spiked, and how many at each step
@@ -56,26 +57,19 @@ def spikes_of(
     cells: Sequence[Sequence[Cells]],
     kept: frozenset[str],
     start: int,
-    done: int,
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+) -> dict[str, Spikes]:
     """Spikes by population, in the order of step and id, from those by device and group."""
-    stamps = start + 1 + np.arange(done, dtype=np.int64)
-    found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+    found: dict[str, list[Spikes]] = {}
     for of, groups in zip(emitted, cells, strict=True):
         for (cell, count), mine in zip(of, groups, strict=True):
             if not kept & set(mine.group.paths):
                 continue
-            step = np.repeat(stamps, count)
-            segment = np.searchsorted(mine.bounds, cell, side="right") - 1
-            small = segment.astype(np.min_scalar_type(len(mine.ids)))  # sorted by radix
-            order = np.argsort(small, kind="stable")
-            edges = np.searchsorted(segment[order], np.arange(len(mine.ids) + 1))
+            step, id, edges = by_population(cell, count, start + 1, mine.bounds, mine.all_ids)
             for k, path in enumerate(mine.group.paths):
                 if path in kept:
-                    here = order[edges[k] : edges[k + 1]]
-                    ids = mine.ids[k][cell[here] - mine.bounds[k]]
-                    found.setdefault(path, []).append((step[here], ids))
-    return {path: _sorted(parts) for path, parts in found.items()}
+                    here = slice(edges[k], edges[k + 1])
+                    found.setdefault(path, []).append((step[here], id[here]))
+    return {path: parts[0] if len(parts) == 1 else merge(parts) for path, parts in found.items()}
 
 
 def samples_of(
@@ -86,14 +80,6 @@ def samples_of(
     step = np.arange(first, start + done + 1, sample.every, dtype=np.int64)
     values = [block[:rows, : len(ids)] for block, ids in zip(blocks, sample.ids, strict=True)]
     return step, np.concatenate(sample.ids), np.concatenate(values, axis=1)
-
-
-def _sorted(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    if len(parts) == 1:
-        return parts[0]
-    step, id = (np.concatenate(column) for column in zip(*parts, strict=True))
-    order = np.lexsort((id, step))
-    return step[order], id[order]
 
 
 def joined(start: int, results: Sequence[ChunkResult]) -> ChunkResult:

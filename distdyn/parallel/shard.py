@@ -329,7 +329,7 @@ class Shard:
         emitted = self._emitted(start, done, progress)
         self.near.end_chunk(start, done, emitted)
         self._check_finite(progress.finite)
-        spikes = spikes_of(emitted, self.parts.cells, self.kept, start, done)
+        spikes = spikes_of(emitted, self.parts.cells, self.kept, start)
         samples = [
             samples_of(sample, blocks(rows), int(blocks(used)[0][0]), start, done)
             for sample, rows, used in zip(self.samples, self.traces, progress.sampled, strict=True)

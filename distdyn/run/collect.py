@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from distdyn.run.rows import HeldRows, Rows, columns_of, merge
+from distdyn.ops.listing import merge
+from distdyn.run.rows import HeldRows, Rows, columns_of
 from distdyn.run.spike_hash import SpikeHash, with_gid
 from distdyn.run.stream import TOTAL, together
 

@@ -13,12 +13,13 @@ import numpy as np
 from jaxtyping import Int64, Shaped
 
 from distdyn.errors import RunDirectoryError
+from distdyn.ops.listing import merge
 from distdyn.run import store
 from distdyn.run.joined import LateRows, NoColumns, OwnedSpikes, SomeColumns
 from distdyn.run.memory import check_samples
 from distdyn.run.reader import load, of_rank, population_of, trace_files
 from distdyn.run.recording import Header, Recording, Share
-from distdyn.run.rows import Rows, SomeRows, merge
+from distdyn.run.rows import Rows, SomeRows
 from distdyn.run.store import StoredSpikes, StoredTrace
 
 

@@ -12,7 +12,8 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Int64
 
-from distdyn.run.rows import Rows, merge, rows_until
+from distdyn.ops.listing import merge
+from distdyn.run.rows import Rows, rows_until
 from distdyn.run.stream import TOTAL, together
 
 

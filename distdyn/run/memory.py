@@ -4,8 +4,9 @@ import numpy as np
 from jaxtyping import Int64, Shaped
 
 from distdyn.errors import RecordError
+from distdyn.ops.listing import merge
 from distdyn.run.recording import Header, Recording, Share
-from distdyn.run.rows import HeldRows, merge
+from distdyn.run.rows import HeldRows
 
 
 class Memory:

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from distdyn.ops.listing import merge
 from distdyn.run import store
 from distdyn.run.reader import load, of_rank, population_of, trace_files
 from distdyn.run.recording import Recording
-from distdyn.run.rows import Rows, merge
+from distdyn.run.rows import Rows
 from distdyn.run.stream import together
 
 _BYTES = 1 << 26  # of samples that are held at once

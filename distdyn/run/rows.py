@@ -87,25 +87,6 @@ class ByPath(Mapping[str, T], Generic[T]):
         return f"<{', '.join(self._paths) or 'nothing recorded'}>"
 
 
-def merge(
-    parts: Sequence[tuple[Int64[np.ndarray, "_"], Int64[np.ndarray, "_"]]],
-) -> tuple[Int64[np.ndarray, "s"], Int64[np.ndarray, "s"]]:
-    """The spikes (step, id) of all parts, sorted by (step, id)."""
-    step = np.concatenate([np.zeros(0, np.int64), *(part[0] for part in parts)])
-    id = np.concatenate([np.zeros(0, np.int64), *(part[1] for part in parts)])
-    if not len(step):
-        return step, id
-    first, size = int(step.min()), int(id.max()) + 1
-    if (int(step.max()) - first + 1) * size >= 2**63:
-        order = np.lexsort((id, step))
-        return step[order], id[order]
-    key = (step - first) * size + id  # one key: sorting it is several times faster than two
-    if np.all(key[1:] >= key[:-1]):
-        return step, id
-    key.sort(kind="stable")  # merges the sorted runs that it finds
-    return key // size + first, key % size
-
-
 @singledispatch
 def rows_until(rows: Rows, step: int) -> int:
     """How many rows have a step of at most `step`, by bisection: a file is hardly read."""

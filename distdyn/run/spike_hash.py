@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Bool, Int64, UInt8
 
-from distdyn.run.rows import Rows, merge
+from distdyn.ops.listing import merge
+from distdyn.run.rows import Rows
 from distdyn.run.stream import together
 
 _LINES = 1 << 15  # lines made at once: their text stays in the cache

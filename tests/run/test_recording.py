@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from distdyn.errors import NameLookupError, RecordError, TimeError
+from distdyn.ops.listing import merge
 from distdyn.run.memory import Memory
 from distdyn.run.provenance import describe_run, environment, peak_rss, write_json
 from distdyn.run.recording import Header, Recording, Sampling, concatenate
-from distdyn.run.rows import HeldRows, merge
+from distdyn.run.rows import HeldRows
 from distdyn.run.spike_hash import spikes_sha256
 
 HEADER = Header(

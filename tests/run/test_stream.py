@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from distdyn.ops.listing import merge
 from distdyn.run.joined import JoinedSpikes, JoinedTrace, LateRows, OwnedSpikes, SomeColumns
-from distdyn.run.rows import HeldRows, SomeRows, columns_of, merge, rows_until
+from distdyn.run.rows import HeldRows, SomeRows, columns_of, rows_until
 from distdyn.run.stream import together
 
 
