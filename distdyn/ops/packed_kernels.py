@@ -138,7 +138,9 @@ def take_off(slot, flights, due, stamp, cells, part, table, block, at):
         for index in range(kept):
             segment = at[0, index]
             origin = _U(base[segment >> _U(6)]) + _U(start[segment])
-            will_read(synapse, origin + _U(batch[segment * columns + block * n_delays]))
+            place = segment * columns + block * n_delays
+            will_read(synapse, origin + _U(batch[place]))
+            will_read(synapse, origin + _U(batch[place + _ONE]))  # perhaps in the next line
         for index in range(kept):
             for segment in range(at[0, index], at[0, index] + at[1, index]):
                 number = _U(batch[(segment + _ONE) * columns - _ONE])
