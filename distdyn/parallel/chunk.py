@@ -148,7 +148,7 @@ class Progress(NamedTuple):
     """What a chunk did; one block per device."""
 
     done: Any  # int64[1], steps
-    stop: Any  # int64[1]: 0, 1 when lists are full, 2 when the run is aborted
+    stop: Any  # int64[1]: 0, or why it ended early (`ops.ledger`); on CPU also why at all
     cursors: tuple[Any, ...]  # int64[1], events in each group's list
     begins: tuple[Any, ...]  # int64[1], where those since the last exchange begin
     opened: Any  # int64[1], steps since the last exchange
