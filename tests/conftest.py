@@ -11,6 +11,14 @@ os.environ["MPLBACKEND"] = "Agg"
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of several workers one runs all that starts ranks: ranks wait for each other on the cores."""
+    for item in items:
+        if item.get_closest_marker("mpi"):
+            item.add_marker(pytest.mark.xdist_group("mpi"))
+
+
 @pytest.fixture
 def seed() -> int:
     """The one seed of the tests: a test that needs another one says why."""

@@ -75,7 +75,9 @@ def site(tmp_path, monkeypatch):
     programs.mkdir()
     home.mkdir()
     for name, text in {"sbatch": SBATCH, "srun": SRUN, "scontrol": SCONTROL}.items():
-        (programs / name).write_text(f"#!{sys.executable}\n{text}")
+        code = tmp_path / f"{name}.py"
+        code.write_text(text)  # Python's own path may have a space, which #! cannot
+        (programs / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" "{code}" "$@"\n')
     (programs / "distdyn").write_text(DISTDYN)
     for program in programs.iterdir():
         program.chmod(0o755)
