@@ -88,12 +88,10 @@ def arrive_boxes(
     group: int,
     step: Int64[Array, ""],
     team: Int64[Array, "2"],
-    *,
-    via: Any = now,
 ) -> Int[Array, "slot post"]:
     """Put in flight what the first buffer of every box of these mailboxes holds, after `step`."""
     arguments = team, board, jnp.int64(group), step, flights
-    return _call("arrive_boxes", arguments, table, ring, via)[0]
+    return _call("arrive_boxes", arguments, table, ring, now)[0]
 
 
 def _call(name: str, arguments: tuple, table: Packed, ring: Any, via: Any) -> tuple:

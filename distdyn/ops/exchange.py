@@ -25,7 +25,7 @@ from distdyn.ops.deliver import code_of
 from distdyn.ops.formula import Formula
 from distdyn.ops.rows import Rows
 
-NONE, OPEN, ABORTED = 0, 1, 2  # the first word of a token; OPEN: others have closed this epoch
+NONE, OPEN = 0, 1  # the first word of a token; OPEN: this step ends an epoch
 
 
 def alone() -> Any:

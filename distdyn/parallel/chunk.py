@@ -48,6 +48,11 @@ class GroupPlan:
     keeps_spikes: bool
     target: str | None  # the compiled operator, or None for the reference
 
+    @property
+    def is_listed(self) -> bool:
+        """Whether the cells that spike are listed one step after the other."""
+        return self.keeps_spikes and self.program is not None and self.signature.spikes
+
 
 @dataclass(frozen=True)
 class TablePlan:
@@ -336,7 +341,7 @@ def _is_full(plan: Plan, data: Data, events: list, traces: tuple, progress: Prog
     for group, given, list_, cursor in zip(
         plan.groups, data.groups, events, progress.cursors, strict=True
     ):
-        if group.keeps_spikes and group.program is not None and group.signature.spikes:
+        if group.is_listed:
             full |= cursor[0] + plan.interval * given.bounds[-1] > list_.shape[0]
     return full | _has_full_trace(plan, traces, progress.sampled)
 

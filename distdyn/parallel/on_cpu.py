@@ -114,14 +114,9 @@ def _tuples(lists: Any) -> tuple[tuple[Any, ...], ...]:
     return tuple(tuple(of) for of in lists)
 
 
-def _keeps(group: Any) -> bool:
-    """Whether the cells that spike are listed one step after the other."""
-    return group.keeps_spikes and group.program is not None and group.signature.spikes
-
-
 def _limit(plan: Any, data: Any, carry: Any, index: int) -> Any:
     """The cursor beyond which a list may not hold the steps until the next exchange."""
-    if not _keeps(plan.groups[index]):
+    if not plan.groups[index].is_listed:
         return jnp.int64(NEVER)
     return carry.events[index].shape[0] - plan.interval * data.groups[index].bounds[-1]
 
@@ -143,7 +138,7 @@ def _step(
     cells, spikes = _update(plan, data, cells, book, chain, step)
     counts, cursors, full = list(book.counts), list(book.cursors), book.full
     for index, (list_, begin, count) in enumerate(spikes):
-        keeps = jnp.int64(_keeps(plan.groups[index]))
+        keeps = jnp.int64(plan.groups[index].is_listed)
         at, cursors[index], counts[index], full = ledger.enter(
             count, keeps, limits[index], book.done, cursors[index], counts[index], full, via=chain
         )

@@ -69,7 +69,7 @@ def spikes_of(
                 if path in kept:
                     here = slice(edges[k], edges[k + 1])
                     found.setdefault(path, []).append((step[here], id[here]))
-    return {path: parts[0] if len(parts) == 1 else merge(parts) for path, parts in found.items()}
+    return {path: merge(parts) for path, parts in found.items()}
 
 
 def samples_of(
