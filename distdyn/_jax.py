@@ -1,9 +1,13 @@
 """The names of JAX that are not its stable public interface; nothing else touches them."""
 
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 from jax.extend.core import Literal as Literal
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
 
 
 def number_of_cpu_devices() -> int:
@@ -28,3 +32,95 @@ def pallas() -> tuple[Any, Any]:
     from jax.experimental.pallas import triton
 
     return pallas, triton
+
+
+def new_primitive(
+    name: str,
+    *,
+    shapes: Callable[..., Sequence[jax.ShapeDtypeStruct]],
+    jvp: Callable[..., Any],
+    transpose: Callable[..., Any],
+    batch: Callable[..., Any],
+) -> Primitive:
+    """A JAX primitive with several results, from rules that know nothing of JAX's insides.
+
+    All operands vary over the same axes of a mesh (`lax.pcast`), and so do the results.
+
+    Args:
+        name: what JAX prints.
+        shapes: of the results, from those of the operands, by `**parameters`.
+        jvp: `(primals, tangents, **parameters)` to results and their tangents; None is zero.
+        transpose: `(cotangents, operands, linear, **parameters)`: `linear` has the shape of each
+            operand to which a cotangent is to be given, else None. Returns one for each operand.
+        batch: `(operands, axes, **parameters)` to results and their axes; None is not mapped.
+    """
+    primitive = Primitive(name)
+    primitive.multiple_results = True
+
+    @functools.lru_cache(maxsize=512)
+    def compiled(is_x64: bool, parameters: tuple[tuple[str, Any], ...]) -> Any:
+        return jax.jit(functools.partial(primitive.bind, **dict(parameters)))
+
+    def run(*operands: Any, **parameters: Any) -> Any:
+        return compiled(jax.config.jax_enable_x64, tuple(sorted(parameters.items())))(*operands)
+
+    def abstract(*avals: Any, **parameters: Any) -> list[Any]:
+        found = shapes(*avals, **parameters)
+        if not avals:
+            return [jax.core.ShapedArray(s.shape, s.dtype) for s in found]
+        return [_like(avals[0], s.shape, s.dtype) for s in found]
+
+    def forward(primals: Any, tangents: Any, **parameters: Any) -> Any:
+        given = [None if isinstance(t, ad.Zero) else t for t in tangents]
+        results, moved = jvp(primals, given, **parameters)
+        zeros = (ad.Zero(jax.typeof(result).to_tangent_aval()) for result in results)
+        return results, [z if t is None else t for t, z in zip(moved, zeros, strict=True)]
+
+    def backward(cotangents: Any, *operands: Any, **parameters: Any) -> list[Any]:
+        ct = [ad.instantiate_zeros(c) if isinstance(c, ad.Zero) else c for c in cotangents]
+        linear = [o.aval if ad.is_undefined_primal(o) else None for o in operands]
+        known = [None if ad.is_undefined_primal(o) else o for o in operands]
+        return transpose(ct, known, linear, **parameters)
+
+    def mapped(operands: Any, axes: Any, **parameters: Any) -> Any:
+        given = [None if axis is batching.not_mapped else axis for axis in axes]
+        return batch(operands, given, **parameters)
+
+    primitive.def_impl(run)
+    primitive.def_abstract_eval(abstract)
+    ad.primitive_jvps[primitive] = forward
+    ad.primitive_transposes[primitive] = backward
+    batching.primitive_batchers[primitive] = mapped
+    return primitive
+
+
+def lower(primitive: Primitive, function: Callable[..., Any], platform: str | None = None) -> None:
+    """Say what a primitive is compiled to, everywhere or on one platform: a JAX function."""
+    rule = mlir.lower_fun(function, multiple_results=True)
+
+    def lowering(context: Any, *operands: Any, **parameters: Any) -> Any:
+        # A device computes its part alone: inside, nothing is said of axes of a mesh.
+        avals = [jax.core.ShapedArray(aval.shape, aval.dtype) for aval in context.avals_in]
+        return rule(context.replace(avals_in=avals), *operands, **parameters)
+
+    mlir.register_lowering(primitive, lowering, platform=platform)
+
+
+def axes_of(x: Any) -> frozenset[Any]:
+    """The axes of a mesh over which a value varies inside `shard_map(check_vma=True)`."""
+    kind = jax.typeof(x)
+    axes = getattr(kind, "manual_axis_type", None)  # until 0.9, and since: two names
+    return kind.vma if axes is None else axes.varying
+
+
+def _like(aval: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    """What varies over the same axes of a mesh, and is not split over the others."""
+    whole = aval.sharding.update(spec=jax.sharding.PartitionSpec(*(None for _ in shape)))
+    return aval.update(shape=shape, dtype=dtype, weak_type=False, sharding=whole)
+
+
+def bcoo() -> Any:
+    """The class of JAX's own sparse arrays; slow to import."""
+    from jax.experimental.sparse import BCOO
+
+    return BCOO

@@ -70,6 +70,10 @@ class PlatformError(DistDynError, RuntimeError):
     """A platform, device or library that is not there or does not work as needed."""
 
 
+class OperatorError(DistDynError, RuntimeError):
+    """An operator that cannot be compiled or called as it is, or whose kernel failed."""
+
+
 class CapacityError(DistDynError, RuntimeError):
     """What needs more memory than there is."""
 

@@ -35,6 +35,7 @@ from distdyn.ops import team
 POINTER = ir.PointerType()
 INT64, INT32 = ir.IntType(64), ir.IntType(32)
 SUPPORTED_MAJOR = 0
+INTERNAL = 13  # the code of an error that is neither the caller's nor the machine's
 METADATA = 1  # the type of the extension by which XLA asks for the API version
 
 
@@ -52,6 +53,11 @@ class FrameLayout(NamedTuple):
     metadata_minor: int
     buffer_data: int
     buffer_dims: int
+    api: int  # of the table of XLA's own functions in the frame
+    error_create: int  # of the function in that table that makes an error
+    error_message: int  # of the message in what it is given
+    error_code: int
+    error_size: int
 
 
 class UnknownLayout(Exception):
@@ -72,6 +78,7 @@ def frame_layout() -> FrameLayout:
 def parse_layout(text: str) -> FrameLayout:
     """Read the offsets from the text of the header, with the sizes of the 64-bit C ABI."""
     text = re.sub(r"//[^\n]*", "", text)
+    text = re.sub(r"_XLA_FFI_API_STRUCT_FIELD\((\w+)\)", r"\1* \1", text)
     version = {
         name: int(value) for name, value in re.findall(r"#define XLA_FFI_API_(M\w+) (\d+)", text)
     }
@@ -103,6 +110,8 @@ def parse_layout(text: str) -> FrameLayout:
         base = layout(structs["XLA_FFI_Metadata_Extension"].split()[0])[0]
         metadata, api = layout("XLA_FFI_Metadata")[0], layout("XLA_FFI_Api_Version")[0]
         buffer = layout("XLA_FFI_Buffer")[0]
+        functions = layout("XLA_FFI_Api")[0]
+        error, error_size, _ = layout("XLA_FFI_Error_Create_Args")
         return FrameLayout(
             major=version["MAJOR"],
             minor=version["MINOR"],
@@ -115,6 +124,11 @@ def parse_layout(text: str) -> FrameLayout:
             metadata_minor=metadata["api_version"] + api["minor_version"],
             buffer_data=buffer["data"],
             buffer_dims=buffer["dims"],
+            api=frame["api"],
+            error_create=functions["XLA_FFI_Error_Create"],
+            error_message=error["message"],
+            error_code=error["errc"],
+            error_size=error_size,
         )
     except (KeyError, AttributeError) as error:
         raise UnknownLayout(f"field {error} is not where it was") from error
@@ -170,18 +184,25 @@ def compile_module(assembly: str) -> Code:
     return Code(assembly)
 
 
-class Operator(str):
-    """The name of an operator that XLA can call, and where its code is."""
+class Target(str):
+    """The name by which XLA calls an operator, and where its code is."""
 
     kernel: int
     join: int
+    failure: str
 
 
 @functools.cache
-def register(name: str, kernel: int, n_args: int, n_rets: int, join: int = 0) -> Operator:
-    """Make the kernel at this address callable as `jax.ffi.ffi_call(name, ...)` on CPU."""
-    operator = Operator(name)
-    operator.kernel, operator.join = kernel, join
+def register(
+    name: str, kernel: int, n_args: int, n_rets: int, join: int = 0, failure: str = ""
+) -> Target:
+    """Make the kernel at this address callable as `jax.ffi.ffi_call(name, ...)` on CPU.
+
+    A kernel that can fail has one share, and says in the tally whether it has: the call then ends
+    with the message `failure`.
+    """
+    operator = Target(name)
+    operator.kernel, operator.join, operator.failure = kernel, join, failure
     _register(name, ((operator, tuple(range(n_args + n_rets))),), n_args, n_rets)
     return operator
 
@@ -256,11 +277,48 @@ def _trampoline(
             kind = [POINTER] * len(pointers) + [INT64, POINTER]
             join = _external(module, operator.join, kind)
             builder.call(join, [*pointers, members, tally])
+        if operator.failure:
+            has_failed = builder.icmp_unsigned("!=", load(tally, 0, INT64), INT64(0))
+            with builder.if_then(has_failed, likely=False):
+                builder.ret(_error(builder, layout, load(frame, layout.api), operator.failure))
     if halt is not None:
         builder.branch(look)
         builder.position_at_end(done)
     builder.ret(ir.Constant(POINTER, None))
     return str(module)
+
+
+# llvmlite's builder cannot call an address that is known only when it runs
+_FAIL = """
+define ptr @fail(ptr %api, ptr %message) {{
+  %given = alloca i8, i64 {error_size}, align 8
+  call void @llvm.memset.p0.i64(ptr %given, i8 0, i64 {error_size}, i1 false)
+  store i64 {error_size}, ptr %given, align 8
+  %to_message = getelementptr i8, ptr %given, i64 {error_message}
+  store ptr %message, ptr %to_message, align 8
+  %to_code = getelementptr i8, ptr %given, i64 {error_code}
+  store i32 {internal}, ptr %to_code, align 4
+  %entry = getelementptr i8, ptr %api, i64 {error_create}
+  %create = load ptr, ptr %entry, align 8
+  %error = call ptr %create(ptr %given)
+  ret ptr %error
+}}
+declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
+"""
+
+
+def _error(builder: ir.IRBuilder, layout: FrameLayout, api: ir.Value, message: str) -> ir.Value:
+    """An error of XLA's with this message."""
+    code = compile_module(_FAIL.format(internal=INTERNAL, **layout._asdict()))
+    text = bytearray(message.encode() + b"\0")
+    kind = ir.ArrayType(ir.IntType(8), len(text))
+    held = ir.GlobalVariable(builder.module, kind, builder.module.get_unique_name("message"))
+    held.global_constant, held.linkage, held.initializer = True, "internal", kind(text)
+    address = code.address("fail")
+    symbol = f"at_{address:x}"
+    llvm.add_symbol(symbol, address)
+    fail = ir.Function(builder.module, ir.FunctionType(POINTER, [POINTER, POINTER]), symbol)
+    return builder.call(fail, [api, builder.bitcast(held, POINTER)])
 
 
 def _room(builder: ir.IRBuilder, words: int) -> ir.Value:

@@ -1,0 +1,190 @@
+"""From a Python function over NumPy arrays to a kernel that XLA calls: Numba, and what may go wrong.
+
+A user's function takes its arguments, then its results, as arrays, then the attributes that it
+names. Around it goes a wrapper with the signature that `ffi` asks of a kernel. An exception inside
+cannot leave machine code: the wrapper notes that there was one, and XLA ends the call with the
+operator's name. With DISTDYN_DEBUG=1 the function runs in Python, where an exception has a text, a
+line and a debugger, and where an index beyond the end of an array is one.
+"""
+
+# Numba compiles what it is called with, and is typed loosely:
+# pyright: reportCallIssue=false, reportArgumentType=false
+
+import functools
+import importlib
+import inspect
+import itertools
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from distdyn.ops.deliver import kernels_work
+
+if TYPE_CHECKING:
+    from distdyn.ops.operator import Operator
+
+Rule = Callable[..., Any]
+TEAM = np.zeros(4, np.int32)  # nobody: kernels of this kind have one share
+_number = itertools.count()
+
+
+def call(
+    operator: "Operator",
+    arrays: Sequence[Any],
+    shapes: Sequence[jax.ShapeDtypeStruct],
+    attributes: dict[str, Any],
+) -> Any:
+    """The results of the CPU kernel in a traced program; of the reference where none can run."""
+    is_debugging = os.environ.get("DISTDYN_DEBUG", "") not in ("", "0")
+    given = operator.kernels["cpu"]
+    if not is_debugging and not kernels_work():
+        return operator.reference(*arrays, **attributes)
+    function = _imported(given) if isinstance(given, str) else given
+    names = _attributes_of(operator, function, len(arrays) + len(shapes), attributes)
+    chosen = tuple((name, attributes[name]) for name in names)
+    if is_debugging and not isinstance(given, str):
+        return _in_python(operator, function, arrays, shapes, dict(chosen))
+    kinds = tuple((str(x.dtype), len(x.shape)) for x in (*arrays, *shapes))
+    compiled = _compiled(operator, function, kinds, chosen, len(arrays))
+    aliases = {i + 1: result for i, result in operator.aliases.items()}
+    results = jax.ffi.ffi_call(compiled.target, tuple(shapes), input_output_aliases=aliases)(
+        jnp.asarray(TEAM), *arrays
+    )
+    return tuple(results)
+
+
+def _imported(name: str) -> Rule:
+    module, _, function = name.partition(":")
+    return getattr(importlib.import_module(module), function)
+
+
+def _attributes_of(
+    operator: "Operator", function: Rule, n_buffers: int, attributes: dict[str, Any]
+) -> list[str]:
+    """The names behind the buffers in the function's signature."""
+    function = getattr(function, "py_func", function)  # it may be Numba's already
+    names = list(inspect.signature(function).parameters)
+    unknown = [name for name in names[n_buffers:] if name not in attributes]
+    if len(names) < n_buffers or unknown:
+        raise operator.error(
+            f"the kernel takes ({', '.join(names)}), but there are {n_buffers} buffers (arguments, "
+            f"then results) and the attributes ({', '.join(attributes)})."
+        )
+    return names[n_buffers:]
+
+
+def _in_python(
+    operator: "Operator",
+    function: Rule,
+    arrays: Sequence[Any],
+    shapes: Sequence[jax.ShapeDtypeStruct],
+    attributes: dict[str, Any],
+) -> Any:
+    plain = getattr(function, "py_func", function)
+
+    def run(*given: Any) -> Any:
+        read = [np.asarray(x) for x in given]
+        results = [np.zeros(s.shape, s.dtype) for s in shapes]
+        for i, result in operator.aliases.items():
+            results[result][...] = read[i]
+        try:
+            plain(*read, *results, **attributes)
+        except Exception as error:
+            raise operator.error(f"{type(error).__name__}: {error}") from error
+        return tuple(results)
+
+    return jax.pure_callback(run, tuple(shapes), *arrays)
+
+
+class _Compiled(NamedTuple):
+    """A kernel that XLA knows; it lives as long as the process, because XLA keeps its address."""
+
+    target: str
+    kernel: Any
+
+
+@functools.cache
+def _compiled(
+    operator: "Operator",
+    function: Rule,
+    kinds: tuple[tuple[str, int], ...],
+    attributes: tuple[tuple[str, Any], ...],
+    n_args: int,
+) -> _Compiled:
+    from numba import cfunc, types
+    from numba.core.errors import NumbaError
+
+    from distdyn.ops import ffi
+
+    shape = types.CPointer(types.int64)
+    buffers = [p for dtype, _ in kinds for p in (_pointer(operator, dtype), shape)]
+    signature = types.void(shape, shape, *buffers, types.int64, types.int64, shape)
+    try:
+        kernel = cfunc(signature)(_wrapper(function, [ndim for _, ndim in kinds], dict(attributes)))
+    except NumbaError as error:
+        shown = ", ".join(f"{dtype}, {ndim}-d" for dtype, ndim in kinds)
+        raise operator.error(f"its kernel does not compile for ({shown}).\n{error}") from None
+    name = f"distdyn_operator_{operator.name}_{next(_number)}"
+    failure = (
+        f'OperatorError: operator "{operator.name}": its kernel raised an exception. '
+        "Set DISTDYN_DEBUG=1 to run the kernel in Python and see which."
+    )
+    n_rets = len(kinds) - n_args
+    return _Compiled(
+        ffi.register(name, kernel.address, 1 + n_args, n_rets, failure=failure), kernel
+    )
+
+
+def _pointer(operator: "Operator", dtype: str) -> Any:
+    from numba import from_dtype, types
+    from numba.core.errors import NumbaError
+
+    try:
+        return types.CPointer(from_dtype(np.dtype(dtype)))
+    except (NumbaError, TypeError):
+        raise operator.error(
+            f"Numba knows no {dtype}. Convert first, or leave this operator without a kernel."
+        ) from None
+
+
+def _wrapper(function: Rule, ndims: Sequence[int], attributes: dict[str, Any]) -> Rule:
+    """A function with the signature of a kernel that calls this one and notes whether it failed."""
+    from numba import carray, njit
+
+    pointers = ", ".join(f"p{i}, s{i}" for i in range(len(ndims)))
+    arrays = ", ".join(f"a{i}" for i in range(len(ndims)))
+    views = ", ".join(
+        f"carray(p{i}, ({''.join(f's{i}[{axis}], ' for axis in range(ndim))}))"
+        for i, ndim in enumerate(ndims)
+    )
+    names = "".join(f", {name}={name}" for name in attributes)
+    source = f"""
+def guarded({arrays}):
+    try:
+        function({arrays}{names})
+    except Exception:
+        return 1
+    return 0
+
+def wrapper(_team, _size, {pointers}, member, members, tally):
+    tally[0] = guarded({views})
+"""
+    space: dict[str, Any] = {"carray": carray, "function": _jitted(function), **attributes}
+    exec(source, space)
+    space["guarded"] = njit(space["guarded"])
+    return space["wrapper"]
+
+
+def _jitted(function: Rule) -> Rule:
+    from numba import njit
+
+    from distdyn.ops.cache import cached
+
+    if hasattr(function, "py_func"):
+        return function
+    is_ours = function.__module__.startswith("distdyn.")  # and so is where it is kept
+    return cached(njit, nogil=True)(function) if is_ours else njit(function)

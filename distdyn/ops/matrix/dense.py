@@ -1,0 +1,65 @@
+"""Dense: an array as a matrix of synapses, whose rows are passed where nobody spiked."""
+
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from distdyn.errors import ParameterError
+from distdyn.ops.matrix.form import Form, form
+from distdyn.ops.matrix.matrix import AbstractForm, Matrix, Transposed, weights_of
+
+
+def _scatter(x, data):
+    return x.astype(data.dtype) @ data
+
+
+def _gather(m, z, data):
+    return m * (z @ data.T)
+
+
+def _outer(x, z):
+    return x.T @ z
+
+
+FORM = form(
+    "dense",
+    scatter=_scatter,
+    gather=_gather,
+    outer=_outer,
+    kernels="distdyn.ops.matrix.dense_kernels",
+)
+
+
+class Dense(AbstractForm):
+    """An array [pre, post]: `spikes @ A` adds up the rows of those that spiked.
+
+    For vectors without zeros `x @ array` is faster; for spikes this is, by the part that is silent.
+
+    Raises:
+        ParameterError: an array that has not two axes.
+    """
+
+    form: ClassVar[Form] = FORM
+    data: Float[Array, "pre post"]
+
+    def __init__(self, data: Any):
+        array = jnp.asarray(data)
+        if array.ndim != 2:
+            raise ParameterError(f"Dense: the array has shape {list(array.shape)}. Give two axes.")
+        self.data = weights_of(array.reshape(-1), array.size, "Dense").reshape(array.shape)
+
+    @property
+    def shape(self) -> tuple[int, int]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.data.shape
+
+    @property
+    def T(self) -> Matrix:
+        return Transposed(self)
+
+    def parts(self) -> Any:
+        return self.data, (), {}
+
+    def todense(self) -> jax.Array:
+        return self.data
