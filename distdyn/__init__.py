@@ -52,6 +52,14 @@ from distdyn.network.rules import FixedProb as FixedProb
 from distdyn.network.rules import FixedTotal as FixedTotal
 from distdyn.network.rules import OneToOne as OneToOne
 from distdyn.network.rules import Rule as Rule
+from distdyn.ops.matrix.coo import COO as COO
+from distdyn.ops.matrix.csr import CSR as CSR
+from distdyn.ops.matrix.csr import FixedNumber as FixedNumber
+from distdyn.ops.matrix.dense import Dense as Dense
+from distdyn.ops.matrix.matrix import Events as Events
+from distdyn.ops.matrix.scalar import Constant as Constant
+from distdyn.ops.matrix.scalar import Diagonal as Diagonal
+from distdyn.ops.operator import Operator as Operator
 from distdyn.run.load import load as load
 from distdyn.run.record import every as every
 from distdyn.run.recording import Recording as Recording

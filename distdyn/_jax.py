@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+from jax.core import ShapedArray
 from jax.extend.core import Literal as Literal
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
@@ -32,6 +34,11 @@ def pallas() -> tuple[Any, Any]:
     from jax.experimental.pallas import triton
 
     return pallas, triton
+
+
+def has_wide_numbers() -> bool:
+    """Whether 64-bit numbers are made here (jax_enable_x64, or inside `jax.enable_x64`)."""
+    return jnp.result_type(int).itemsize == 8
 
 
 def new_primitive(
@@ -62,12 +69,12 @@ def new_primitive(
         return jax.jit(functools.partial(primitive.bind, **dict(parameters)))
 
     def run(*operands: Any, **parameters: Any) -> Any:
-        return compiled(jax.config.jax_enable_x64, tuple(sorted(parameters.items())))(*operands)
+        return compiled(has_wide_numbers(), tuple(sorted(parameters.items())))(*operands)
 
     def abstract(*avals: Any, **parameters: Any) -> list[Any]:
         found = shapes(*avals, **parameters)
         if not avals:
-            return [jax.core.ShapedArray(s.shape, s.dtype) for s in found]
+            return [ShapedArray(s.shape, s.dtype) for s in found]
         return [_like(avals[0], s.shape, s.dtype) for s in found]
 
     def forward(primals: Any, tangents: Any, **parameters: Any) -> Any:
@@ -100,7 +107,7 @@ def lower(primitive: Primitive, function: Callable[..., Any], platform: str | No
 
     def lowering(context: Any, *operands: Any, **parameters: Any) -> Any:
         # A device computes its part alone: inside, nothing is said of axes of a mesh.
-        avals = [jax.core.ShapedArray(aval.shape, aval.dtype) for aval in context.avals_in]
+        avals = [ShapedArray(aval.shape, aval.dtype) for aval in context.avals_in]
         return rule(context.replace(avals_in=avals), *operands, **parameters)
 
     mlir.register_lowering(primitive, lowering, platform=platform)

@@ -66,6 +66,8 @@ UNSTABLE_JAX = {
     "jax.lib": ["distdyn._jax"],
 }
 
+NO_GRADIENT = {"distdyn.parallel.chunk"}  # the steps of the simulator
+
 Faults = Iterator[tuple[int, str]]  # line, what is wrong there
 Rule = Callable[[str, ast.Module], Faults]
 
@@ -179,6 +181,14 @@ def nothing_is_global(module: str, tree: ast.Module) -> Faults:
             yield node.lineno, f"global {', '.join(node.names)}: state is an argument"
 
 
+def what_varies_is_checked(module: str, tree: ast.Module) -> Faults:
+    """A gradient inside of `shard_map(check_vma=False)` is wrong, and nobody says so."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg == "check_vma" and module not in NO_GRADIENT:
+            if not (isinstance(node.value, ast.Constant) and node.value.value is True):
+                yield node.value.lineno, "check_vma other than True, where one may differentiate"
+
+
 # Each rule with faults that it must see: (module, source).
 RULES: dict[Rule, list[tuple[str, str]]] = {
     imports_point_down: [
@@ -212,6 +222,10 @@ RULES: dict[Rule, list[tuple[str, str]]] = {
     nothing_is_pickled: [
         ("distdyn.run.store", "import pickle"),
         ("distdyn.run.store", 'import numpy\nnumpy.load("a", allow_pickle=True)'),
+    ],
+    what_varies_is_checked: [
+        ("distdyn.ops.matrix.split", "jax.shard_map(f, check_vma=False)"),
+        ("distdyn.train.bptt", "jax.shard_map(f, check_vma=not is_fast)"),
     ],
     nothing_is_global: [("distdyn.units", "def f():\n    global n\n    n = 1")],
 }

@@ -1,4 +1,4 @@
-"""From a Python function over NumPy arrays to a kernel that XLA calls: Numba, and what may go wrong.
+"""From a Python function over NumPy arrays to a kernel that XLA calls, and what may go wrong.
 
 A user's function takes its arguments, then its results, as arrays, then the attributes that it
 names. Around it goes a wrapper with the signature that `ffi` asks of a kernel. An exception inside
@@ -8,7 +8,7 @@ line and a debugger, and where an index beyond the end of an array is one.
 """
 
 # Numba compiles what it is called with, and is typed loosely:
-# pyright: reportCallIssue=false, reportArgumentType=false
+# pyright: reportCallIssue=false, reportArgumentType=false, reportPrivateImportUsage=false
 
 import functools
 import importlib

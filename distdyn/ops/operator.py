@@ -20,7 +20,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from distdyn._jax import axes_of, lower, new_primitive
+from distdyn._jax import axes_of, has_wide_numbers, lower, new_primitive
 from distdyn.errors import OperatorError
 from distdyn.ops import compile
 
@@ -103,7 +103,7 @@ class Operator:
 
         def given(function: Rule | str) -> Rule | str:
             self.kernels[platform] = function
-            run = self._on_cpu if platform == "cpu" else function
+            run: Any = self._on_cpu if platform == "cpu" else function
             lower(self.primitive, lambda *args, **kw: _flat(run(*args, **kw)), platform)
             return function
 
@@ -143,7 +143,7 @@ class Operator:
     def _reference_shapes(self, arrays: Sequence[Any], attributes: dict[str, Any]) -> Any:
         key = tuple((x.shape, jnp.dtype(x.dtype)) for x in arrays)
         return _evaluated(
-            self.reference, jax.config.jax_enable_x64, key, tuple(sorted(attributes.items()))
+            self.reference, has_wide_numbers(), key, tuple(sorted(attributes.items()))
         )
 
     def _structure(self, *arrays: Any, **attributes: Any) -> type:

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int
 from distdyn._jax import bcoo
 from distdyn.errors import ParameterError
 from distdyn.ops.matrix.form import Form, form
-from distdyn.ops.matrix.matrix import AbstractForm, Matrix, indices_of, shape_of, weights_of, wide
+from distdyn.ops.matrix.matrix import AbstractForm, indices_of, shape_of, weights_of, wide
 
 
 @wide
@@ -84,7 +84,7 @@ class COO(AbstractForm):
 
     @property
     def T(self) -> "COO":
-        return COO((self.data, (self.col, self.row)), shape=self.shape[::-1])
+        return COO((self.data, (self.col, self.row)), shape=(self.shape[1], self.shape[0]))
 
     def parts(self) -> Any:
         return (
@@ -111,18 +111,14 @@ class COO(AbstractForm):
 
 def parts_of(source: Any, what: str) -> tuple[tuple[Any, Any, Any], tuple[int, int]]:
     """The weights, rows and columns of a sparse matrix of ours, SciPy's or JAX's; and its shape."""
-    if isinstance(source, Matrix) and not isinstance(source, COO) and hasattr(source, "tocoo"):
-        source = source.tocoo()
-    if isinstance(source, COO):
-        return (source.data, source.row, source.col), source.shape
-    if hasattr(source, "tocoo"):  # SciPy's
-        given = source.tocoo()
+    given = source.tocoo() if hasattr(source, "tocoo") else source
+    if isinstance(given, bcoo()) and given.n_batch == given.n_dense == 0:
+        places = np.asarray(given.indices)
+        inside = (places < np.array(given.shape)).all(axis=1)  # the others are padding
+        return (given.data[inside], *places[inside].T), given.shape
+    if all(hasattr(given, name) for name in ("data", "row", "col", "shape")):
         return (given.data, given.row, given.col), given.shape
-    if isinstance(source, bcoo()) and source.n_batch == source.n_dense == 0:
-        inside = (np.asarray(source.indices) < np.array(source.shape)).all(axis=1)  # else padding
-        indices = np.asarray(source.indices)[inside]
-        return (source.data[inside], indices[:, 0], indices[:, 1]), source.shape
     raise ParameterError(
-        f"{what}: cannot be made from {type(source).__name__}. Give arrays as in the docstring, a "
-        "matrix of scipy.sparse, or a two-dimensional jax.experimental.sparse.BCOO."
+        f"{what}: cannot be made from {type(source).__name__}. Give arrays as the docstring says, "
+        "a matrix of scipy.sparse, or a two-dimensional jax.experimental.sparse.BCOO."
     )

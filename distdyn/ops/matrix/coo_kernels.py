@@ -12,7 +12,7 @@ kernel = cached(njit, nogil=True)
 
 @kernel
 def scatter(x, data, row, col, y):
-    """y_j = sum_i x_i A_ij."""
+    """Add up: y_j = sum_i x_i A_ij."""
     step = _U(data.size != 1)
     for b in range(x.shape[0]):
         given, sums = x[b], y[b]
@@ -25,7 +25,7 @@ def scatter(x, data, row, col, y):
 
 @kernel
 def gather(m, z, data, row, col, y):
-    """y_i = m_i sum_j A_ij z_j."""
+    """Add up: y_i = m_i sum_j A_ij z_j."""
     step = _U(data.size != 1)
     for b in range(m.shape[0]):
         mask, given, sums = m[b], z[b], y[b]
@@ -40,7 +40,7 @@ def gather(m, z, data, row, col, y):
 
 @kernel
 def outer(x, z, row, col, weights):
-    """d_k = x_i z_j for the synapse k from i to j; or their sum."""
+    """Add up: d_k = x_i z_j for the synapse k from i to j; or their sum."""
     step = _U(weights.size != 1)
     weights[:] = 0
     for b in range(x.shape[0]):

@@ -6,6 +6,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from distdyn.errors import ParameterError
@@ -185,7 +186,7 @@ class FixedNumber(AbstractRows):
 
 
 def _bounds_of(given: Any, m: int, nnz: int) -> jax.Array:
-    if isinstance(given, jax.core.Tracer):
+    if isinstance(given, Tracer):
         return given
     bounds = np.asarray(given)
     if bounds.shape != (m + 1,):

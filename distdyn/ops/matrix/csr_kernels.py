@@ -62,7 +62,7 @@ def ask(indices, indptr, rows, r, width):
 
 @kernel
 def scatter(x, data, indices, indptr, y, width):
-    """y_j = sum_i x_i A_ij, over the rows with x_i != 0."""
+    """Add up: y_j = sum_i x_i A_ij, over the rows with x_i != 0."""
     rows = np.empty(ROWS, np.uint32)
     for b in range(x.shape[0]):
         given, sums = x[b], y[b]
@@ -85,7 +85,7 @@ def scatter(x, data, indices, indptr, y, width):
 
 @kernel
 def gather(m, z, data, indices, indptr, y, width):
-    """y_i = m_i sum_j A_ij z_j, over the rows with m_i != 0."""
+    """Add up: y_i = m_i sum_j A_ij z_j, over the rows with m_i != 0."""
     rows = np.empty(ROWS, np.uint32)
     zero = z.dtype.type(0)
     for b in range(m.shape[0]):
@@ -109,7 +109,7 @@ def gather(m, z, data, indices, indptr, y, width):
 
 @kernel
 def outer(x, z, indices, indptr, weights, width):
-    """d_k = x_i z_j for the synapse k from i to j, over the rows with x_i != 0; or their sum."""
+    """Add up: d_k = x_i z_j for the synapse k from i to j, or all, over the rows with x_i != 0."""
     rows = np.empty(ROWS, np.uint32)
     zero = z.dtype.type(0)
     weights[:] = 0

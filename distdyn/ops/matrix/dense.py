@@ -52,7 +52,8 @@ class Dense(AbstractForm):
 
     @property
     def shape(self) -> tuple[int, int]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self.data.shape
+        m, n = self.data.shape
+        return m, n
 
     @property
     def T(self) -> Matrix:

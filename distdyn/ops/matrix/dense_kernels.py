@@ -14,7 +14,7 @@ loose = cached(njit, nogil=True, fastmath={"reassoc", "contract"})
 
 @kernel
 def scatter(x, data, y):
-    """y = sum_i x_i A_i, over the rows with x_i != 0."""
+    """Add up: y = sum_i x_i A_i, over the rows with x_i != 0."""
     for b in range(x.shape[0]):
         given, sums = x[b], y[b]
         sums[:] = 0
@@ -27,7 +27,7 @@ def scatter(x, data, y):
 
 @loose
 def gather(m, z, data, y):
-    """y_i = m_i A_i z, over the rows with m_i != 0."""
+    """Add up: y_i = m_i A_i z, over the rows with m_i != 0."""
     zero = z.dtype.type(0)
     for b in range(m.shape[0]):
         mask, given, sums = m[b], z[b], y[b]
@@ -42,7 +42,7 @@ def gather(m, z, data, y):
 
 @kernel
 def outer(x, z, weights):
-    """A_ij = x_i z_j, over the rows with x_i != 0."""
+    """Add up: A_ij = x_i z_j, over the rows with x_i != 0."""
     weights[:] = 0
     for b in range(x.shape[0]):
         given, other = x[b], z[b]

@@ -10,6 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Real
 
 from distdyn.errors import ParameterError
@@ -66,14 +67,14 @@ class Matrix(eqx.Module):
 
     @abc.abstractmethod
     def vm(self, m: Float[Array, "trial pre"] | None, x: Real[Array, "trial pre"]) -> jax.Array:
-        """(m x) @ A, [trial, post]: reads the rows where neither m nor x is zero.
+        """The product (m x) @ A, [trial, post]: reads the rows where neither m nor x is zero.
 
         Without a mask m, x may be bool.
         """
 
     @abc.abstractmethod
     def mv(self, m: Float[Array, "trial pre"] | None, z: Float[Array, "trial post"]) -> jax.Array:
-        """m (A @ z), [trial, pre]: computes where m is not zero; without a mask, all."""
+        """The product m (A @ z), [trial, pre]: computes where m is not zero, or all of it."""
 
     @property
     @abc.abstractmethod
@@ -143,9 +144,13 @@ class Transposed(Matrix):
 
     of: Matrix
 
+    def __init__(self, of: Matrix):
+        self.of = of
+
     @property
     def shape(self) -> tuple[int, int]:  # pyright: ignore[reportIncompatibleVariableOverride]
-        return self.of.shape[::-1]
+        m, n = self.of.shape
+        return n, m
 
     @property
     def dtype(self) -> Any:
@@ -205,7 +210,7 @@ def wide(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def indices_of(given: Any, n: int, what: str) -> jax.Array:
     """Indices below n as int32, or int64 where that is too narrow; checked where they are known."""
-    if isinstance(given, jax.core.Tracer):
+    if isinstance(given, Tracer):
         return given
     array = np.asarray(given)
     if array.size == 0:
