@@ -1,0 +1,123 @@
+"""The spike function: the exact step forwards, a surrogate of its derivative backwards.
+
+    spike(v) = 1 if v >= 0 else 0,        d spike / dv := g(v)
+
+Forwards nothing is smoothed, so what is trained is what is simulated. The step goes through
+jax.custom_jvp: jit, grad, vmap, scan and shard_map take it as any function; a second derivative is
+that of g.
+
+Source: Neftci, Mostafa & Zenke (2019), IEEE Signal Process. Mag. 36(6), 51.
+"""
+
+import abc
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from functools import partial
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jax.typing import ArrayLike
+from jaxtyping import Array, Float
+
+from distdyn.errors import ParameterError
+from distdyn.units import real, shown
+
+
+class Domain(NamedTuple):
+    """What a parameter may be."""
+
+    says: str
+    holds: Callable[[float], bool]
+    kind: type = float
+
+
+ABOVE_0 = Domain("a finite number > 0", lambda x: x > 0)
+AT_LEAST_0 = Domain("a finite number >= 0", lambda x: x >= 0)
+ABOVE_1 = Domain("a finite number > 1", lambda x: x > 1)
+COUNT = Domain("a whole number >= 1", lambda x: x >= 1 and x == int(x), int)
+
+EVERYWHERE = -math.inf, math.inf
+
+
+@dataclass(frozen=True)
+class Surrogate(abc.ABC):
+    """A spike function: called with v it gives the exact step; its derivative is `derivative`.
+
+    Equal parameters make equal surrogates, with equal hashes. A surrogate has no array in it: it
+    passes through jit, grad and vmap, alone or within a model, as part of the structure.
+
+    Raises:
+        ParameterError: a parameter is not a number, or outside its domain (above 0 by default).
+    """
+
+    is_step: ClassVar[bool] = False  # g integrates to 1: it is the derivative of a step 0 -> 1
+
+    def __init_subclass__(cls) -> None:
+        jax.tree_util.register_static(cls)
+
+    def __post_init__(self) -> None:
+        for parameter in fields(self):
+            what = f"{type(self).__name__}: {parameter.name}"
+            domain = parameter.metadata.get("domain", ABOVE_0)
+            value = _number(getattr(self, parameter.name), what, domain)
+            object.__setattr__(self, parameter.name, value)
+
+    def __call__(self, v: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
+        """Exactly 1 where v >= 0 (-0. too), else 0 (NaN too), in the dtype of v.
+
+        Raises:
+            ParameterError: v is not made of floating-point numbers.
+        """
+        dtype = jnp.result_type(v)
+        if not jnp.issubdtype(dtype, jnp.floating):
+            raise ParameterError(
+                f"{type(self).__name__}: v is of type {dtype}, which has no derivative. "
+                "Use floating-point v, e.g. v.astype(jnp.float32)."
+            )
+        return _spike(self, jnp.asarray(v))
+
+    @abc.abstractmethod
+    def derivative(self, v: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
+        """g(v), of the shape and dtype of v."""
+
+    @property
+    def support(self) -> tuple[float, float]:
+        """The open interval outside of which g is exactly 0: no cotangent passes there."""
+        return EVERYWHERE
+
+
+def _number(value: Any, what: str, domain: Domain) -> float | int:
+    """The parameter as a plain number of its domain."""
+    if isinstance(value, Tracer):
+        raise ParameterError(
+            f"{what} is traced, but parameters of surrogates are fixed when a program is traced. "
+            f"Use {domain.says}."
+        )
+    number = real(value, what)
+    if isinstance(number, float) and math.isfinite(number) and domain.holds(number):
+        return domain.kind(number)
+    raise ParameterError(f"{what} = {shown(value)} is outside its domain. Use {domain.says}.")
+
+
+def within(domain: Domain, default: float | int) -> Any:
+    """A parameter whose domain is not the usual one."""
+    return field(default=default, metadata={"domain": domain})
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _spike(surrogate: Surrogate, v: Any) -> Any:
+    # By the bits: CPUs that flush subnormals take -1e-45 for -0.
+    integer = np.dtype(f"int{8 * v.dtype.itemsize}")
+    bits = jax.lax.bitcast_convert_type(v, integer)
+    is_signed_zero = bits == np.iinfo(integer).min
+    return (((bits >= 0) | is_signed_zero) & (v == v)).astype(v.dtype)
+
+
+@_spike.defjvp
+def _spike_jvp(surrogate: Surrogate, primals: Any, tangents: Any) -> tuple[Any, Any]:
+    (v,), (dv,) = primals, tangents
+    return _spike(surrogate, v), surrogate.derivative(v) * dv
