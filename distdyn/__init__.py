@@ -52,6 +52,8 @@ from distdyn.network.rules import FixedProb as FixedProb
 from distdyn.network.rules import FixedTotal as FixedTotal
 from distdyn.network.rules import OneToOne as OneToOne
 from distdyn.network.rules import Rule as Rule
+from distdyn.ops import surrogate as surrogate
+from distdyn.ops.history import History as History
 from distdyn.ops.matrix.coo import COO as COO
 from distdyn.ops.matrix.csr import CSR as CSR
 from distdyn.ops.matrix.csr import FixedNumber as FixedNumber
@@ -60,6 +62,9 @@ from distdyn.ops.matrix.matrix import Events as Events
 from distdyn.ops.matrix.scalar import Constant as Constant
 from distdyn.ops.matrix.scalar import Diagonal as Diagonal
 from distdyn.ops.operator import Operator as Operator
+from distdyn.ops.segment import pre_to_post as pre_to_post
+from distdyn.ops.segment import pre_to_synapse as pre_to_synapse
+from distdyn.ops.segment import synapse_to_post as synapse_to_post
 from distdyn.run.load import load as load
 from distdyn.run.record import every as every
 from distdyn.run.recording import Recording as Recording

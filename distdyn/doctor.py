@@ -68,7 +68,7 @@ def _kernels() -> Iterator[str]:
     if reason:
         raise Sick(
             f"the CPU kernels cannot be used, the plain reference runs instead, many times slower: "
-            f"{reason}. Install a supported jaxlib."
+            f"{reason}"
         )
     from distdyn.ops.ffi import frame_layout
 

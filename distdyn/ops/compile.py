@@ -186,5 +186,5 @@ def _jitted(function: Rule) -> Rule:
 
     if hasattr(function, "py_func"):
         return function
-    is_ours = function.__module__.startswith("distdyn.")  # and so is where it is kept
+    is_ours = (function.__module__ or "").startswith("distdyn.")  # and so is where it is kept
     return cached(njit, nogil=True)(function) if is_ours else njit(function)

@@ -10,6 +10,7 @@ Source: Morrison, Mehring, Geisel, Aertsen, Diesmann (2005), Neural Comput. 17, 
 """
 
 import functools
+import importlib
 import warnings
 from typing import Any
 
@@ -122,8 +123,7 @@ def kernels_work() -> bool:
     reason = why_no_kernels()
     if reason:
         warnings.warn(
-            f"distdyn runs without its CPU kernels, many times slower: {reason}. "
-            "Install a supported jaxlib, or report this.",
+            f"distdyn runs without its CPU kernels, many times slower: {reason}",
             RuntimeWarning,
             stacklevel=2,
         )
@@ -133,11 +133,12 @@ def kernels_work() -> bool:
 def why_no_kernels() -> str:
     """The reason why the CPU kernels cannot be used, or an empty string."""
     try:
+        importlib.import_module("numba")
         from distdyn.ops import ffi
 
         ffi.frame_layout()
     except ImportError as error:
-        return f"llvmlite or numba cannot be imported ({error})"
+        return f"numba cannot be imported ({error}). Install numba."
     except Exception as error:  # UnknownLayout, or a header that no longer parses
-        return str(error)
+        return f"{error}. Install a supported jaxlib, or report this."
     return ""

@@ -14,6 +14,7 @@ derivative is the operator itself. Operators work under jit, grad, hessian, vmap
 """
 
 import functools
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -73,6 +74,7 @@ class Operator:
     def __call__(self, *arrays: Any, **attributes: Any) -> Any:
         """The result of the reference, by whatever kernel this platform has."""
         given = [self._checked(i, array) for i, array in enumerate(arrays)]
+        attributes = self._completed(given, attributes)
         axes = frozenset[Any]().union(*map(axes_of, given))
         alike = [_varying(x, axes) for x in given]
         try:
@@ -135,10 +137,27 @@ class Operator:
     # --- what JAX asks ----------------------------------------------------------------------------
 
     def _checked(self, i: int, array: Any) -> jax.Array:
+        if isinstance(array, str | bytes):
+            raise self.error(f"argument {i} is not an array (it is {array!r}).")
         try:
             return jnp.asarray(array)
         except TypeError as error:
             raise self.error(f"argument {i} is not an array ({error}).") from None
+
+    def _completed(self, arrays: Sequence[Any], attributes: dict[str, Any]) -> dict[str, Any]:
+        """The attributes with the defaults of the reference's signature."""
+        signature = inspect.signature(self.reference)
+        try:
+            signature.bind(*arrays, **attributes)
+        except TypeError as error:
+            raise self.error(f"{error}, by the signature of its reference {signature}.") from None
+        rest = {
+            name: parameter.default
+            for i, (name, parameter) in enumerate(signature.parameters.items())
+            if parameter.default is not parameter.empty
+            and (i >= len(arrays) or parameter.kind is parameter.KEYWORD_ONLY)
+        }
+        return {**rest, **attributes}
 
     def _reference_shapes(self, arrays: Sequence[Any], attributes: dict[str, Any]) -> Any:
         key = tuple((x.shape, jnp.dtype(x.dtype)) for x in arrays)

@@ -80,6 +80,19 @@ class Surrogate(abc.ABC):
             )
         return _spike(self, jnp.asarray(v))
 
+    def product(self, v: Float[ArrayLike, "*trial pre"], A: Any) -> Float[Array, "*trial post"]:
+        """What the spikes bring: `self(v) @ A`, of a sparse matrix A.
+
+        It reads the rows of A whose neurons spike, and the derivative with respect to v only those
+        where g is not exactly zero, as `self(v) @ A` cannot know: outside of `support` nothing is
+        read, nothing is computed.
+
+        Raises:
+            ParameterError: what `self(v)` or the product raises.
+        """
+        spikes = jax.lax.stop_gradient(self(v)) != 0
+        return _through(self, spikes @ A, jnp.asarray(v), A)
+
     @abc.abstractmethod
     def derivative(self, v: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
         """g(v), of the shape and dtype of v."""
@@ -121,3 +134,18 @@ def _spike(surrogate: Surrogate, v: Any) -> Any:
 def _spike_jvp(surrogate: Surrogate, primals: Any, tangents: Any) -> tuple[Any, Any]:
     (v,), (dv,) = primals, tangents
     return _spike(surrogate, v), surrogate.derivative(v) * dv
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _through(surrogate: Surrogate, y: Any, v: Any, A: Any) -> Any:
+    """Return y = spikes @ A, which is what it depends on A by; only v is added by the rule."""
+    return y
+
+
+@_through.defjvp
+def _through_jvp(surrogate: Surrogate, primals: Any, tangents: Any) -> tuple[Any, Any]:
+    (y, v, A), (dy, dv, _) = primals, tangents
+    g = surrogate.derivative(v)
+    # The mask of the product is g, so that its transpose computes rows where g is not 0.
+    along = A.vm(g, dv) if v.ndim == 2 else A.vm(g[None], dv[None])[0]
+    return _through(surrogate, y, v, A), dy + along
