@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.custom_derivatives import SymbolicZero
 from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
@@ -72,13 +73,16 @@ class Surrogate(abc.ABC):
         Raises:
             ParameterError: v is not made of floating-point numbers.
         """
+        self._check(v)
+        return _spike(self, jnp.asarray(v))
+
+    def _check(self, v: Any) -> None:
         dtype = jnp.result_type(v)
         if not jnp.issubdtype(dtype, jnp.floating):
             raise ParameterError(
                 f"{type(self).__name__}: v is of type {dtype}, which has no derivative. "
                 "Use floating-point v, e.g. v.astype(jnp.float32)."
             )
-        return _spike(self, jnp.asarray(v))
 
     def product(self, v: Float[ArrayLike, "*trial pre"], A: Any) -> Float[Array, "*trial post"]:
         """What the spikes bring: `self(v) @ A`, of a sparse matrix A.
@@ -90,8 +94,8 @@ class Surrogate(abc.ABC):
         Raises:
             ParameterError: what `self(v)` or the product raises.
         """
-        spikes = jax.lax.stop_gradient(self(v)) != 0
-        return _through(self, spikes @ A, jnp.asarray(v), A)
+        self._check(v)
+        return _product(self, jnp.asarray(v), A)
 
     @abc.abstractmethod
     def derivative(self, v: Float[ArrayLike, "..."]) -> Float[Array, "..."]:
@@ -137,15 +141,29 @@ def _spike_jvp(surrogate: Surrogate, primals: Any, tangents: Any) -> tuple[Any, 
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
-def _through(surrogate: Surrogate, y: Any, v: Any, A: Any) -> Any:
-    """Return y = spikes @ A, which is what it depends on A by; only v is added by the rule."""
-    return y
+def _product(surrogate: Surrogate, v: Any, A: Any) -> Any:
+    return (_spike(surrogate, v) != 0) @ A  # as bool, of which a kernel reads a byte each
 
 
-@_through.defjvp
-def _through_jvp(surrogate: Surrogate, primals: Any, tangents: Any) -> tuple[Any, Any]:
-    (y, v, A), (dy, dv, _) = primals, tangents
-    g = surrogate.derivative(v)
-    # The mask of the product is g, so that its transpose computes rows where g is not 0.
-    along = A.vm(g, dv) if v.ndim == 2 else A.vm(g[None], dv[None])[0]
-    return _through(surrogate, y, v, A), dy + along
+def _product_jvp(surrogate: Surrogate, primals: Any, tangents: Any) -> tuple[Any, Any]:
+    (v, A), (dv, dA) = primals, tangents
+    y, along = _product(surrogate, v, A), []
+    if not isinstance(dv, SymbolicZero):
+        g = surrogate.derivative(v)
+        # The mask of the product is g, so that its transpose computes rows where g is not 0.
+        along.append(A.vm(g, dv) if v.ndim == 2 else A.vm(g[None], dv[None])[0])
+    leaves, structure = jax.tree.flatten(A)
+    moved = jax.tree.leaves(dA, is_leaf=lambda t: isinstance(t, SymbolicZero))
+    # A is linear in its weights; what else it holds are indices, which have no derivative.
+    is_weight = [jnp.issubdtype(leaf.dtype, jnp.inexact) for leaf in leaves]
+    is_still = [isinstance(t, SymbolicZero) for t in moved]
+    if any(w and not still for w, still in zip(is_weight, is_still, strict=True)):
+        directions = [
+            a if not w else jnp.zeros_like(a) if still else t
+            for a, t, w, still in zip(leaves, moved, is_weight, is_still, strict=True)
+        ]
+        along.append(_spike(surrogate, v) @ jax.tree.unflatten(structure, directions))
+    return y, sum(along[1:], along[0])
+
+
+_product.defjvp(_product_jvp, symbolic_zeros=True)

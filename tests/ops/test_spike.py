@@ -59,3 +59,21 @@ def test_rows_outside_the_support_are_not_read(through):
 
     np.testing.assert_array_equal(slope(poisoned, surrogate.product), slope(A, surrogate.product))
     assert np.isnan(slope(poisoned, lambda v, A: surrogate(v) @ A)).any()
+
+
+def test_in_a_recurrent_loop(through):
+    """The weights are carried by the loop's body, spikes by its state."""
+    v, A = through
+    surrogate, square = PiecewiseQuadratic(), A.todense()[:, :20][:20]
+    A = dd.CSR(dd.COO((square.reshape(-1), np.divmod(np.arange(400), 20)), shape=(20, 20)))
+
+    def loss(data, v, product):
+        matrix = eqx.tree_at(lambda A: A.data, A, data)
+        step = jax.checkpoint(lambda v, _: (0.5 * v + product(v, matrix), None))
+        return jnp.sum(jax.lax.scan(step, v, None, length=5)[0] ** 2)
+
+    found, expected = (
+        jax.jit(jax.grad(functools.partial(loss, product=p), (0, 1)))(A.data, v[0, :20])
+        for p in (surrogate.product, lambda v, A: surrogate(v) @ A)
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-12), found, expected)
