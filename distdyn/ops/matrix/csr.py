@@ -1,6 +1,6 @@
 """CSR and FixedNumber: the columns of each row, one row after the other."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import equinox as eqx
 import jax
@@ -10,6 +10,7 @@ from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from distdyn.errors import ParameterError
+from distdyn.ops.matrix import plasticity
 from distdyn.ops.matrix.coo import COO, parts_of
 from distdyn.ops.matrix.form import Form, form
 from distdyn.ops.matrix.matrix import (
@@ -21,32 +22,24 @@ from distdyn.ops.matrix.matrix import (
     weights_of,
     wide,
 )
-
-
-@wide
-def _rows(indices: Any, indptr: Any, m: int, width: int) -> Any:
-    """The row of each synapse."""
-    rows = jnp.arange(m, dtype=indices.dtype)
-    if width >= 0:
-        return jnp.repeat(rows, width, total_repeat_length=len(indices))
-    return jnp.repeat(rows, jnp.diff(indptr), total_repeat_length=len(indices))
+from distdyn.ops.matrix.rows import rows_of
 
 
 @wide
 def _scatter(x, data, indices, indptr, *, n_post, width, n_weights):
-    rows = _rows(indices, indptr, x.shape[1], width)
+    rows = rows_of(indices, indptr, x.shape[1], width)
     return jnp.zeros((len(x), n_post), data.dtype).at[:, indices].add(x[:, rows] * data)
 
 
 @wide
 def _gather(m, z, data, indices, indptr, *, n_post, width, n_weights):
-    rows = _rows(indices, indptr, m.shape[1], width)
+    rows = rows_of(indices, indptr, m.shape[1], width)
     return m * jnp.zeros(m.shape, z.dtype).at[:, rows].add(z[:, indices] * data)
 
 
 @wide
 def _outer(x, z, indices, indptr, *, n_post, width, n_weights):
-    rows = _rows(indices, indptr, x.shape[1], width)
+    rows = rows_of(indices, indptr, x.shape[1], width)
     each = (x[:, rows] * z[:, indices]).sum(axis=0)
     return each if n_weights == len(indices) else each.sum(keepdims=True)
 
@@ -87,7 +80,67 @@ class AbstractRows(AbstractForm):
 
     def rows(self) -> Int[Array, " synapse"]:
         """The row of each synapse; its column is in `indices`."""
-        return _rows(self.indices, self.indptr, self.shape[0], self.width)
+        return rows_of(self.indices, self.indptr, self.shape[0], self.width)
+
+    def on_pre(self, spikes: Any, trace: Any, low: float = -jnp.inf, high: float = jnp.inf) -> Self:
+        """The matrix after spikes of pre: w_ij + spikes_i trace_j, clipped, in rows that spiked.
+
+        Args:
+            spikes: [pre], bool, or the size of each change.
+            trace: [post].
+            low: the least weight.
+            high: the largest weight.
+
+        Raises:
+            ParameterError: one weight for all synapses, or a vector that does not fit.
+        """
+        self._check_each("on_pre")
+        change = plasticity.change_of(self, "on_pre", spikes, trace, low, high)
+        data = plasticity.rows_on_pre(
+            self.data, *change, self.indices, self.indptr, width=self.width
+        )
+        return eqx.tree_at(lambda A: A.data, self, data)
+
+    def on_post(
+        self,
+        trace: Any,
+        spikes: Any,
+        incoming: plasticity.Incoming,
+        low: float = -jnp.inf,
+        high: float = jnp.inf,
+    ) -> Self:
+        """The matrix after spikes of post: w_ij + trace_i spikes_j, clipped, where post spiked.
+
+        Args:
+            trace: [pre].
+            spikes: [post], bool, or the size of each change.
+            incoming: `A.incoming()`, once for all.
+            low: the least weight.
+            high: the largest weight.
+
+        Raises:
+            ParameterError: one weight for all synapses, or a vector that does not fit.
+        """
+        self._check_each("on_post")
+        change = plasticity.change_of(self, "on_post", trace, spikes, low, high)
+        data = plasticity.rows_on_post(self.data, *change, *incoming)
+        return eqx.tree_at(lambda A: A.data, self, data)
+
+    def incoming(self) -> plasticity.Incoming:
+        """Where the synapses of each post neuron are; outside of jit."""
+        if isinstance(self.indices, Tracer):
+            raise ParameterError(
+                f"{type(self).__name__}: incoming() sorts synapses, which are not known inside "
+                "jit. Call it before, and pass the result."
+            )
+        return plasticity.incoming_of(self.rows(), self.indices, self.shape[1])
+
+    def _check_each(self, what: str) -> None:
+        if len(self.data) != self.nnz:
+            raise ParameterError(
+                f"{type(self).__name__}: {what} of a matrix with one weight for all "
+                f"{self.nnz} synapses. Give one for each."
+            )
 
     def todense(self) -> jax.Array:
         zeros = jnp.zeros(self.shape, self.dtype)

@@ -9,6 +9,7 @@ from jaxtyping import Array, Float
 from distdyn.errors import ParameterError
 from distdyn.ops.matrix.form import Form, form
 from distdyn.ops.matrix.matrix import AbstractForm, Matrix, Transposed, weights_of
+from distdyn.ops.matrix.plasticity import change_of, dense_on_post, dense_on_pre
 
 
 def _scatter(x, data):
@@ -61,6 +62,20 @@ class Dense(AbstractForm):
 
     def parts(self) -> Any:
         return self.data, (), {}
+
+    def on_pre(
+        self, spikes: Any, trace: Any, low: float = -jnp.inf, high: float = jnp.inf
+    ) -> "Dense":
+        """The matrix after spikes of pre: as `CSR.on_pre`, of all pairs."""
+        change = change_of(self, "on_pre", spikes, trace, low, high)
+        return Dense(dense_on_pre(self.data, *change))
+
+    def on_post(
+        self, trace: Any, spikes: Any, low: float = -jnp.inf, high: float = jnp.inf
+    ) -> "Dense":
+        """The matrix after spikes of post: as `CSR.on_post`, of all pairs."""
+        change = change_of(self, "on_post", trace, spikes, low, high)
+        return Dense(dense_on_post(self.data, *change))
 
     def todense(self) -> jax.Array:
         return self.data

@@ -1,0 +1,23 @@
+"""Which row each synapse of a matrix of rows has."""
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from distdyn.ops.matrix.matrix import wide
+
+
+@wide
+def rows_of(indices: Any, indptr: Any, m: int, width: int) -> Any:
+    """The row of each synapse, of m rows.
+
+    Args:
+        indices: [synapse]; one for each, in whatever dtype the rows shall have.
+        indptr: [m + 1]; where each row begins; not read where all have `width` synapses.
+        m: how many rows there are.
+        width: the synapses of a row; -1 says that `indptr` tells.
+    """
+    rows = jnp.arange(m, dtype=indices.dtype)
+    if width >= 0:
+        return jnp.repeat(rows, width, total_repeat_length=len(indices))
+    return jnp.repeat(rows, jnp.diff(indptr), total_repeat_length=len(indices))
