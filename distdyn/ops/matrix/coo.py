@@ -1,17 +1,27 @@
 """COO: a row and a column for each synapse, in any order."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float, Int
 
 from distdyn._jax import bcoo
 from distdyn.errors import ParameterError
 from distdyn.ops.matrix.form import Form, form
-from distdyn.ops.matrix.matrix import AbstractForm, indices_of, shape_of, weights_of, wide
+from distdyn.ops.matrix.matrix import (
+    AbstractForm,
+    By,
+    Matrix,
+    indices_of,
+    shape_of,
+    weights_of,
+    wide,
+)
 
 
 @wide
@@ -95,6 +105,13 @@ class COO(AbstractForm):
 
     def todense(self) -> jax.Array:
         return jnp.zeros(self.shape, self.dtype).at[self.row, self.col].add(self.data)
+
+    def cut(self, n: int, by: By) -> Sequence[Matrix]:
+        from distdyn.ops.matrix.csr import CSR  # which is made from this
+
+        if isinstance(self.row, Tracer) or isinstance(self.col, Tracer):
+            raise ParameterError("COO: its synapses are not known inside jit. Split it before.")
+        return CSR(self).cut(n, by)
 
     def to_scipy(self) -> Any:
         """The same as a `scipy.sparse.coo_array`."""

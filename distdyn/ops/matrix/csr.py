@@ -1,5 +1,6 @@
 """CSR and FixedNumber: the columns of each row, one row after the other."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import equinox as eqx
@@ -15,6 +16,7 @@ from distdyn.ops.matrix.coo import COO, parts_of
 from distdyn.ops.matrix.form import Form, form
 from distdyn.ops.matrix.matrix import (
     AbstractForm,
+    By,
     Matrix,
     Transposed,
     indices_of,
@@ -22,13 +24,13 @@ from distdyn.ops.matrix.matrix import (
     weights_of,
     wide,
 )
-from distdyn.ops.matrix.rows import rows_of
+from distdyn.ops.matrix.rows import at, rows_of
 
 
 @wide
 def _scatter(x, data, indices, indptr, *, n_post, width, n_weights):
     rows = rows_of(indices, indptr, x.shape[1], width)
-    return jnp.zeros((len(x), n_post), data.dtype).at[:, indices].add(x[:, rows] * data)
+    return jnp.zeros((len(x), n_post), data.dtype).at[:, indices].add(at(x, rows) * data)
 
 
 @wide
@@ -40,7 +42,7 @@ def _gather(m, z, data, indices, indptr, *, n_post, width, n_weights):
 @wide
 def _outer(x, z, indices, indptr, *, n_post, width, n_weights):
     rows = rows_of(indices, indptr, x.shape[1], width)
-    each = (x[:, rows] * z[:, indices]).sum(axis=0)
+    each = (at(x, rows) * z[:, indices]).sum(axis=0)
     return each if n_weights == len(indices) else each.sum(keepdims=True)
 
 
@@ -81,6 +83,13 @@ class AbstractRows(AbstractForm):
     def rows(self) -> Int[Array, " synapse"]:
         """The row of each synapse; its column is in `indices`."""
         return rows_of(self.indices, self.indptr, self.shape[0], self.width)
+
+    def cut(self, n: int, by: By) -> "Sequence[CSR]":
+        if isinstance(self.indices, Tracer) or isinstance(self.indptr, Tracer):
+            raise ParameterError(
+                f"{type(self).__name__}: its synapses are not known inside jit. Split it before."
+            )
+        return _pieces(self, n, by)
 
     def on_pre(self, spikes: Any, trace: Any, low: float = -jnp.inf, high: float = jnp.inf) -> Self:
         """The matrix after spikes of pre: w_ij + spikes_i trace_j, clipped, in rows that spiked.
@@ -148,7 +157,9 @@ class AbstractRows(AbstractForm):
 
     def tocoo(self) -> COO:
         """The same with a row for each synapse."""
-        return COO((self.data, (self.rows(), self.indices)), shape=self.shape)
+        n = self.nnz if self.width >= 0 or isinstance(self.indptr, Tracer) else self.indptr[-1]
+        data = self.data[:n] if len(self.data) == self.nnz else self.data
+        return COO((data, (self.rows()[:n], self.indices[:n])), shape=self.shape)
 
     def to_scipy(self) -> Any:
         """The same as a `scipy.sparse.csr_array`."""
@@ -238,6 +249,43 @@ class FixedNumber(AbstractRows):
         self.indptr = jnp.zeros(0, jnp.int32)
 
 
+def _pieces(matrix: AbstractRows, n: int, by: By) -> list[CSR]:
+    """The synapses of each of n ranges of rows or columns, as many as the longest has, padded."""
+    m, k = matrix.shape
+    size = -(-(m if by == "rows" else k) // n)
+    with jax.ensure_compile_time_eval():  # inside jit, of a matrix that is known
+        row, column = np.asarray(matrix.rows()), np.asarray(matrix.indices)
+    piece = (row if by == "rows" else column) // max(size, 1)
+    piece[row == m] = n  # padding
+    order = np.argsort(piece, kind="stable")  # and by row within
+    start = np.searchsorted(piece[order], np.arange(n + 1))
+    longest = int(np.diff(start).max(initial=0))
+    pieces = []
+    for p in range(n):
+        mine = order[start[p] : start[p + 1]]
+        rows, columns = row[mine], column[mine]
+        if by == "rows":
+            rows, shape = rows - p * size, (size, k)
+        else:
+            columns, shape = columns - p * size, (m, size)
+        padding = 0, longest - len(mine)
+        data = matrix.data
+        if len(data) == matrix.nnz:
+            data = at(data, np.pad(mine, padding, constant_values=matrix.nnz))
+        indptr = np.searchsorted(rows, np.arange(shape[0] + 1))
+        pieces.append(_with_padding((data, np.pad(columns, padding), indptr), shape))
+    return pieces
+
+
+def _with_padding(source: tuple[Any, Any, Any], shape: tuple[int, int]) -> CSR:
+    """A matrix with synapses behind its last row, which are no part of it."""
+    data, indices, indptr = source
+    empty = CSR((data[:1], indices[:0], np.zeros(shape[0] + 1, int)), shape=shape)
+    with jax.enable_x64(True), jax.ensure_compile_time_eval():
+        arrays = data, jnp.asarray(indices), jnp.asarray(indptr, jnp.int64)
+    return eqx.tree_at(lambda A: (A.data, A.indices, A.indptr), empty, arrays)
+
+
 def _bounds_of(given: Any, m: int, nnz: int) -> jax.Array:
     if isinstance(given, Tracer):
         return given
@@ -254,5 +302,5 @@ def _bounds_of(given: Any, m: int, nnz: int) -> jax.Array:
             f"CSR: indptr goes from {bounds[0]} to {bounds[-1]}. It ascends from 0 to {nnz}, the "
             "number of synapses."
         )
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), jax.ensure_compile_time_eval():
         return jnp.asarray(bounds, jnp.int64)

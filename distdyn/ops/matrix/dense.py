@@ -1,5 +1,6 @@
 """Dense: an array as a matrix of synapses, whose rows are passed where nobody spiked."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import jax
@@ -8,7 +9,7 @@ from jaxtyping import Array, Float
 
 from distdyn.errors import ParameterError
 from distdyn.ops.matrix.form import Form, form
-from distdyn.ops.matrix.matrix import AbstractForm, Matrix, Transposed, weights_of
+from distdyn.ops.matrix.matrix import AbstractForm, By, Matrix, Transposed, weights_of
 from distdyn.ops.matrix.plasticity import change_of, dense_on_post, dense_on_pre
 
 
@@ -62,6 +63,12 @@ class Dense(AbstractForm):
 
     def parts(self) -> Any:
         return self.data, (), {}
+
+    def cut(self, n: int, by: By) -> Sequence[Matrix]:
+        axis = 0 if by == "rows" else 1
+        missing = -self.shape[axis] % n
+        whole = jnp.pad(self.data, [(0, missing if a == axis else 0) for a in range(2)])
+        return [Dense(piece) for piece in jnp.split(whole, n, axis)]
 
     def on_pre(
         self, spikes: Any, trace: Any, low: float = -jnp.inf, high: float = jnp.inf

@@ -3,19 +3,22 @@
 import abc
 import functools
 import operator
-from collections.abc import Callable
-from typing import Any, ClassVar, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.sharding import Mesh
 from jaxtyping import Array, Float, Real
 
 from distdyn.errors import ParameterError
 from distdyn.ops.matrix.form import Form
 from distdyn.units import shown
+
+By = Literal["rows", "columns"]
 
 
 class Events(NamedTuple):
@@ -84,6 +87,34 @@ class Matrix(eqx.Module):
     @abc.abstractmethod
     def todense(self) -> Float[Array, "pre post"]:
         """The matrix as an array."""
+
+    @abc.abstractmethod
+    def cut(self, n: int, by: By) -> "Sequence[Matrix]":
+        """Cut into n matrices of one structure and size, side by side, by rows or by columns.
+
+        What they hold beyond the end of this one is never read. An array that all of them share is
+        one object.
+        """
+
+    def split(self, mesh: Mesh, axis: str, by: By = "columns", trials: str | None = None) -> Any:
+        """The same matrix with its rows or columns dealt to the devices along an axis of a mesh.
+
+        Args:
+            mesh: of devices.
+            axis: its axis along which the pieces lie.
+            by: "columns": each device has its post neurons, and their synapses; "rows": pre.
+            trials: the axis of the mesh along which the trials of vectors are split, if any.
+
+        Returns:
+            A `Split`; its products are sums over the devices, or split along `axis`.
+
+        Raises:
+            ParameterError: no such axis; a matrix that is split already, or whose structure is
+                known at run time only (an argument of jit).
+        """
+        from distdyn.ops.matrix.split import split  # it is a matrix itself
+
+        return split(self, mesh, axis, by, trials)
 
     def __rmatmul__(self, x: Any) -> jax.Array:
         given, is_one = self._vectors(x, self.shape[0], "x @ A", -1)
@@ -170,6 +201,9 @@ class Transposed(Matrix):
     def todense(self) -> jax.Array:
         return self.of.todense().T
 
+    def cut(self, n: int, by: By) -> "Sequence[Matrix]":
+        return [piece.T for piece in self.of.cut(n, "columns" if by == "rows" else "rows")]
+
 
 def shape_of(shape: Any, what: str) -> tuple[int, int]:
     """A shape, checked."""
@@ -220,5 +254,5 @@ def indices_of(given: Any, n: int, what: str) -> jax.Array:
     low, high = int(array.min()), int(array.max())
     if low < 0 or high >= n:
         raise ParameterError(f"{what} reach from {low} to {high}. Give some in 0, ..., {n - 1}.")
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), jax.ensure_compile_time_eval():  # what is known stays it
         return jnp.asarray(array, jnp.int32 if n <= 2**31 else jnp.int64)

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from distdyn.errors import ParameterError
-from distdyn.ops.matrix.rows import rows_of
+from distdyn.ops.matrix.rows import at, rows_of
 from distdyn.ops.operator import Operator
 from distdyn.units import shown
 
@@ -43,7 +43,7 @@ def _moved(data: Any, change: Any, is_here: Any, low: Any, high: Any) -> Any:
 
 def _rows_on_pre(data, x, z, low, high, indices, indptr, *, width):
     row = rows_of(indices, indptr, len(x), width)
-    return _moved(data, x[row] * z[indices], x[row] != 0, low, high)
+    return _moved(data, at(x, row) * z[indices], at(x, row) != 0, low, high)
 
 
 def _rows_on_post(data, x, z, low, high, indptr, row, position):

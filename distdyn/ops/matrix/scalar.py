@@ -1,14 +1,18 @@
 """Diagonal and Constant: one-to-one and all-to-all, of which only the weights are kept."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+import numpy as np
+from jaxtyping import Array, Float, Int
 
 from distdyn.errors import ParameterError
-from distdyn.ops.matrix.matrix import Matrix, Transposed, shape_of, weights_of
+from distdyn.ops.matrix.csr import CSR
+from distdyn.ops.matrix.matrix import By, Matrix, Transposed, shape_of, weights_of
+from distdyn.ops.matrix.rows import at
 
 
 class Diagonal(Matrix):
@@ -48,11 +52,20 @@ class Diagonal(Matrix):
     def todense(self) -> jax.Array:
         return jnp.diag(jnp.broadcast_to(self.data, (self.shape[0],)))
 
+    def cut(self, n: int, by: By) -> Sequence[Matrix]:
+        neuron = np.arange(self.shape[0])
+        one_each = CSR((self.data, neuron, np.arange(len(neuron) + 1)), shape=self.shape)
+        return one_each.cut(n, by)
+
 
 class Constant(Matrix):
     """All-to-all with one weight: A_ij = w; without autapses, 0 where i = j.
 
     A product is one sum, whatever the numbers of neurons are.
+
+    Attributes:
+        own: which column is the neuron of row 0 itself, that of row i is i further; None where a
+            neuron is connected to itself.
 
     Args:
         weight: the one number.
@@ -65,7 +78,7 @@ class Constant(Matrix):
 
     shape: tuple[int, int] = eqx.field(static=True)
     data: Float[Array, "1"]
-    autapses: bool = eqx.field(static=True)
+    own: Int[Array, ""] | None
 
     def __init__(self, weight: Any, *, shape: tuple[int, int], autapses: bool = True):
         self.shape = m, n = shape_of(shape, "Constant")
@@ -75,7 +88,7 @@ class Constant(Matrix):
                 "Give (n, n)."
             )
         self.data = weights_of(weight, 1, "Constant")
-        self.autapses = autapses
+        self.own = None if autapses else jnp.zeros((), jnp.int32)
 
     @property
     def dtype(self) -> Any:
@@ -83,20 +96,39 @@ class Constant(Matrix):
 
     @property
     def T(self) -> Matrix:
-        return self if self.shape[0] == self.shape[1] else Transposed(self)
+        return Transposed(self)
 
     def vm(self, m: Any, x: Any) -> jax.Array:
         given = x.astype(self.dtype) if m is None else m * x
-        return self.data * self._others(given, self.shape[1])
+        return self.data * self._others(given, self.shape[1], 1)
 
     def mv(self, m: Any, z: Any) -> jax.Array:
-        y = self.data * self._others(z, self.shape[0])
+        y = self.data * self._others(z, self.shape[0], -1)
         return y if m is None else m * y
 
-    def _others(self, x: Any, n: int) -> Any:
+    def _others(self, x: Any, n: int, sign: int) -> Any:
+        """For each of n neurons the sum over all others."""
         total = jnp.broadcast_to(x.sum(axis=1, keepdims=True), (len(x), n))
-        return total if self.autapses else total - x
+        if self.own is None:
+            return total
+        itself = jnp.arange(n) - sign * self.own
+        return total - at(x, jnp.where(itself >= 0, itself, x.shape[1]))
 
     def todense(self) -> jax.Array:
         ones = jnp.broadcast_to(self.data, self.shape)
-        return ones if self.autapses else ones * (1 - jnp.eye(self.shape[0], dtype=self.dtype))
+        if self.own is None:
+            return ones
+        row, column = jnp.ogrid[: self.shape[0], : self.shape[1]]
+        return jnp.where(column == row + self.own, 0, ones)
+
+    def cut(self, n: int, by: By) -> Sequence[Matrix]:
+        m, k = self.shape
+        size = -(-(m if by == "rows" else k) // n)
+        piece = Constant(self.data, shape=(size, k) if by == "rows" else (m, size))
+        if self.own is None:
+            return [piece] * n
+        step = size if by == "rows" else -size
+        return [
+            eqx.tree_at(lambda A: A.own, piece, self.own + p * step, is_leaf=lambda x: x is None)
+            for p in range(n)
+        ]
