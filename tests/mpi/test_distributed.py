@@ -27,6 +27,35 @@ sys.stdout.write(f"sum {total} {jax.process_count()}\\n")  # at once, or two pro
 sys.stdout.flush()
 jax.distributed.shutdown()
 """
+PRODUCTS = """
+import sys
+import jax, jax.numpy as jnp, numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec as P
+from distdyn.parallel.launch.distributed import start_distributed
+from distdyn.parallel.launch import world
+jax.config.update("jax_platforms", "cpu")
+start_distributed(us=world(), timeout=30.0)
+import distdyn as dd
+import equinox as eqx
+mesh = jax.make_mesh((2,), ("neuron",), axis_types=(AxisType.Auto,))
+rng = np.random.default_rng(0)
+column, data = rng.integers(0, 20, 90), rng.normal(size=90).astype(np.float32)
+A = dd.CSR((data, column, 3 * np.arange(31)), shape=(30, 20))
+x = rng.normal(size=30).astype(np.float32)
+dense = A.todense()
+expected = jax.grad(lambda x: jnp.sum(jnp.sin(x @ dense)))(x)
+for by in ("rows", "columns"):
+    S = A.split(mesh, "neuron", by)
+    def loss(S, x):
+        return jnp.sum(jnp.sin(x @ S))
+    slope = jax.jit(jax.grad(loss, 1), out_shardings=NamedSharding(mesh, P()))(
+        S, jax.device_put(x, NamedSharding(mesh, P()))
+    )
+    right = np.allclose(slope.addressable_data(0), expected, atol=1e-5)
+    sys.stdout.write(f"{by} {right} {jax.process_count()}\\n")
+sys.stdout.flush()
+jax.distributed.shutdown()
+"""
 MEET = """
 import sys
 from distdyn.parallel.launch.distributed import Meeting, start_distributed
@@ -50,6 +79,11 @@ def test_two_processes_add(start, how):
         ended = [job.wait(60.0) for job in jobs]
     assert not any(each.code for each in ended), ended
     assert sum(each.out.count("sum [3.0] 2") for each in ended) == 2, ended
+
+
+def test_a_matrix_is_split_over_two_processes(ranks):
+    out = ranks(2, PRODUCTS).out
+    assert out.count("rows True 2") == 2 and out.count("columns True 2") == 2, out
 
 
 @pytest.mark.parametrize(

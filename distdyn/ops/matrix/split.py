@@ -20,6 +20,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
@@ -114,19 +115,19 @@ def split(matrix: Matrix, mesh: Mesh, axis: str, by: By, trials: str | None) -> 
 
 def _stacked(leaves: Sequence[Any], mesh: Mesh, axis: str) -> jax.Array:
     """The arrays of all pieces as one, each on its device."""
-    if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+    if any(isinstance(leaf, Tracer) for leaf in leaves):
         return jnp.stack(leaves)
+
+    def of_device(index: Any) -> np.ndarray:
+        return np.stack([np.asarray(leaf) for leaf in leaves[index[0]]])
+
     shape = (len(leaves), *leaves[0].shape)
     with jax.enable_x64(True):  # 64-bit bounds of rows stay what they are
-        return jax.make_array_from_callback(
-            shape,
-            NamedSharding(mesh, P(axis)),
-            lambda index: np.stack([np.asarray(leaf) for leaf in leaves[index[0]]]),
-        )
+        return jax.make_array_from_callback(shape, NamedSharding(mesh, P(axis)), of_device)
 
 
 def _whole(leaf: Any, mesh: Mesh) -> Any:
-    if isinstance(leaf, jax.core.Tracer):
+    if isinstance(leaf, Tracer):
         return leaf
     with jax.enable_x64(True):
         return jax.device_put(leaf, NamedSharding(mesh, P()))
