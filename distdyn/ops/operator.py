@@ -20,6 +20,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from distdyn._jax import axes_of, has_wide_numbers, lower, new_primitive
 from distdyn.errors import OperatorError
@@ -27,6 +28,7 @@ from distdyn.ops import compile
 
 Rule = Callable[..., Any]
 PLATFORMS = ("cpu", "cuda")
+WIDE = [np.dtype(name) for name in ("int64", "uint64", "float64", "complex128")]
 
 
 class Operator:
@@ -234,7 +236,10 @@ class Operator:
 @functools.lru_cache(maxsize=4096)
 def _evaluated(reference: Rule, is_x64: bool, key: Any, attributes: Any) -> Any:
     given = [jax.ShapeDtypeStruct(shape, dtype) for shape, dtype in key]
-    return jax.eval_shape(functools.partial(reference, **dict(attributes)), *given)
+    # 64-bit arrays that were made while the flag was on keep their type.
+    is_wide = is_x64 or any(dtype in WIDE for _, dtype in key)
+    with jax.enable_x64(is_wide):
+        return jax.eval_shape(functools.partial(reference, **dict(attributes)), *given)
 
 
 def _entered(rules: dict[int, Rule], i: int, rule: Rule) -> Rule:

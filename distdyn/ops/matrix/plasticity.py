@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Array, Int
 
 from distdyn.errors import ParameterError
+from distdyn.ops.matrix.matrix import wide
 from distdyn.ops.matrix.rows import at, rows_of
 from distdyn.ops.operator import Operator
 from distdyn.units import shown
@@ -41,11 +42,13 @@ def _moved(data: Any, change: Any, is_here: Any, low: Any, high: Any) -> Any:
     return jnp.where(is_here, jnp.clip(data + change, low, high), data)
 
 
+@wide
 def _rows_on_pre(data, x, z, low, high, indices, indptr, *, width):
     row = rows_of(indices, indptr, len(x), width)
     return _moved(data, at(x, row) * z[indices], at(x, row) != 0, low, high)
 
 
+@wide
 def _rows_on_post(data, x, z, low, high, indptr, row, position):
     column = rows_of(row, indptr, len(z), -1)
     old = data[position]
