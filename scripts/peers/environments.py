@@ -18,8 +18,14 @@ PINS = {
 }
 
 
+# What our own environment has.
+OURS = ("distdyn", "bcoo", "scipy", "memory")
+
+
 def python_of(peer: str) -> str:
     """The Python of a peer's environment, which is made if it is not there."""
+    if peer in OURS:
+        return sys.executable
     place = ROOT / f".venv-{peer}"
     python = place / "bin" / "python"
     done = place / "installed"  # what an installation that was broken off lacks

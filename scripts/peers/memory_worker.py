@@ -1,12 +1,12 @@
 """What one core of the machine needs at least for a product: to read, and to read and add.
 
-    read    nanoseconds per byte of a sum over an array of 512 MB, read once from its beginning to
-            its end. A synapse of b bytes (4 for its column, 4 more for a weight of its own) costs
-            at least b times that; the vectors and what is listed come on top.
-    add     nanoseconds per synapse to read the columns (and weights) of all rows of the stored
-            matrix of `products`, one row after the other, and add to the result. It is what is left
-            if finding rows, waiting for their first columns, clearing the result and calling cost
-            nothing: the core's limit for additions to a result of this size, by a plain loop.
+read    nanoseconds per byte of a sum over an array of 512 MB, read once from its beginning to
+        its end. A synapse of b bytes (4 for its column, 4 more for a weight of its own) costs
+        at least b times that; the vectors and what is listed come on top.
+add     nanoseconds per synapse to read the columns (and weights) of all rows of the stored
+        matrix of `products`, one row after the other, and add to the result. It is what is left
+        if finding rows, waiting for their first columns, clearing the result and calling cost
+        nothing: the core's limit for additions to a result of this size, by a plain loop.
 """
 
 import time
@@ -58,8 +58,9 @@ def read(array):  # type: ignore[no-untyped-def]
 @njit
 def add(columns, data, y):  # type: ignore[no-untyped-def]
     if data.size == 1:
+        weight = data[0]
         for k in range(columns.size):
-            y[columns[k]] += data[0]
+            y[columns[k]] += weight
     else:
         for k in range(columns.size):
             y[columns[k]] += data[k]

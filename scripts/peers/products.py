@@ -73,6 +73,11 @@ def way(call: Callable, vectors: np.ndarray, convert: Callable[[np.ndarray], Any
     return Way(call, [convert(x) for x in vectors], [float(x.sum()) for x in vectors])
 
 
+def last_core() -> int | None:
+    """The last of the cores that we may use; None where that is not told."""
+    return max(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None
+
+
 def stay_on(core: int | None) -> None:
     """Run on this core alone, as do threads that are started from now on."""
     if core is not None and hasattr(os, "sched_setaffinity"):
@@ -101,10 +106,12 @@ def answers(cases: Mapping[str, Mapping[str, Way]], seconds: float, **facts: Any
 
 def result(of: Way) -> dict:
     """A hash of the first products, and the sum of these over that of their vectors."""
-    some = [np.asarray(of.call(x)) for x in of.vectors[:CHECKED]]
+    some = [of.call(x) for x in of.vectors[:CHECKED]]
+    some = [np.asarray(y.toarray() if hasattr(y, "toarray") else y) for y in some]  # of SciPy
     digest = hashlib.sha256(b"".join(y.astype(np.float32).tobytes() for y in some)).hexdigest()
     total = sum(float(y.sum(dtype=np.float64)) for y in some)
-    return {"sha256": digest, "per_spike": total / sum(of.given[:CHECKED])}
+    given = sum(of.given[:CHECKED])
+    return {"sha256": digest, "spikes": given, "per_spike": total / given}
 
 
 def timed(of: Way, seconds: float) -> float:
