@@ -19,9 +19,9 @@ PEERS = ("bcoo", "scipy", "brainevent")
 OURS, LIMIT = "distdyn", "memory"
 
 # Rows of the stored matrix, synapses of each, and the part of the rows that spike; and the drawn
-# one. A way is called no more in a turn when `seconds` are over.
+# one. Each way is called for so many `seconds` in a turn.
 REQUEST = {
-    "seconds": 0.5,
+    "seconds": 0.4,
     "stored": {"n": 100_000, "k": 100, "active": 0.01, "seed": 1},
     "drawn": {"n": 10_000, "p": 0.01, "active": [0.01, 1.0], "seed": 1},
 }
