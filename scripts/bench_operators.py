@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""What the two operators of a step cost on one core, as one JSON object.
+"""What the operators of a step and products of matrices cost on one core, as one JSON object.
 
 Cell update, in nanoseconds per cell and step: the compiled cells of a network (`ops/fuse.py`) are
 called step after step in one jitted loop, by one thread, on arrays of the size of a part of two of
@@ -18,8 +18,29 @@ are counted: spikes of each population times the mean out-degree of its cells. T
 sources, about 25 spikes a step, and 38,585 targets in each part. It holds everything that delivery
 has to do, such as looking up the rows; `update` is given from the same run for comparison.
 
-    python scripts/bench_operators.py                                        # two minutes, 3 GB
-    python scripts/bench_operators.py --scale 0.3 --duration 500 --turns 2   # a minute
+Matrices, in microseconds per product, float32, called as a user calls them (inside `jax.jit` where
+it is JAX), beside other programs in turns: each in a process of its own, all on the same core with
+one thread (`peers/matrices.py`), and each call with other spikes than the last (`products.py`).
+
+    stored      spikes @ A, 100,000 x 100,000, 100 synapses in a row, 1 % of the rows active, with
+                one weight for all and one for each: `dd.CSR`, spikes as bool; BCOO of
+                jax.experimental.sparse, spikes as floats; scipy.sparse, the faster of x @ csr and
+                (transposed, in csr) @ x; brainevent, BinaryArray of bool @ CSR. All results are
+                equal to the last bit. `sparse spikes` are a sparse matrix of one row, for SciPy.
+    real        x @ A and A @ z with the same matrices, nothing being zero
+    drawn       spikes @ A, 10,000 x 10,000, p = 0.01, 1 % and 100 % of the rows active, nothing
+                stored: `dd.JITBernoulli`; brainevent's JITCScalarR and BinaryArray, the fastest of
+                both sides and both orders. The mean numbers of synapses in a row agree.
+
+A ratio is the median over the turns of the peer's time over ours. Beside the nanoseconds per
+synapse of the stored ones are two limits of the core, from the same turns (`memory_worker.py`): to
+read the bytes of a synapse in one stream, and to read them so and add.
+
+    python scripts/bench_operators.py                                        # four minutes, 3 GB
+    python scripts/bench_operators.py --scale 0.3 --duration 500 --turns 2   # two minutes
+    python scripts/bench_operators.py --no-update --no-delivery              # matrices alone
+
+brainevent gets a virtual environment of its own, made by pip when it is first needed.
 """
 
 import argparse
@@ -42,6 +63,7 @@ from distdyn.parallel.shard import Shard
 from distdyn.zoo.microcircuit import NAMES, SIZES, synapse_numbers
 from peers.command import add_duration, parser_of
 from peers.machine import machine, report
+from peers.matrices import PEERS, matrices
 from peers.workers import run_distdyn
 
 DT = 0.1  # ms
@@ -56,13 +78,17 @@ def main() -> None:
     deliveries = None
     if not options.no_delivery:
         deliveries = [delivery_cost(turn, options) for turn in range(options.turns)]
+    products = None
+    if not options.no_matrices:
+        products = matrices(options.peers, options.turns)
     report(
-        "operators", facts, options=vars(options), update=cells,
+        "operators", facts, options=vars(options), update=cells, matrices=products,
         deliver=deliveries and {
             "ns_per_event_and_core": median(of["ns_per_event_and_core"] for of in deliveries),
             "turns": deliveries,
         },
     )  # fmt: skip
+    sys.exit(bool(products and products["disagreements"]))
 
 
 def parse() -> argparse.Namespace:
@@ -73,6 +99,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--devices", type=int, default=2, help="at least 2 (default 2)")
     parser.add_argument("--no-update", action="store_true", help="leave the cell update out")
     parser.add_argument("--no-delivery", action="store_true", help="leave delivery out")
+    parser.add_argument("--no-matrices", action="store_true", help="leave the matrices out")
+    parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=PEERS)
     add_duration(parser, "the microcircuit", "--duration", 2000.0)
     options = parser.parse_args()
     if options.devices < 2 and not options.no_delivery:

@@ -5,6 +5,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import distdyn as dd
@@ -238,3 +239,96 @@ def test_what_nest_has_no_words_for_is_refused():
 
     with pytest.raises(NotInNEST, match=r"tau_syn_ex is 2\.0, elsewhere 1\.0"):
         nest_terms(Two(), 0.1)
+
+
+# --- products of matrices ------------------------------------------------------------------------
+
+
+def test_every_sum_of_the_stored_matrix_is_exact():
+    from peers.products import stored
+
+    given = stored(200, 20, 0.1, 1)
+    order = np.random.default_rng(0).permutation(200 * 20)
+    rows, columns = np.repeat(np.arange(200), 20), given.indices
+    for data in given.weights.values():
+        terms = given.x[rows] * data
+        sums = [np.zeros(200, np.float32) for _ in range(2)]
+        np.add.at(sums[0], columns, terms)
+        np.add.at(sums[1], columns[order], np.broadcast_to(terms, order.shape)[order])
+        assert sums[0].tobytes() == sums[1].tobytes()
+        assert sums[0].astype(np.float64).sum() == terms.astype(np.float64).sum()
+
+
+def test_calls_share_the_neurons_out():
+    from peers.products import spikes
+
+    x = spikes(200, 0.1, np.random.default_rng(0))
+    assert x.shape == (10, 200)
+    assert (x.sum(axis=0) == 1).all() and (x.sum(axis=1) == 20).all()
+    assert spikes(200, 1.0, np.random.default_rng(0)).all()
+
+
+def test_stored_products_of_ours_are_those_of_jax_and_scipy():
+    from peers import bcoo_worker, distdyn_worker, scipy_worker
+    from peers.matrices import stored_case
+    from peers.products import result
+
+    request = {"n": 200, "k": 20, "active": 0.1, "seed": 1}
+    ours = distdyn_worker.of_stored(**request)
+    digests = {
+        case: {result(way)["sha256"] for way in ways.values()} for case, ways in ours.items()
+    }
+    for module in (bcoo_worker, scipy_worker):
+        for case, ways in module.of_stored(**request).items():
+            for way in ways.values():
+                digests[stored_case(case)].add(result(way)["sha256"])
+    assert len(digests) == 6
+    assert all(len(of) == 1 for of in digests.values()), digests
+
+
+def products(sha256="a", per_spike=100.0):
+    return {
+        "x @ A": {"w": {"sha256": sha256, "spikes": 100.0, "per_spike": 1.0}},
+        "spikes @ drawn": {"w": {"sha256": "other", "spikes": 100.0, "per_spike": per_spike}},
+    }
+
+
+@pytest.mark.parametrize(
+    "theirs, words",
+    [
+        (products(), None),
+        (products(per_spike=104.9), None),  # 5 standard deviations are 4.97
+        (products(per_spike=105.1), "105.10 synapses in a row, not 100"),
+        (products(per_spike=float("nan")), "synapses in a row"),
+        (products(sha256="b"), "x @ A differs"),
+    ],
+)
+def test_products_that_differ_are_told(theirs, words):
+    from peers.matrices import disagreements
+
+    found = disagreements({"distdyn": products(), "peer": theirs})
+    assert (found == []) is (words is None)
+    assert words is None or words in found[0]
+
+
+def test_the_fastest_way_counts_and_sparse_spikes_are_beside_ours():
+    from peers.matrices import ratios
+
+    turns = [
+        {
+            "distdyn": {"s": {"w": 1.0, "v": t}},
+            "memory": {},
+            "p": {"sparse s": {"a": 9.0, "b": 6.0}},
+        }
+        for t in (0.5, 2.0, 3.0)
+    ]
+    assert ratios(turns) == {"sparse s": {"p": 6.0}}  # of 12, 6 and 6
+
+
+def test_products_are_timed_for_a_while():
+    from peers.products import Way, answers
+
+    found = answers({"c": {"w": Way(lambda x: 2 * x, [np.ones(3)], [3.0])}}, 0.001, version="1")
+    told = next(found)
+    assert told["version"] == "1" and told["results"]["c"]["w"]["per_spike"] == 2.0
+    assert 0 < next(found)["c"]["w"] < 1

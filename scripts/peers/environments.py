@@ -13,12 +13,19 @@ PINS = {
     "brian2": ("brian2==2.9.0", "numpy<2.4", "cython", "setuptools"),
     # jax 0.10.2 miscompiles on CPU (jax issue 39103); numba is what its event operators run on.
     "brainpy": ("brainpy==2.8.2", "jax==0.10.1", "jaxlib==0.10.1", "numba"),
+    "brainevent": ("brainevent==0.2.1", "jax==0.10.1", "jaxlib==0.10.1", "numba", "scipy"),
     "annarchy": ("ANNarchy==5.0.4.1", "setuptools"),
 }
 
 
+# What our own environment has.
+OURS = ("distdyn", "bcoo", "scipy", "memory")
+
+
 def python_of(peer: str) -> str:
     """The Python of a peer's environment, which is made if it is not there."""
+    if peer in OURS:
+        return sys.executable
     place = ROOT / f".venv-{peer}"
     python = place / "bin" / "python"
     done = place / "installed"  # what an installation that was broken off lacks
