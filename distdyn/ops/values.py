@@ -181,6 +181,18 @@ def drawn_weights(distribution: HasQuantile, unit_scale: float, where: str = "we
     return Weights(np.ascontiguousarray(table, np.int32), 1 << shift)
 
 
+class _StandardNormal:
+    def quantile(self, u: np.ndarray) -> np.ndarray:
+        from scipy.special import ndtri  # here: it would double the time of `import distdyn`
+
+        return ndtri(u)
+
+
+def normal_knots() -> np.ndarray:
+    """float64[3, 1025]: the standard normal quantiles of which `Weights` has others in integers."""
+    return _quantile_knots(_StandardNormal(), "weight")
+
+
 def check_significance(largest: float, what: str) -> None:
     """Refuse weights that the accumulator's unit leaves with fewer than 8 significant bits."""
     if 0 < largest < LEAST_WEIGHT - 0.5:
