@@ -16,10 +16,11 @@ from distdyn.random import stream_key
 from distdyn.units import shown
 
 MOST_SEED = 1 << 64
+NARROW = 1 << 16  # as many columns are one block: to share a number among blocks takes long
 
 
 def JITBernoulli(  # noqa: N802: it stands for the class that it makes one of
-    p: float, weight: Any, shape: tuple[int, int], seed: int = 0
+    p: float, weight: Any, shape: tuple[int, int], seed: int = 0, *, dtype: Any = None
 ) -> JITMatrix:
     """A matrix in which every pair is connected with probability p, drawn and never stored.
 
@@ -30,51 +31,51 @@ def JITBernoulli(  # noqa: N802: it stands for the class that it makes one of
 
     Args:
         p: 0 <= p <= 1.
-        weight: a number, `Uniform(low, high)` or `Normal(mean, sd)` without limits; JAX may trace
-            the numbers. Derivatives are with respect to `A.data`: [w], [low, high] or [mean, sd].
+        weight: a number, which JAX may trace, or `Uniform(low, high)` or `Normal(mean, sd)` without
+            limits. Derivatives are with respect to `A.data`: [w], [low, high] or [mean, sd].
         shape: (pre, post).
         seed: 0 <= seed < 2^64; which of all such matrices. It is known when the matrix is made, and
             `A.draws.key` is made of it: another key is another matrix in the same compiled program.
+        dtype: of the weights and of products; None is that of the weight.
 
     Raises:
         ParameterError: p is no probability, or another argument outside its domain.
     """
     what = "JITBernoulli"
-    (m, n), law, data = shape_of(shape, what), *weight_law(weight, what)
+    (m, n), law, data = shape_of(shape, what), *weight_law(weight, what, dtype)
     is_number = isinstance(p, int | float | np.integer | np.floating) and not isinstance(p, bool)
     if not is_number or not 0 <= p <= 1:  # NaN too
         raise ParameterError(
             f"{what}: p = {shown(p)} is not a probability. Give 0 <= p <= 1, known outside jit."
         )
-    key, block_start = _key(seed, what), _blocks(m, n)
+    key, block_start = _key(seed, what), _blocks(m, n, block_size(n))
     return bernoulli(float(p), data, law=law, shape=(m, n), key=key, block_start=block_start)
 
 
 def JITFixedNumber(  # noqa: N802: it stands for the class that it makes one of
-    k: int, weight: Any, shape: tuple[int, int], seed: int = 0
+    k: int, weight: Any, shape: tuple[int, int], seed: int = 0, *, dtype: Any = None
 ) -> JITMatrix:
     """A matrix in which every row has k synapses, onto distinct columns, drawn and never stored.
-
-    For one key the synapses are those of the rule `FixedOutdegree(k, multapses=False)`.
 
     Args:
         k: 0 <= k <= shape[1].
         weight: as for `JITBernoulli`.
         shape: (pre, post).
         seed: as for `JITBernoulli`.
+        dtype: the same.
 
     Raises:
         ParameterError: more synapses than columns, or another argument outside its domain.
     """
     what = "JITFixedNumber"
-    (m, n), law, data = shape_of(shape, what), *weight_law(weight, what)
+    (m, n), law, data = shape_of(shape, what), *weight_law(weight, what, dtype)
     is_number = isinstance(k, int | np.integer) and not isinstance(k, bool)
     if not is_number or not 0 <= k <= n:
         raise ParameterError(
             f"{what}: k = {shown(k)} is not a number of synapses onto distinct columns of {n}. "
             f"Give an integer 0 <= k <= {n}, known outside jit."
         )
-    key, block_start = _key(seed, what), _blocks(m, n)
+    key, block_start = _key(seed, what), _blocks(m, n, NARROW)
     return fixed_number(int(k), data, law=law, shape=(m, n), key=key, block_start=block_start)
 
 
@@ -98,10 +99,10 @@ def weight_law(weight: Any, what: str, dtype: Any = None) -> tuple[int, jax.Arra
     return law, jnp.stack([jnp.asarray(x, dtype or jnp.result_type(float)) for x in data])
 
 
-def _blocks(m: int, n: int) -> np.ndarray:
-    """Where the blocks of n columns begin, as of a population of n neurons."""
+def _blocks(m: int, n: int, size: int) -> np.ndarray:
+    """Where the blocks of n columns begin."""
     check_words(m, n)
-    return np.append(np.arange(0, n, block_size(n)), n)
+    return np.append(np.arange(0, n, size), n)
 
 
 def _key(seed: Any, what: str) -> tuple[int, int]:

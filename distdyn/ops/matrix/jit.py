@@ -19,21 +19,20 @@ from distdyn.ops.matrix.csr import CSR
 from distdyn.ops.matrix.form import Form, form
 from distdyn.ops.matrix.matrix import AbstractForm, Matrix, Transposed, wide
 from distdyn.ops.values import (
-    KNOT_BITS,
     NO_KNOTS,
     WORDS,
     Binomials,
     binomials,
     constant_delay,
+    interpolated,
     normal_knots,
 )
 from distdyn.random import philox
 from distdyn.units import shown
 
-BERNOULLI, FIXED_NUMBER = range(2)  # kinds: how many synapses a cell has
-ONE, UNIFORM, NORMAL = range(3)  # laws of weights
-
-_COARSE, _FINE = 32 - KNOT_BITS, 32 - 2 * KNOT_BITS
+# Kinds: how many synapses a cell has, and whether onto distinct columns. Laws: of the weights.
+BERNOULLI, FIXED_NUMBER, MULTAPSES = range(3)
+ONE, UNIFORM, NORMAL = range(3)
 
 
 class Draws(NamedTuple):
@@ -49,8 +48,6 @@ class Draws(NamedTuple):
         table: int64[widest + 1]; the row of the thresholds for a cell of so many places, or -1.
         length: int64[n_tables]; how many thresholds each has.
         threshold: uint64[n_tables, longest]; of `values.Binomials`.
-        knots: float64[3, 1025]; standard normal quantiles where `values.Weights` has its own; or
-            empty.
     """
 
     window: Any
@@ -61,7 +58,6 @@ class Draws(NamedTuple):
     table: Any
     length: Any
     threshold: Any
-    knots: Any
 
 
 # --- references ----------------------------------------------------------------------------------
@@ -76,14 +72,14 @@ def _parts_of(
 
     def draw(*given: Any) -> tuple[np.ndarray, np.ndarray]:
         row, column, word = synapses(Draws(*map(np.asarray, given)), shape, kind)
-        is_here, level = np.zeros(shape, bool), np.zeros(shape, data.dtype)
-        is_here[row, column] = True
-        level[row, column] = levels(word, law)
-        return is_here, level
+        number, level = np.zeros(shape, data.dtype), np.zeros(shape, data.dtype)
+        np.add.at(number, (row, column), 1)
+        np.add.at(level, (row, column), levels(word, law))
+        return number, level
 
-    results = jax.ShapeDtypeStruct(shape, bool), jax.ShapeDtypeStruct(shape, data.dtype)
-    is_here, level = jax.pure_callback(draw, results, *draws, vmap_method="sequential")
-    return [jnp.where(is_here, part, 0) for part in _basis(level, law)]
+    results = [jax.ShapeDtypeStruct(shape, data.dtype)] * 2
+    number, level = jax.pure_callback(draw, results, *draws, vmap_method="sequential")
+    return _basis(number, level, law)
 
 
 @wide
@@ -116,7 +112,7 @@ FORM = form(
 class JITMatrix(AbstractForm):
     """A matrix whose synapses are drawn again for every product and never stored: A_ij = B_ij w_ij.
 
-    B_ij is 0 or 1. With weights d, u_ij uniform in (0, 1) and xi_ij standard normal, w_ij is
+    B_ij is 0 or 1 (of `MULTAPSES` the sum of several such). With weights d, u_ij uniform in (0, 1) and xi_ij standard normal, w_ij is
 
         d[0],    d[0] (1 - u_ij) + d[1] u_ij,    or    d[0] + d[1] xi_ij
 
@@ -128,7 +124,7 @@ class JITMatrix(AbstractForm):
         shape: (pre, post).
         data: the weights d: [w], [low, high] or [mean, sd].
         draws: what B, u and xi are drawn from.
-        kind: BERNOULLI or FIXED_NUMBER.
+        kind: BERNOULLI, FIXED_NUMBER or MULTAPSES.
         law: ONE, UNIFORM or NORMAL.
     """
 
@@ -179,10 +175,7 @@ class JITMatrix(AbstractForm):
             )
         row, column, word = synapses(Draws(*map(np.asarray, self.draws)), self.shape, self.kind)
         indptr = np.searchsorted(row, np.arange(self.shape[0] + 1))
-        level = jnp.asarray(levels(word, self.law), self.dtype)
-        weights = [part * d for part, d in zip(_basis(level, self.law), self.data, strict=True)]
-        data = self.data if self.law == ONE else weights[0] + weights[1]
-        return CSR((data, column, indptr), shape=self.shape)
+        return CSR((weights(self.data, word, self.law), column, indptr), shape=self.shape)
 
 
 # --- making one ----------------------------------------------------------------------------------
@@ -211,7 +204,7 @@ def bernoulli(
     """
     sizes = np.unique(np.diff(block_start))
     table = binomials(np.union1d(sizes, np.maximum(sizes - 1, 0)), p)
-    draws = _draws(round(p * 2**62), law, key, block_start, own, table)
+    draws = _draws(round(p * 2**62), key, block_start, own, table)
     return JITMatrix(shape, data, draws, BERNOULLI, law)
 
 
@@ -219,21 +212,21 @@ def fixed_number(
     k: int,
     data: Any,
     *,
+    multapses: bool = False,
     law: int,
     shape: tuple[int, int],
     key: tuple[int, int],
     block_start: np.ndarray,
     own: np.ndarray | None = None,
 ) -> JITMatrix:
-    """A matrix in every row of which k places are taken; arguments as for `bernoulli`."""
+    """A matrix with k synapses in every row, at distinct places or not; else as `bernoulli`."""
     nothing = np.zeros(0, np.int64), np.zeros((0, 0), np.uint64)
-    draws = _draws(k, law, key, block_start, own, Binomials(nothing[0], *nothing))
-    return JITMatrix(shape, data, draws, FIXED_NUMBER, law)
+    draws = _draws(k, key, block_start, own, Binomials(nothing[0], *nothing))
+    return JITMatrix(shape, data, draws, MULTAPSES if multapses else FIXED_NUMBER, law)
 
 
 def _draws(
     number: int,
-    law: int,
     key: tuple[int, int],
     block_start: np.ndarray,
     own: np.ndarray | None,
@@ -246,7 +239,6 @@ def _draws(
         np.zeros(0, np.int32) if own is None else np.asarray(own, np.int32),
         np.array([number], np.int64),
         *table,
-        normal_knots() if law == NORMAL else np.zeros((0, 0)),
     )
     with jax.enable_x64(True):
         return Draws(*map(jnp.asarray, arrays))
@@ -280,45 +272,68 @@ def synapses(
     key = np.uint64(draws.key[0]), np.uint64(draws.key[1])
     own = np.full(shape[0], -1) if not draws.own.size else draws.own[first : first + shape[0]]
     own, counts = own.astype(np.int64), np.zeros((len(blocks), shape[0]), np.int64)
-    number = int(draws.number[0])
+    number, multapses = int(draws.number[0]), kind == MULTAPSES
     if kind == BERNOULLI:
         table = tuple(map(np.ascontiguousarray, (draws.table, draws.length, draws.threshold)))
         draw.bernoulli_counts(key, number, table, first, own, blocks, start, counts)
     else:
-        draw.outdegree_counts(key, number, False, first, own, blocks, start, counts)
+        draw.outdegree_counts(key, number, multapses, first, own, blocks, start, counts)
     n = counts.sum(axis=0)
     column = np.empty(n.sum(), np.uint64)
     draw.fill_cells(
-        key, False, first, own, blocks, start, counts, tuple(constant_delay(0)), NO_KNOTS,
+        key, multapses, first, own, blocks, start, counts, tuple(constant_delay(0)), NO_KNOTS,
         np.arange(start[-1]), int(start[-1]), np.cumsum(n) - n, np.cumsum(n), column,
         np.empty(0, np.int16),
     )  # fmt: skip
-    each = counts.T.ravel()  # cell by cell, as the columns are
-    row, block = np.repeat(np.arange(shape[0]), n), np.repeat(np.tile(blocks, shape[0]), each)
-    k = np.arange(len(row)) - np.repeat(np.cumsum(each) - each, each)
-    counter = [x.astype(np.uint32) for x in (row + first, block, k, np.full(len(k), draw.SYNAPSE))]
-    with np.errstate(over="ignore"):
-        word, *_ = philox((*counter,), (draws.key[0], draws.key[1]))  # pyright: ignore
-    column = column.astype(np.int64) - left
+    row, column = np.repeat(np.arange(shape[0]), n), column.astype(np.int64)
+    word = cell_words(draws.key, row + first, column, start)
+    column -= left
     inside = (column >= 0) & (column < shape[1])
     return row[inside], column[inside], word[inside]
 
 
+def cell_words(key: Any, row: np.ndarray, column: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """The word of each synapse, which makes its weight; those of a cell stand in their order.
+
+    Args:
+        key: the stream, two 32-bit words.
+        row: of each synapse.
+        column: the same.
+        start: where the blocks of columns begin.
+    """
+    from distdyn.ops import draw  # Numba
+
+    block = np.searchsorted(start, column, side="right") - 1
+    is_first = (np.diff(row, prepend=-1) != 0) | (np.diff(block, prepend=-1) != 0)
+    k = np.arange(len(row)) - np.flatnonzero(is_first)[np.cumsum(is_first) - 1]
+    return words(key, row, block, k, draw.SYNAPSE)
+
+
+def words(key: Any, *counter: Any) -> np.ndarray:
+    """The first word of each counter of four."""
+    given = [np.asarray(x).astype(np.uint32) for x in counter]
+    with np.errstate(over="ignore"):
+        return philox((*given,), (np.uint32(key[0]), np.uint32(key[1])))[0]  # pyright: ignore
+
+
 def levels(word: np.ndarray, law: int) -> np.ndarray:
     """u or xi (float64) of each word; of weights that are not drawn, nought."""
-    if law == ONE:
-        return np.zeros(len(word))
-    u = (word + 0.5) / WORDS
     if law == UNIFORM:
-        return u
-    (whole, first, last), places = normal_knots(), np.arange(1 << KNOT_BITS) << _COARSE
-    fine = np.arange((1 << KNOT_BITS) + 1) << _FINE
-    x = np.concatenate([fine, places[2:-1], places[-1] + fine])
-    return np.interp(word + 0.5, x, np.concatenate([first, whole[2:-2], last]))
+        return (word + 0.5) / WORDS
+    return interpolated(word, normal_knots()) if law == NORMAL else np.zeros(len(word))
 
 
-def _basis(level: Any, law: int) -> list[Any]:
-    """The derivatives of a weight with respect to the numbers that describe it."""
+def weights(data: jax.Array, word: np.ndarray, law: int) -> jax.Array:
+    """The weights of these words; of weights that are not drawn, the one."""
     if law == ONE:
-        return [jnp.ones_like(level)]
-    return [1 - level if law == UNIFORM else jnp.ones_like(level), level]
+        return data
+    level = jnp.asarray(levels(word, law), data.dtype)
+    low, high = _basis(jnp.ones_like(level), level, law)
+    return data[0] * low + data[1] * high
+
+
+def _basis(number: jax.Array, level: jax.Array, law: int) -> list[jax.Array]:
+    """What is summed with the numbers that describe a weight: how often each, and at what level."""
+    if law == ONE:
+        return [number]
+    return [number - level if law == UNIFORM else number, level]
