@@ -8,15 +8,15 @@ import numpy as np
 
 from distdyn.errors import ParameterError
 from distdyn.network.distributions import Distribution, Normal, Uniform
-from distdyn.network.ends import block_size
 from distdyn.network.rule import check_words
 from distdyn.ops.matrix.jit import NORMAL, ONE, UNIFORM, JITMatrix, bernoulli, fixed_number
 from distdyn.ops.matrix.matrix import shape_of, weights_of
+from distdyn.ops.values import is_tabulated
 from distdyn.random import stream_key
 from distdyn.units import shown
 
 MOST_SEED = 1 << 64
-NARROW = 1 << 16  # as many columns are one block: to share a number among blocks takes long
+LEAST_BLOCK, MOST_BLOCK = 1 << 4, 1 << 16  # columns; of more, not every one is equally likely
 
 
 def JITBernoulli(  # noqa: N802: it stands for the class that it makes one of
@@ -26,8 +26,6 @@ def JITBernoulli(  # noqa: N802: it stands for the class that it makes one of
 
         A = dd.JITBernoulli(0.01, 0.5, shape=(m, n))
         spikes @ A     A @ z     A.T     A.part(rows=(0, 100))     A.todense()     A.tocsr()
-
-    For one key the synapses are those of the rule `FixedProb(p)`.
 
     Args:
         p: 0 <= p <= 1.
@@ -48,7 +46,7 @@ def JITBernoulli(  # noqa: N802: it stands for the class that it makes one of
         raise ParameterError(
             f"{what}: p = {shown(p)} is not a probability. Give 0 <= p <= 1, known outside jit."
         )
-    key, block_start = _key(seed, what), _blocks(m, n, block_size(n))
+    key, block_start = connectivity_key(seed, "", what), _blocks(m, n, _cell_size(float(p)))
     return bernoulli(float(p), data, law=law, shape=(m, n), key=key, block_start=block_start)
 
 
@@ -75,8 +73,15 @@ def JITFixedNumber(  # noqa: N802: it stands for the class that it makes one of
             f"{what}: k = {shown(k)} is not a number of synapses onto distinct columns of {n}. "
             f"Give an integer 0 <= k <= {n}, known outside jit."
         )
-    key, block_start = _key(seed, what), _blocks(m, n, NARROW)
+    key, block_start = connectivity_key(seed, "", what), _blocks(m, n, MOST_BLOCK)
     return fixed_number(int(k), data, law=law, shape=(m, n), key=key, block_start=block_start)
+
+
+def is_linear(weight: Any) -> bool:
+    """Whether weights are a number, or drawn so that they are linear in what describes them."""
+    if isinstance(weight, Normal):
+        return weight.low is None and weight.high is None
+    return not isinstance(weight, Distribution) or isinstance(weight, Uniform)
 
 
 def weight_law(weight: Any, what: str, dtype: Any = None) -> tuple[int, jax.Array]:
@@ -85,18 +90,26 @@ def weight_law(weight: Any, what: str, dtype: Any = None) -> tuple[int, jax.Arra
     Raises:
         ParameterError: anything else, or a distribution that is not linear in its numbers.
     """
-    if isinstance(weight, Uniform):
-        law, data = UNIFORM, [weight.low, weight.high]
-    elif isinstance(weight, Normal) and weight.low is None and weight.high is None:
-        law, data = NORMAL, [weight.mu, weight.sd]
-    elif isinstance(weight, Distribution):
+    if not is_linear(weight):
         raise ParameterError(
             f"{what}: weight = {weight!r} is not linear in its numbers. Give a number, "
             "Uniform(low, high), or Normal(mean, sd) without limits."
         )
+    if isinstance(weight, Uniform):
+        law, data = UNIFORM, [weight.low, weight.high]
+    elif isinstance(weight, Normal):
+        law, data = NORMAL, [weight.mu, weight.sd]
     else:
         return ONE, weights_of(weight if dtype is None else jnp.asarray(weight, dtype), 1, what)
     return law, jnp.stack([jnp.asarray(x, dtype or jnp.result_type(float)) for x in data])
+
+
+def _cell_size(p: float) -> int:
+    """The largest block in which a number of synapses is looked up: the fewest draws of numbers."""
+    size = MOST_BLOCK
+    while size > LEAST_BLOCK and not is_tabulated(size, min(p, 0.5)):
+        size //= 2
+    return size
 
 
 def _blocks(m: int, n: int, size: int) -> np.ndarray:
@@ -105,10 +118,15 @@ def _blocks(m: int, n: int, size: int) -> np.ndarray:
     return np.append(np.arange(0, n, size), n)
 
 
-def _key(seed: Any, what: str) -> tuple[int, int]:
+def connectivity_key(seed: Any, path: str, what: str) -> tuple[int, int]:
+    """The stream of the synapses at a path.
+
+    Raises:
+        ParameterError: the seed is no integer that fits into 64 bits.
+    """
     is_number = isinstance(seed, int | np.integer) and not isinstance(seed, bool)
     if not is_number or not 0 <= seed < MOST_SEED:
         raise ParameterError(
             f"{what}: seed = {shown(seed)}. Give an integer 0 <= seed < 2^64, known outside jit."
         )
-    return stream_key(int(seed), "connectivity", "")
+    return stream_key(int(seed), "connectivity", path)

@@ -306,7 +306,16 @@ def cell_words(key: Any, row: np.ndarray, column: np.ndarray, start: np.ndarray)
     block = np.searchsorted(start, column, side="right") - 1
     is_first = (np.diff(row, prepend=-1) != 0) | (np.diff(block, prepend=-1) != 0)
     k = np.arange(len(row)) - np.flatnonzero(is_first)[np.cumsum(is_first) - 1]
-    return words(key, row, block, k, draw.SYNAPSE)
+    return words(key, row, block, k, np.full(len(row), draw.SYNAPSE))
+
+
+def pair_words(key: Any, item: np.ndarray, per_item: int) -> np.ndarray:
+    """The same of synapses that are listed by items, so many of each: `draw.scatter_pairs`."""
+    from distdyn.ops import draw  # Numba
+
+    item = np.repeat(item, per_item)
+    k = np.tile(np.arange(per_item), len(item) // max(1, per_item))
+    return words(key, item & 0xFFFFFFFF, item >> 32, k, np.full(len(item), draw.PAIR))
 
 
 def words(key: Any, *counter: Any) -> np.ndarray:

@@ -128,7 +128,7 @@ def scatter(
     listed = _new_list(x)
     rows, start, trial, _ = listed
     room = new_room(block_start, window, n_post, (_U(key[0]), _U(key[1])))
-    column, word, pieces = room[9], room[10], room[11]
+    column, word, pieces = room[8], room[9], room[10]
     level, weight = np.empty(column.size, y.dtype), np.empty(column.size, y.dtype)
     at = np.zeros(2, np.int64)
     y[:] = 0
@@ -166,7 +166,7 @@ def gather(
     listed = _new_list(m)
     rows, start, trial, _ = listed
     room = new_room(block_start, window, n_post, (_U(key[0]), _U(key[1])))
-    column, word, pieces = room[9], room[10], room[11]
+    column, word, pieces = room[8], room[9], room[10]
     level, weight = np.empty(column.size, y.dtype), np.empty(column.size, y.dtype)
     at = np.zeros(2, np.int64)
     y[:] = 0
@@ -205,7 +205,7 @@ def outer(
     listed = _new_list(x)
     rows, start, trial, _ = listed
     room = new_room(block_start, window, n_post, (_U(key[0]), _U(key[1])))
-    column, word, pieces = room[9], room[10], room[11]
+    column, word, pieces = room[8], room[9], room[10]
     level = np.empty(column.size, d.dtype)
     at = np.zeros(2, np.int64)
     low, high = 0.0, 0.0  # sums of a great many: in double precision

@@ -23,8 +23,7 @@ FEW = np.uint64(draw.RUN)  # so many synapses are drawn at once
 AT_ROW, AT_BLOCK, COUNT, START, OPEN, HOLE = range(6)
 
 _U = np.uint64
-_ZERO, _ONE, _HALF = _U(0), _U(1), _U(32)
-_NOWHERE = np.uint32(0xFFFFFF00)  # beyond all places of a block
+_ZERO, _ONE, _HALF, _LOW = _U(0), _U(1), _U(32), _U(0xFFFFFFFF)
 
 kernel = cached(njit, nogil=True)
 inlined = cached(njit, nogil=True, forceinline=True)
@@ -52,10 +51,12 @@ def new_room(block_start, window, n_post, key):
         np.empty(n, np.uint64),  # the word of each cell of a row
         np.empty(n, np.int64),  # ... and how many synapses it has
         np.empty((6, CELLS), np.int64),  # cells of the batch
-        np.empty((3, most + CELLS), np.uint32),  # row, number and block of each counter
+        (  # the row of each counter; its block, and its number in the cell
+            np.empty(most + CELLS, np.uint32),
+            np.empty(most + CELLS, np.uint64),
+        ),
         np.empty(4 * (most + CELLS), np.uint32),  # words for targets
         np.zeros((widest + 63) >> 6, np.uint64),  # always zero between two cells
-        np.empty((2, draw.RUN), np.uint32),  # places, and where they stand in order
         np.empty(most, np.uint32),  # columns
         np.empty(most, np.uint32),  # the word of each synapse
         np.empty((2, CELLS + 1), np.int64),  # pieces: where each begins, and of which row it is
@@ -81,7 +82,7 @@ def next_batch(rows, n_rows, at, n_post, has_words, structure, kind, room):
         How many pieces of rows there are. None: there is no more.
     """
     window, key, block_start, own, _, _, _, _ = structure
-    blocks, _, _, count, cells, _, _, _, _, column, word, pieces, _ = room
+    blocks, _, _, count, cells, _, _, _, column, word, pieces, _ = room
     keys = _U(key[0]), _U(key[1])
     r, c = at[0], at[1]
     n, n_cells, n_pieces = 0, 0, 0
@@ -126,7 +127,7 @@ def next_batch(rows, n_rows, at, n_post, has_words, structure, kind, room):
 def _count(row, me, key, structure, kind, room):
     """How many synapses each cell of a row has."""
     _, _, block_start, _, number, table, length, threshold = structure
-    blocks, runs, word, count, stream = room[0], room[1], room[2], room[3], room[12]
+    blocks, runs, word, count, stream = room[0], room[1], room[2], room[3], room[11]
     block = np.int64(np.searchsorted(block_start, me, side="right")) - 1  # -1: of none
     if kind != BERNOULLI:
         excluded = np.full(1 if me >= 0 else 0, block)
@@ -184,27 +185,41 @@ def _tossed(row, block, n, p, stream):
 # --- which ---------------------------------------------------------------------------------------
 
 
+@inlined
+def _enter(counters, at, n, row, block):
+    """Enter n counters of a cell, and beyond them what the next cell will write over."""
+    rows, numbers = counters
+    first = _U(block) << _HALF
+    for start in range(_ZERO, n, FEW):
+        for k in range(FEW):
+            rows[at + start + k] = row
+            numbers[at + start + k] = first + start + k
+
+
+@inlined
+def _words(counters, i, purpose, k0, k1):
+    """The words of a counter."""
+    row, number = counters
+    return draw.philox(_U(row[i]), number[i] >> _HALF, number[i] & _LOW, _U(purpose), k0, k1)
+
+
 @kernel
 def _draw_words(key, n_cells, with_columns, room):
     """The word of each synapse, which makes its weight; and of multapses the columns."""
-    _, _, _, _, cells, counters, draws, _, _, column, word, _, _ = room
+    _, _, _, _, cells, counters, draws, _, column, word, _, _ = room
     k0, k1 = key
     n = _ZERO
     for c in range(n_cells):
         count = _U(cells[COUNT, c])
-        draw._enter(counters, n, count, cells[AT_ROW, c], 0, cells[AT_BLOCK, c])
+        _enter(counters, n, count, cells[AT_ROW, c], cells[AT_BLOCK, c])
         n += count
     if not with_columns:
         for i in range(n):
-            w, _, _, _ = draw.philox(
-                _U(counters[0, i]), _U(counters[2, i]), _U(counters[1, i]), _U(draw.SYNAPSE), k0, k1
-            )
+            w, _, _, _ = _words(counters, i, draw.SYNAPSE, k0, k1)
             word[i] = w
         return
     for i in range(n):
-        w, _, high, low = draw.philox(
-            _U(counters[0, i]), _U(counters[2, i]), _U(counters[1, i]), _U(draw.SYNAPSE), k0, k1
-        )
+        w, _, high, low = _words(counters, i, draw.SYNAPSE, k0, k1)
         word[i] = w
         draws[i << _ONE], draws[(i << _ONE) + _ONE] = high, low
     n = _ZERO
@@ -220,65 +235,61 @@ def _draw_words(key, n_cells, with_columns, room):
 @kernel
 def _draw_columns(key, n_cells, in_order, room):
     """Distinct columns for each cell: the numbers of `draw.distinct`."""
-    _, _, _, _, cells, counters, draws, bitmap, lanes, column, _, _, _ = room
+    _, _, _, _, cells, counters, draws, bitmap, column, _, _, _ = room
     k0, k1 = key
     n = _ZERO
     for c in range(n_cells):
         more = _U(draw._words_of(cells[COUNT, c], cells[OPEN, c]))
-        draw._enter(counters, n, more, cells[AT_ROW, c], 0, cells[AT_BLOCK, c])
+        _enter(counters, n, more, cells[AT_ROW, c], cells[AT_BLOCK, c])
         n += more
     for i in range(n):
-        a, b, c, d = draw.philox(
-            _U(counters[0, i]), _U(counters[2, i]), _U(counters[1, i]), _U(draw.TARGETS), k0, k1
-        )
+        a, b, c, d = _words(counters, i, draw.TARGETS, k0, k1)
         at = i << _U(2)
         draws[at], draws[at + _ONE], draws[at + _U(2)], draws[at + _U(3)] = a, b, c, d
+    shift = _ZERO
+    while _U(bitmap.size) > _ONE << shift:  # which has a word for 64 places
+        shift += _ONE
+    more = np.empty(4, np.uint32)
     n, at = _ZERO, _ZERO  # synapses, and words, of the cells before
     for c in range(n_cells):
         count, n_open = _U(cells[COUNT, c]), _U(cells[OPEN, c])
-        hole, start = np.uint32(cells[HOLE, c]), np.uint32(cells[START, c])
+        hole, start = _U(cells[HOLE, c]), _U(cells[START, c])
         end = at + (_U(draw._words_of(cells[COUNT, c], cells[OPEN, c])) << _U(2))
         is_done = False
         if count <= FEW and count + count <= n_open:
-            is_done = _few(draws, at, count, n_open, hole, start, in_order, lanes, column, n)
+            is_done = _few(draws, at, count, n_open, hole, start, shift, in_order, column, n)
         if not is_done:
-            _many(key, cells, c, draws, at, end, in_order, bitmap, column, n)
+            _many(key, cells, c, draws, at, end, more, in_order, bitmap, column, n)
             for i in range(n, n + count):
-                place = column[i]
+                place = _U(column[i])
                 column[i] = place + (_ONE if place >= hole else _ZERO) + start
         n, at = n + count, end
 
 
 @inlined
-def _few(draws, at, count, n_open, hole, start, in_order, lanes, column, to):
-    """The columns of a cell of at most eight synapses; whether all are distinct, as they must be.
+def _few(draws, at, count, n_open, hole, start, shift, in_order, column, to):
+    """The columns of a cell of at most eight synapses; whether it is sure that they are distinct.
 
-    Written are eight columns: what is too many, the next cell writes over.
+    Sure it is where the places >> shift, at most 64 numbers, are. Written are eight columns: the
+    next cell writes over what is too many.
     """
-    place, rank = lanes[0], lanes[1]
+    seen = _ZERO
     for k in range(FEW):
-        is_one = k < count
-        place[k] = (_U(draws[at + k]) * n_open) >> _HALF if is_one else _U(_NOWHERE) + k
-        rank[k] = 0
-    same = np.uint32(0)
-    for i in range(FEW):
-        for k in range(FEW):
-            same += np.uint32(place[i] == place[k])
-    if in_order:
-        for i in range(FEW):
-            for k in range(FEW):
-                rank[k] += np.uint32(place[i] < place[k])
-        for k in range(FEW):
-            column[to + _U(rank[k])] = place[k] + np.uint32(place[k] >= hole) + start
-    else:
-        for k in range(FEW):
-            column[to + k] = place[k] + np.uint32(place[k] >= hole) + start
-    return same == np.uint32(FEW)
+        place = (_U(draws[at + k]) * n_open) >> _HALF
+        seen |= (_ONE if k < count else _ZERO) << (place >> shift)
+        if not in_order:
+            column[to + k] = place + (_ONE if place >= hole else _ZERO) + start
+    for k in range(FEW if in_order else _ZERO):
+        place = (_U(draws[at + k]) * n_open) >> _HALF
+        before = seen & ((_ONE << (place >> shift)) - _ONE)
+        turn = _U(draw.ones(before)) if k < count else k
+        column[to + turn] = place + (_ONE if place >= hole else _ZERO) + start
+    return _U(draw.ones(seen)) == count
 
 
 @kernel
-def _many(key, cells, c, draws, first, end, in_order, bitmap, column, to):
-    """The places of a cell, from draws[first:end], and from more words when those do not suffice.
+def _many(key, cells, c, draws, first, end, more, in_order, bitmap, column, to):
+    """The places of a cell, from draws[first:end], and from `more` when those do not suffice.
 
     Not in order, they come as they are drawn, which saves a pass.
     """
@@ -288,7 +299,6 @@ def _many(key, cells, c, draws, first, end, in_order, bitmap, column, to):
     is_listed = not (in_order or is_complement)
     missing = _U(n_open - count if is_complement else count)
     counter, used, begin = (end - first) >> _U(2), _U(4), to
-    more = np.empty(4, np.uint32)
     while missing > _ZERO:
         is_more = first == end
         if is_more and used == _U(4):
