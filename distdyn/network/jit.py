@@ -19,7 +19,7 @@ MOST_SEED = 1 << 64
 LEAST_BLOCK, MOST_BLOCK = 1 << 4, 1 << 16  # columns; of more, not every one is equally likely
 
 
-def JITBernoulli(  # noqa: N802: it stands for the class that it makes one of
+def JITBernoulli(
     p: float, weight: Any, shape: tuple[int, int], seed: int = 0, *, dtype: Any = None
 ) -> JITMatrix:
     """A matrix in which every pair is connected with probability p, drawn and never stored.
@@ -50,7 +50,7 @@ def JITBernoulli(  # noqa: N802: it stands for the class that it makes one of
     return bernoulli(float(p), data, law=law, shape=(m, n), key=key, block_start=block_start)
 
 
-def JITFixedNumber(  # noqa: N802: it stands for the class that it makes one of
+def JITFixedNumber(
     k: int, weight: Any, shape: tuple[int, int], seed: int = 0, *, dtype: Any = None
 ) -> JITMatrix:
     """A matrix in which every row has k synapses, onto distinct columns, drawn and never stored.

@@ -15,9 +15,9 @@ SEED = 7
 class Net(dd.Network):
     """Two populations; the projection leads from the first to both, so that it meets itself."""
 
-    def __init__(self, rule=dd.FixedProb(0.1), weight=1.5, storage="stored", *, post=None):
+    def __init__(self, rule=None, weight=1.5, storage="stored", *, post=None):
         self.E, self.I = dd.Population(N, dd.LIF()), dd.Population(M, dd.LIF())
-        post = post or (lambda net: (net.E, net.I))
+        post, rule = post or (lambda net: (net.E, net.I)), rule or dd.FixedProb(0.1)
         self.exc = dd.Projection(
             self.E, post(self), rule, dd.Exponential(tau=5.0),
             weight=weight, delay=0.1, storage=storage,
@@ -143,7 +143,10 @@ class Pair(dd.Network):
     def __init__(self):
         self.left, self.right = Net(), Net()
         self.between = {}
-        for name, (a, b) in {"to": (self.left, self.right), "back": (self.right, self.left)}.items():
+        for name, (a, b) in {
+            "to": (self.left, self.right),
+            "back": (self.right, self.left),
+        }.items():
             self.between[name] = dd.Projection(
                 a.E, b.E, dd.FixedProb(0.1), dd.Exponential(tau=5.0), weight=1.0, delay=0.1
             )
@@ -188,11 +191,11 @@ def test_seeds_and_what_cannot_be_drawn_again():
     one, other = synapses(net.exc.matrix(1)), synapses(net.exc.matrix(2))
     assert len(one[0]) != len(other[0]) or (one[1] != other[1]).any()
     for seed in (-1, 1.5, 1 << 64, None):
-        with pytest.raises(ParameterError, match='"exc".*seed = .*Give an integer'):
+        with pytest.raises(ParameterError, match=r'"exc".*seed = .*Give an integer'):
             net.exc.matrix(seed)
     for rule in (dd.AllToAll(), dd.FixedTotal(100)):
-        with pytest.raises(NetworkError, match='"exc".*stored'):
+        with pytest.raises(NetworkError, match=r'"exc".*stored'):
             Net(rule, storage="procedural").exc.matrix(1)
     for weight in (dd.LogNormal(0.0, 1.0), dd.Normal(1.0, 0.5, low=0.0)):
-        with pytest.raises(WeightError, match='"exc".*not linear.*stored'):
+        with pytest.raises(WeightError, match=r'"exc".*not linear.*stored'):
             Net(weight=weight, storage="procedural").exc.matrix(1)

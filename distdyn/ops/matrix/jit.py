@@ -44,7 +44,8 @@ class Draws(NamedTuple):
         block_start: int64[n_blocks + 1]; where the blocks of columns begin, in the whole matrix.
         own: int32[rows of the whole matrix]; the column which the row must not have, or -1; empty
             where there is none.
-        number: int64[1]; p in units of 2^-62, or the synapses of a row.
+        what: int64[3]; p in units of 2^-62, or the synapses of a row; the kind; the law of weights.
+            Kernels read the last two here, so that one is compiled for all.
         table: int64[widest + 1]; the row of the thresholds for a cell of so many places, or -1.
         length: int64[n_tables]; how many thresholds each has.
         threshold: uint64[n_tables, longest]; of `values.Binomials`.
@@ -54,7 +55,7 @@ class Draws(NamedTuple):
     key: Any
     block_start: Any
     own: Any
-    number: Any
+    what: Any
     table: Any
     length: Any
     threshold: Any
@@ -112,11 +113,11 @@ FORM = form(
 class JITMatrix(AbstractForm):
     """A matrix whose synapses are drawn again for every product and never stored: A_ij = B_ij w_ij.
 
-    B_ij is 0 or 1 (of `MULTAPSES` the sum of several such). With weights d, u_ij uniform in (0, 1) and xi_ij standard normal, w_ij is
+    B_ij is 0 or 1. With weights d, u_ij uniform in (0, 1) and xi_ij standard normal, w_ij is
 
         d[0],    d[0] (1 - u_ij) + d[1] u_ij,    or    d[0] + d[1] xi_ij
 
-    One seed gives one matrix, whatever the product, the precision and the processor, and the
+    Of the kind MULTAPSES it is a sum of such. One seed gives one matrix, whatever the product, the precision and the processor, and the
     derivative with respect to `data` is that of the numbers that describe the distribution.
     `JITBernoulli` and `JITFixedNumber` make such matrices.
 
@@ -204,7 +205,7 @@ def bernoulli(
     """
     sizes = np.unique(np.diff(block_start))
     table = binomials(np.union1d(sizes, np.maximum(sizes - 1, 0)), p)
-    draws = _draws(round(p * 2**62), key, block_start, own, table)
+    draws = _draws((round(p * 2**62), BERNOULLI, law), key, block_start, own, table)
     return JITMatrix(shape, data, draws, BERNOULLI, law)
 
 
@@ -221,12 +222,13 @@ def fixed_number(
 ) -> JITMatrix:
     """A matrix with k synapses in every row, at distinct places or not; else as `bernoulli`."""
     nothing = np.zeros(0, np.int64), np.zeros((0, 0), np.uint64)
-    draws = _draws(k, key, block_start, own, Binomials(nothing[0], *nothing))
-    return JITMatrix(shape, data, draws, MULTAPSES if multapses else FIXED_NUMBER, law)
+    kind = MULTAPSES if multapses else FIXED_NUMBER
+    draws = _draws((k, kind, law), key, block_start, own, Binomials(nothing[0], *nothing))
+    return JITMatrix(shape, data, draws, kind, law)
 
 
 def _draws(
-    number: int,
+    what: tuple[int, int, int],
     key: tuple[int, int],
     block_start: np.ndarray,
     own: np.ndarray | None,
@@ -237,7 +239,7 @@ def _draws(
         np.array(key, np.uint32),
         np.asarray(block_start, np.int64),
         np.zeros(0, np.int32) if own is None else np.asarray(own, np.int32),
-        np.array([number], np.int64),
+        np.array(what, np.int64),
         *table,
     )
     with jax.enable_x64(True):
@@ -272,7 +274,7 @@ def synapses(
     key = np.uint64(draws.key[0]), np.uint64(draws.key[1])
     own = np.full(shape[0], -1) if not draws.own.size else draws.own[first : first + shape[0]]
     own, counts = own.astype(np.int64), np.zeros((len(blocks), shape[0]), np.int64)
-    number, multapses = int(draws.number[0]), kind == MULTAPSES
+    number, multapses = int(draws.what[0]), kind == MULTAPSES
     if kind == BERNOULLI:
         table = tuple(map(np.ascontiguousarray, (draws.table, draws.length, draws.threshold)))
         draw.bernoulli_counts(key, number, table, first, own, blocks, start, counts)
@@ -326,7 +328,7 @@ def words(key: Any, *counter: Any) -> np.ndarray:
 
 
 def levels(word: np.ndarray, law: int) -> np.ndarray:
-    """u or xi (float64) of each word; of weights that are not drawn, nought."""
+    """What u or xi (float64) a word is; of weights that are not drawn, nought."""
     if law == UNIFORM:
         return (word + 0.5) / WORDS
     return interpolated(word, normal_knots()) if law == NORMAL else np.zeros(len(word))

@@ -1,7 +1,4 @@
-"""CPU kernels of `JITMatrix`: the rows that are needed are drawn, used for all trials, and forgotten.
-
-Kind and law become plain numbers on the way: Numba would compile all once more for each constant.
-"""
+"""CPU kernels of `JITMatrix`: rows are drawn as needed, used for all trials, and forgotten."""
 
 import numpy as np
 from numba import njit
@@ -45,7 +42,7 @@ def _new_list(x):
 
 @kernel
 def _list_rows(x, first, room):
-    """List the rows from `first` on that are not zero in some trial, of as many as there is room."""
+    """List the rows from `first` on that are not zero in some trial, of as many as have room."""
     rows, start, trial, pairs = room
     if x.shape[0] == 1:
         n = np.int64(list_active(x[0], first, rows))
@@ -82,7 +79,7 @@ def _list_rows(x, first, room):
 
 @kernel
 def _levels(word, n, law, level):
-    """u or xi of each word: where its weight lies between the two numbers that describe it."""
+    """What u or xi a word is: where its weight lies between the two numbers that describe it."""
     if law == UNIFORM:
         for i in range(_U(n)):
             level[i] = (np.float64(word[i]) + 0.5) * 2.0**-32
@@ -119,12 +116,11 @@ def _weights(data, level, n, law, weight):
 
 
 @kernel
-def scatter(
-    x, data, window, key, block_start, own, number, table, length, threshold, y, kind, law
-):
+def scatter(x, data, window, key, block_start, own, what, table, length, threshold, y):
     """y_j = sum_i x_i A_ij, over the rows with x_i != 0."""
-    structure = window, key, block_start, own, number, table, length, threshold
+    structure = window, key, block_start, own, what, table, length, threshold
     n_post = y.shape[1]
+    law = what[2]
     listed = _new_list(x)
     rows, start, trial, _ = listed
     room = new_room(block_start, window, n_post, (_U(key[0]), _U(key[1])))
@@ -137,10 +133,10 @@ def scatter(
         at[:] = 0
         while at[0] < n_rows:
             turn = at[0]
-            n = next_batch(rows, n_rows, at, n_post, law != ONE, structure, np.int64(kind), room)
+            n = next_batch(rows, n_rows, at, n_post, law != ONE, structure, room)
             if law != ONE:
-                _levels(word, pieces[0, n], np.int64(law), level)
-                _weights(data, level, pieces[0, n], np.int64(law), weight)
+                _levels(word, pieces[0, n], law, level)
+                _weights(data, level, pieces[0, n], law, weight)
             for p in range(n):
                 row, begin, end = pieces[1, p], _U(pieces[0, p]), _U(pieces[0, p + 1])
                 while rows[turn] != row:
@@ -157,12 +153,11 @@ def scatter(
 
 
 @kernel
-def gather(
-    m, z, data, window, key, block_start, own, number, table, length, threshold, y, kind, law
-):
+def gather(m, z, data, window, key, block_start, own, what, table, length, threshold, y):
     """y_i = m_i sum_j A_ij z_j, over the rows with m_i != 0."""
-    structure = window, key, block_start, own, number, table, length, threshold
+    structure = window, key, block_start, own, what, table, length, threshold
     n_post, zero = z.shape[1], y.dtype.type(0)
+    law = what[2]
     listed = _new_list(m)
     rows, start, trial, _ = listed
     room = new_room(block_start, window, n_post, (_U(key[0]), _U(key[1])))
@@ -175,10 +170,10 @@ def gather(
         at[:] = 0
         while at[0] < n_rows:
             turn = at[0]
-            n = next_batch(rows, n_rows, at, n_post, law != ONE, structure, np.int64(kind), room)
+            n = next_batch(rows, n_rows, at, n_post, law != ONE, structure, room)
             if law != ONE:
-                _levels(word, pieces[0, n], np.int64(law), level)
-                _weights(data, level, pieces[0, n], np.int64(law), weight)
+                _levels(word, pieces[0, n], law, level)
+                _weights(data, level, pieces[0, n], law, weight)
             for p in range(n):
                 row, begin, end = pieces[1, p], _U(pieces[0, p]), _U(pieces[0, p + 1])
                 while rows[turn] != row:
@@ -196,12 +191,11 @@ def gather(
 
 
 @kernel
-def outer(
-    x, z, window, key, block_start, own, number, table, length, threshold, d, kind, law
-):
+def outer(x, z, window, key, block_start, own, what, table, length, threshold, d):
     """d_p = sum_ij x_i z_j dA_ij / dd_p, over the rows with x_i != 0."""
-    structure = window, key, block_start, own, number, table, length, threshold
+    structure = window, key, block_start, own, what, table, length, threshold
     n_post, zero, one = z.shape[1], z.dtype.type(0), z.dtype.type(1)
+    law = what[2]
     listed = _new_list(x)
     rows, start, trial, _ = listed
     room = new_room(block_start, window, n_post, (_U(key[0]), _U(key[1])))
@@ -214,9 +208,9 @@ def outer(
         at[:] = 0
         while at[0] < n_rows:
             turn = at[0]
-            n = next_batch(rows, n_rows, at, n_post, law != ONE, structure, np.int64(kind), room)
+            n = next_batch(rows, n_rows, at, n_post, law != ONE, structure, room)
             if law != ONE:
-                _levels(word, pieces[0, n], np.int64(law), level)
+                _levels(word, pieces[0, n], law, level)
             for p in range(n):
                 row, begin, end = pieces[1, p], _U(pieces[0, p]), _U(pieces[0, p + 1])
                 while rows[turn] != row:

@@ -65,7 +65,7 @@ def new_room(block_start, window, n_post, key):
 
 
 @kernel
-def next_batch(rows, n_rows, at, n_post, has_words, structure, kind, room):
+def next_batch(rows, n_rows, at, n_post, has_words, structure, room):
     """Draw the cells that come next.
 
     Args:
@@ -75,22 +75,21 @@ def next_batch(rows, n_rows, at, n_post, has_words, structure, kind, room):
         n_post: how many columns the matrix has.
         has_words: whether the weight of a synapse depends on its word.
         structure: what the matrix is made of, behind its weights.
-        kind: of the matrix.
         room: of `new_room`. Written: columns, words, pieces.
 
     Returns:
         How many pieces of rows there are. None: there is no more.
     """
-    window, key, block_start, own, _, _, _, _ = structure
+    window, key, block_start, own, what, _, _, _ = structure
     blocks, _, _, count, cells, _, _, _, column, word, pieces, _ = room
     keys = _U(key[0]), _U(key[1])
-    r, c = at[0], at[1]
+    r, c, kind = at[0], at[1], what[1]
     n, n_cells, n_pieces = 0, 0, 0
     while r < n_rows and n < BATCH and n_cells < CELLS:
         row = window[0] + np.int64(rows[r])
         me = np.int64(own[row]) if own.size else np.int64(-1)
         if c == 0 and count.size:
-            _count(row, me, keys, structure, kind, room)
+            _count(row, me, keys, structure, room)
         before = n
         while c < count.size and n < BATCH and n_cells < CELLS:
             start, stop = block_start[blocks[c]], block_start[blocks[c] + 1]
@@ -124,16 +123,16 @@ def next_batch(rows, n_rows, at, n_post, has_words, structure, kind, room):
 
 
 @kernel
-def _count(row, me, key, structure, kind, room):
+def _count(row, me, key, structure, room):
     """How many synapses each cell of a row has."""
-    _, _, block_start, _, number, table, length, threshold = structure
+    _, _, block_start, _, what, table, length, threshold = structure
     blocks, runs, word, count, stream = room[0], room[1], room[2], room[3], room[11]
     block = np.int64(np.searchsorted(block_start, me, side="right")) - 1  # -1: of none
-    if kind != BERNOULLI:
+    if what[1] != BERNOULLI:
         excluded = np.full(1 if me >= 0 else 0, block)
         draw.split(
-            stream, number[0], blocks, block_start.size - 1, block_start, np.int64(0), excluded,
-            kind == MULTAPSES, row, draw.SPLIT_BLOCKS, count,
+            stream, what[0], blocks, block_start.size - 1, block_start, np.int64(0), excluded,
+            what[1] == MULTAPSES, row, draw.SPLIT_BLOCKS, count,
         )  # fmt: skip
         return
     k0, k1 = key
@@ -148,7 +147,7 @@ def _count(row, me, key, structure, kind, room):
             _tabulated(word[begin:end], threshold[at, : length[at]], count[begin:end])
         else:
             for c in range(begin, end):
-                count[c] = _tossed(row, blocks[c], width, number[0], stream)
+                count[c] = _tossed(row, blocks[c], width, what[0], stream)
     c = block - blocks[0]
     if me >= 0 and 0 <= c < count.size:
         width = block_start[block + 1] - block_start[block] - 1
@@ -156,7 +155,7 @@ def _count(row, me, key, structure, kind, room):
         if at >= 0:
             count[c] = draw.tabulated(word[c], threshold, at, length[at])
         else:
-            count[c] = _tossed(row, block, width, number[0], stream)
+            count[c] = _tossed(row, block, width, what[0], stream)
 
 
 @inlined
@@ -319,14 +318,35 @@ def _many(key, cells, c, draws, first, end, more, in_order, bitmap, column, to):
         used = used + run if is_more else used
         first = end if is_more else first + run
         missing -= to - before
-    if not is_listed:
-        draw._list_bits(bitmap, n_open, is_complement, column, begin)
+    if is_complement:
+        draw._list_bits(bitmap, n_open, True, column, begin)
+    elif not is_listed:
+        _list_sparse(bitmap, n_open, column, begin)
     if is_listed and count << 6 < n_open:
         for i in range(begin, to):
             bitmap[_U(column[i]) >> _U(6)] = _ZERO
     else:
         for w in range((_U(n_open) + _U(63)) >> _U(6)):
             bitmap[w] = _ZERO
+
+
+@inlined
+def _list_sparse(bitmap, n, column, to):
+    """`draw._list_bits` where a word mostly has at most two: how many, nobody could foresee.
+
+    Written are two more columns than there are.
+    """
+    for w in range((_U(n) + _U(63)) >> _U(6)):
+        bits, at, start = bitmap[w], to, w << _U(6)
+        to += _U(draw.ones(bits))
+        for _ in range(2):
+            column[at] = start + _U(draw.ones((bits & (_ZERO - bits)) - _ONE))
+            at += _ONE
+            bits &= bits - _ONE
+        while bits != _ZERO:
+            column[at] = start + _U(draw.ones((bits & (_ZERO - bits)) - _ONE))
+            at += _ONE
+            bits &= bits - _ONE
 
 
 @kernel
