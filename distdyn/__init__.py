@@ -39,6 +39,8 @@ from distdyn.network.distributions import Distribution as Distribution
 from distdyn.network.distributions import LogNormal as LogNormal
 from distdyn.network.distributions import Normal as Normal
 from distdyn.network.distributions import Uniform as Uniform
+from distdyn.network.jit import JITBernoulli as JITBernoulli
+from distdyn.network.jit import JITFixedNumber as JITFixedNumber
 from distdyn.network.network import Network as Network
 from distdyn.network.population import Population as Population
 from distdyn.network.projection import CurrentInput as CurrentInput

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -19,7 +20,19 @@ NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 Member = Population | Projection | PoissonInput | CurrentInput
 
 
-class Network:
+class _Made(type):
+    """The class of the classes of networks: when one has been made, its projections learn where."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        network = type.__call__(cls, *args, **kwargs)
+        with suppress(NetworkError):  # a name that is not possible: said when the network is used
+            for path, member in _walk(network, set()):
+                if isinstance(member, Projection):
+                    vars(member).update(path=path)
+        return network
+
+
+class Network(metaclass=_Made):
     """The base of networks: populations, projections, inputs and networks as attributes.
 
     Lists, tuples and dicts of members are walked too, so that paths read `cortex.E`, `layers.0.E`,

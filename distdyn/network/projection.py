@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from distdyn.core.system import emits_spikes, receives_input
 from distdyn.errors import DelayError, NetworkError, ParameterError, WeightError
 from distdyn.network.distributions import Distribution
 from distdyn.network.ends import Ends
+from distdyn.network.matrix import matrix_of
 from distdyn.network.population import View, members
 from distdyn.network.rule import AbstractCellRule
 from distdyn.network.rules import Edges, Rule
@@ -24,6 +25,8 @@ from distdyn.network.values import (
     check_source,
     check_value,
 )
+from distdyn.ops.matrix.csr import CSR
+from distdyn.ops.matrix.jit import JITMatrix
 from distdyn.units import shown, to_steps
 
 STORAGES = ("stored", "procedural")
@@ -46,7 +49,13 @@ class Projection:
             spikes, the same ones, and take no memory. For rules that draw the targets of each pre
             neuron: `AllToAll`, `FixedProb`, `FixedOutdegree`, `FixedTotal`. Where there are no CPU
             kernels (on GPU), they are stored all the same.
+
+    Attributes:
+        path: in the outermost network in whose making it was met, as `cortex.exc`; else None. It is
+            no part of the description: in another network the path is another.
     """
+
+    path: ClassVar[str | None] = None  # and of each projection its own, once it has one
 
     pre: tuple[View, ...]
     post: tuple[View, ...]
@@ -109,6 +118,39 @@ class Projection:
         """How many synapses the rule makes on average."""
         ends = self.ends
         return float(self.rule.expected(ends.n_pre, ends.n_post, ends.n_self))
+
+    def matrix(self, seed: int, *, path: str | None = None, dtype: Any = None) -> CSR | JITMatrix:
+        """The synapses that `DSRunner(network, seed=seed)` has, as a matrix [pre, post] of floats.
+
+            A = network.exc.matrix(seed=1)
+            spikes @ A     A @ z     A.T     A.todense()
+
+        Weights are as before they are rounded to the simulator's integers; delays are not in it.
+
+        Args:
+            seed: of the simulation.
+            path: of the projection in its network; None is the attribute `path`.
+            dtype: of the weights; None is JAX's default.
+
+        Returns:
+            A `CSR`. With storage="procedural" a `JITMatrix`, which takes no memory.
+
+        Raises:
+            NetworkError: the path is not known, or it is procedural and its rule none of
+                `FixedProb` and `FixedOutdegree`.
+            WeightError: it is procedural and its weights are none of a number, `Uniform`, and
+                `Normal` without limits.
+        """
+        path = self.path if path is None else path
+        if path is None:
+            raise NetworkError(
+                f"{self!r}: matrix(): its path is not known: it was in no network when one was "
+                'made. Assign it in __init__ of the network, or give matrix(seed, path="exc").'
+            )
+        return matrix_of(
+            self.ends, self.rule, self.weight,
+            storage=self.storage, seed=seed, path=path, dtype=dtype,
+        )  # fmt: skip
 
     def __repr__(self) -> str:
         return f"Projection({_names(self.pre)} -> {_names(self.post)}, {shown(self.rule)})"

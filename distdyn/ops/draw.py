@@ -656,7 +656,9 @@ def _leave_out(target, at, n, n_open, hole):
 def _words_of(count, n_open):
     """How many Philox counters will mostly do for a cell of distinct targets; at most `count`."""
     missing = min(count, n_open - count)
-    return (missing + missing * missing // (2 * n_open) + 4) >> 2 if missing else 0
+    square, twice = missing * missing, 2 * n_open
+    again = square // twice if square >= twice else 0  # most cells need no division
+    return (missing + again + 4) >> 2 if missing else 0
 
 
 @kernel

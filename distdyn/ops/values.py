@@ -167,7 +167,7 @@ def drawn_weights(distribution: HasQuantile, unit_scale: float, where: str = "we
     The unit is the smallest power of two with which the largest weight fits into an int16. Where
     the distribution is symmetric, so is the table, exactly.
     """
-    knots = _quantile_knots(distribution, where)
+    knots = quantile_knots(distribution, where)
     largest = float(np.abs(knots).max()) * unit_scale
     check_significance(largest, f"{where} = {distribution}")
     shift = 0
@@ -181,6 +181,26 @@ def drawn_weights(distribution: HasQuantile, unit_scale: float, where: str = "we
     return Weights(np.ascontiguousarray(table, np.int32), 1 << shift)
 
 
+class _StandardNormal:
+    def quantile(self, u: np.ndarray) -> np.ndarray:
+        from scipy.special import ndtri  # here: it would double the time of `import distdyn`
+
+        return ndtri(u)
+
+
+def normal_knots() -> np.ndarray:
+    """The knots of the standard normal distribution."""
+    return quantile_knots(_StandardNormal(), "weight")
+
+
+def interpolated(word: np.ndarray, knots: np.ndarray) -> np.ndarray:
+    """What `Weights` makes of each word before it is rounded, from knots of float64."""
+    cells, (whole, first, last) = 1 << KNOT_BITS, knots
+    coarse, fine = WORDS // cells, np.arange(cells + 1) * (WORDS // cells**2)
+    place = np.concatenate([fine, np.arange(2, cells - 1) * coarse, (cells - 1) * coarse + fine])
+    return np.interp(word + 0.5, place, np.concatenate([first, whole[2:-2], last]))
+
+
 def check_significance(largest: float, what: str) -> None:
     """Refuse weights that the accumulator's unit leaves with fewer than 8 significant bits."""
     if 0 < largest < LEAST_WEIGHT - 0.5:
@@ -191,7 +211,8 @@ def check_significance(largest: float, what: str) -> None:
         )
 
 
-def _quantile_knots(distribution: HasQuantile, where: str) -> np.ndarray:
+def quantile_knots(distribution: HasQuantile, where: str) -> np.ndarray:
+    """float64[3, 1025]: the knots of `Weights`, not yet in integers."""
     cells = 1 << KNOT_BITS
     fine = np.arange(cells + 1, dtype=np.float64)
     width = WORDS / cells

@@ -70,6 +70,19 @@ def transposed(rng, m, n, dtype):
     return Made(matrix.T, made.T)
 
 
+def bernoulli(rng, m, n, dtype, weight):
+    return drawn(dd.JITBernoulli(0.1, weight, (m, n), int(rng.integers(99)), dtype=dtype))
+
+
+def fixed_number(rng, m, n, dtype, weight):
+    return drawn(dd.JITFixedNumber(min(3, n), weight, (m, n), int(rng.integers(99)), dtype=dtype))
+
+
+def drawn(matrix):
+    """What is drawn on the host is the array: nothing but the samplers is shared with kernels."""
+    return Made(matrix, np.asarray(matrix.tocsr().todense()))
+
+
 CATALOGUE = {
     "CSR": csr,
     "CSR-homogeneous": lambda *a: csr(*a, is_homogeneous=True),
@@ -85,6 +98,9 @@ CATALOGUE = {
     "Constant": constant,
     "Constant-no-autapses": lambda *a: constant(*a, autapses=False),
     "CSR-transposed": transposed,
+    "JITBernoulli": lambda *a: bernoulli(*a, 1.5),
+    "JITBernoulli-normal": lambda *a: bernoulli(*a, dd.Normal(0.5, 1.0)),
+    "JITFixedNumber-uniform": lambda *a: fixed_number(*a, dd.Uniform(-1.0, 2.0)),
 }
 
 

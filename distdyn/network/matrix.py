@@ -1,0 +1,101 @@
+"""The matrix of a projection: the synapses that a simulation draws, as a matrix of floats."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from distdyn.errors import NetworkError, WeightError
+from distdyn.network.distributions import Distribution
+from distdyn.network.ends import Ends
+from distdyn.network.jit import connectivity_key, is_linear, weight_law
+from distdyn.network.rule import AbstractCellRule, AbstractPairRule, Key, Rule
+from distdyn.network.rules import FixedOutdegree, FixedProb
+from distdyn.ops.matrix.csr import CSR
+from distdyn.ops.matrix.jit import JITMatrix, bernoulli, cell_words, fixed_number, pair_words
+from distdyn.ops.matrix.jit import weights as weights_of_words
+from distdyn.ops.values import interpolated, quantile_knots
+from distdyn.units import shown
+
+
+def matrix_of(
+    ends: Ends, rule: Rule, weight: Any, *, storage: str, seed: int, path: str, dtype: Any = None
+) -> CSR | JITMatrix:
+    """The matrix [pre, post] of a projection; weights are as before they are made integers.
+
+    Args:
+        ends: both ends.
+        rule: who connects to whom.
+        weight: a number, a distribution, or an array over the edges.
+        storage: "stored" gives a `CSR`, "procedural" a `JITMatrix`.
+        seed: of the simulation.
+        path: of the projection in its network.
+        dtype: of the weights.
+
+    Raises:
+        NetworkError: a rule of which there is no `JITMatrix`.
+        WeightError: a distribution of which there is none.
+    """
+    what = f'projection "{path}": matrix()'
+    key = connectivity_key(seed, path, what)
+    rule.check(ends.n_pre, ends.n_post, ends.n_self, what)
+    if storage == "procedural":
+        return _drawn_again(ends, rule, weight, key, dtype, what)
+    return _drawn_once(ends, rule, weight, key, dtype, what)
+
+
+def _drawn_again(
+    ends: Ends, rule: Rule, weight: Any, key: tuple[int, int], dtype: Any, what: str
+) -> JITMatrix:
+    cure = 'Use storage="stored", of which the matrix is a CSR'
+    if not isinstance(rule, FixedProb | FixedOutdegree):
+        raise NetworkError(
+            f"{what}: of {shown(rule)} there is no matrix that is drawn again for every product. "
+            f"{cure}, or FixedProb or FixedOutdegree."
+        )
+    if not is_linear(weight):
+        raise WeightError(
+            f"{what}: weight = {weight!r} is not linear in its numbers. {cure}, or a number, "
+            "Uniform(low, high), or Normal(mean, sd) without limits."
+        )
+    law, data = weight_law(weight, what, dtype)
+    cells = rule.cells(ends, _words(key))
+    own = cells.own if (cells.own >= 0).any() else None
+    made = {"law": law, "shape": (ends.n_pre, ends.n_post), "key": key, "own": own}
+    made["block_start"] = cells.block_start
+    if isinstance(rule, FixedProb):
+        return bernoulli(rule.p, data, **made)
+    return fixed_number(rule.n, data, multapses=rule.multapses, **made)
+
+
+def _drawn_once(
+    ends: Ends, rule: Rule, weight: Any, key: tuple[int, int], dtype: Any, what: str
+) -> CSR:
+    row, column = rule.rows(ends, _words(key))
+    order = np.lexsort((column, row))
+    indptr = np.searchsorted(row[order], np.arange(ends.n_pre + 1))
+    if isinstance(weight, Distribution):
+        word = _weight_words(ends, rule, key, row, column)[order]
+        if is_linear(weight):
+            law, data = weight_law(weight, what, dtype)
+            weight = weights_of_words(data, word, law)
+        else:
+            weight = interpolated(word, quantile_knots(weight, f"{what}: weight"))
+    elif np.ndim(weight):
+        weight = weight[order]
+    data = jax.numpy.asarray(weight, dtype or jax.numpy.result_type(float))
+    return CSR((data, column[order], indptr), shape=(ends.n_pre, ends.n_post))
+
+
+def _weight_words(
+    ends: Ends, rule: Rule, key: tuple[int, int], row: np.ndarray, column: np.ndarray
+) -> np.ndarray:
+    """The random word of each synapse, as a simulation reads it for the weight."""
+    if isinstance(rule, AbstractPairRule):
+        return pair_words(key, rule.items(ends, None), rule.per_item)
+    assert isinstance(rule, AbstractCellRule)  # there is no third kind
+    return cell_words(key, row, column, ends.block_start())
+
+
+def _words(key: tuple[int, int]) -> Key:
+    return np.uint64(key[0]), np.uint64(key[1])
