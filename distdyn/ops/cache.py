@@ -132,8 +132,8 @@ def _key() -> str:
 
     Numba looks at the file of a function only; a kernel also holds code and constants of others.
     """
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    stamps = [(path.name, path.stat().st_mtime_ns, path.stat().st_size) for path in sources]
+    sources = sorted(Path(__file__).parent.rglob("*.py"))
+    stamps = [(str(path), path.stat().st_mtime_ns, path.stat().st_size) for path in sources]
     versions = platform.python_version(), numba.__version__, llvmlite.__version__
     processor = llvm.get_host_cpu_name()
     what = processor, versions, str(Path(__file__).parent), stamps

@@ -6,6 +6,7 @@ kept are a few numbers, and the bounds of the blocks.
 
 import dataclasses
 import operator
+from collections.abc import Sequence
 from typing import Any, ClassVar, NamedTuple
 
 import equinox as eqx
@@ -17,7 +18,7 @@ from jaxtyping import Array, Float
 from distdyn.errors import ParameterError
 from distdyn.ops.matrix.csr import CSR
 from distdyn.ops.matrix.form import Form, form
-from distdyn.ops.matrix.matrix import AbstractForm, Matrix, Transposed, wide
+from distdyn.ops.matrix.matrix import AbstractForm, By, Matrix, Transposed, wide
 from distdyn.ops.values import (
     NO_KNOTS,
     WORDS,
@@ -117,8 +118,9 @@ class JITMatrix(AbstractForm):
 
         d[0],    d[0] (1 - u_ij) + d[1] u_ij,    or    d[0] + d[1] xi_ij
 
-    Of the kind MULTAPSES it is a sum of such. One seed gives one matrix, whatever the product, the precision and the processor, and the
-    derivative with respect to `data` is that of the numbers that describe the distribution.
+    Of the kind MULTAPSES it is a sum of such. One seed gives one matrix, whatever the product, the
+    precision and the processor, and the derivative with respect to `data` is that of the numbers
+    that describe the distribution.
     `JITBernoulli` and `JITFixedNumber` make such matrices.
 
     Attributes:
@@ -160,6 +162,22 @@ class JITMatrix(AbstractForm):
             window = self.draws.window + np.array([a, c])
         draws = self.draws._replace(window=window)
         return dataclasses.replace(self, shape=(b - a, d - c), draws=draws)
+
+    def cut(self, n: int, by: By) -> "Sequence[JITMatrix]":
+        size = -(-self.shape[0 if by == "rows" else 1] // n)
+        draws, shape = self.draws, (self.shape[0], size)
+        if by == "rows":
+            shape = size, self.shape[1]
+            beyond = n * size - self.shape[0]  # rows that are asked for and drawn in vain
+            if beyond and draws.own.size:
+                draws = draws._replace(own=jnp.pad(draws.own, (0, beyond), constant_values=-1))
+        with jax.enable_x64(True):
+            step = np.array([size, 0] if by == "rows" else [0, size])
+            windows = [draws.window + p * step for p in range(n)]
+        return [
+            dataclasses.replace(self, shape=shape, draws=draws._replace(window=window))
+            for window in windows
+        ]
 
     def todense(self) -> jax.Array:
         return jnp.eye(self.shape[0], dtype=bool) @ self
@@ -270,7 +288,8 @@ def synapses(
     first, left = draws.window.tolist()
     start = draws.block_start
     low = int(np.searchsorted(start, left, side="right")) - 1
-    blocks = np.arange(max(low, 0), np.searchsorted(start, left + shape[1]) if shape[1] else 0)
+    high = min(np.searchsorted(start, left + shape[1]), len(start) - 1) if shape[1] else 0
+    blocks = np.arange(max(low, 0), high)
     key = np.uint64(draws.key[0]), np.uint64(draws.key[1])
     own = np.full(shape[0], -1) if not draws.own.size else draws.own[first : first + shape[0]]
     own, counts = own.astype(np.int64), np.zeros((len(blocks), shape[0]), np.int64)

@@ -34,6 +34,7 @@ def new_room(block_start, window, n_post, key):
     """Room for a batch; and the cells that a row has in the window."""
     low = np.int64(np.searchsorted(block_start, window[1], side="right")) - 1
     high = np.int64(np.searchsorted(block_start, window[1] + n_post))
+    high = min(high, block_start.size - 1)  # a window may reach beyond the matrix
     n = max(0, high - low) if n_post else 0
     widest, n_runs = 0, 0
     runs = np.empty((n, 3), np.int64)  # cells of one width: the first, the one after, the width
