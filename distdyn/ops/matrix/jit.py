@@ -12,6 +12,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from distdyn.errors import ParameterError
@@ -117,8 +118,9 @@ class JITMatrix(AbstractForm):
 
         d[0],    d[0] (1 - u_ij) + d[1] u_ij,    or    d[0] + d[1] xi_ij
 
-    Of the kind MULTAPSES it is a sum of such. One seed gives one matrix, whatever the product, the precision and the processor, and the
-    derivative with respect to `data` is that of the numbers that describe the distribution.
+    Of the kind MULTAPSES it is a sum of such. One seed gives one matrix, whatever the product, the
+    precision and the processor, and the derivative with respect to `data` is that of the numbers
+    that describe the distribution.
     `JITBernoulli` and `JITFixedNumber` make such matrices.
 
     Attributes:
@@ -170,7 +172,7 @@ class JITMatrix(AbstractForm):
         Raises:
             ParameterError: inside jit, where it is not known how many synapses there are.
         """
-        if any(isinstance(x, jax.core.Tracer) for x in self.draws):
+        if any(isinstance(x, Tracer) for x in self.draws):
             raise ParameterError(
                 "JITMatrix: tocsr() inside jit, with the matrix as an argument. Convert it before."
             )
