@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import jax
+import jax.numpy as jnp
 import numpy as np
 
 from distdyn.errors import NetworkError, WeightError
@@ -83,7 +83,7 @@ def _drawn_once(
             weight = interpolated(word, quantile_knots(weight, f"{what}: weight"))
     elif np.ndim(weight):
         weight = weight[order]
-    data = jax.numpy.asarray(weight, dtype or jax.numpy.result_type(float))
+    data = jnp.asarray(weight, dtype or jnp.result_type(float))
     return CSR((data, column[order], indptr), shape=(ends.n_pre, ends.n_post))
 
 

@@ -265,7 +265,7 @@ def distinct(stream, count, n, bitmap, out, at):
         if bitmap[i >> 6] & bit == _ZERO:
             bitmap[i >> 6] |= bit
             missing -= 1
-    _list_bits(bitmap, n, is_complement, out, _U(at))
+    list_bits(bitmap, n, is_complement, out, _U(at))
 
 
 # --- splits --------------------------------------------------------------------------------------
@@ -653,7 +653,7 @@ def _leave_out(target, at, n, n_open, hole):
 
 
 @inlined
-def _words_of(count, n_open):
+def words_of(count, n_open):
     """How many Philox counters will mostly do for a cell of distinct targets; at most `count`."""
     missing = min(count, n_open - count)
     square, twice = missing * missing, 2 * n_open
@@ -669,7 +669,7 @@ def _start_words(key, row, n_cells, scratch):
     n = _ZERO
     for c in range(n_cells):
         if cells[N_OPEN, c] <= NARROW:
-            more = _U(_words_of(cells[N_SYNAPSES, c], cells[N_OPEN, c]))
+            more = _U(words_of(cells[N_SYNAPSES, c], cells[N_OPEN, c]))
             _enter(counters, n, more, cells[NUMBER, c], 0, 0)
             n += more
     for i in range(n):
@@ -699,7 +699,7 @@ def _draw_distinct(key, row, n_cells, in_order, scratch):
             is_complement = 2 * count > n_open
             is_listed = not (in_order or is_complement)
             missing = _U(n_open - count if is_complement else count)
-            counter, places, to = _U(_words_of(count, n_open)), _U(n_open), n
+            counter, places, to = _U(words_of(count, n_open)), _U(n_open), n
             first, end = at, at + (counter << _U(2))
             at, used = end, _U(4)
             while missing > _ZERO:
@@ -723,14 +723,14 @@ def _draw_distinct(key, row, n_cells, in_order, scratch):
                 first = end if is_more else first + run
                 missing -= to - before
             if not is_listed:
-                _list_bits(bitmap, n_open, is_complement, target, n)
+                list_bits(bitmap, n_open, is_complement, target, n)
         _leave_out(target, n, _U(count), n_open, hole)
         n += _U(count)
     return np.int64(n)
 
 
 @inlined
-def _list_bits(bitmap, n, is_complement, out, at):
+def list_bits(bitmap, n, is_complement, out, at):
     """Write the numbers of 0 ... n - 1 whose bits are set, or are not, in ascending order."""
     words = (_U(n) + _U(63)) >> _U(6)
     for w in range(words):

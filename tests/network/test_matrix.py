@@ -134,6 +134,13 @@ def test_the_precision_is_chosen_and_changes_nothing_else():
             np.testing.assert_array_equal(synapses(wide)[k], synapses(narrow)[k])
 
 
+@pytest.mark.parametrize("storage", ["stored", "procedural"])
+def test_a_weight_that_is_traced_has_a_derivative(storage):
+    x = jnp.ones(N, jnp.float32)
+    slope = jax.jit(jax.grad(lambda w: jnp.sum(x @ Net(None, w, storage).exc.matrix(SEED))))(0.3)
+    assert slope == Net().exc.matrix(SEED).nnz
+
+
 # --- the path ------------------------------------------------------------------------------------
 
 

@@ -13,6 +13,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 from jaxtyping import Array, Float
 
 from distdyn.errors import ParameterError
@@ -188,7 +189,7 @@ class JITMatrix(AbstractForm):
         Raises:
             ParameterError: inside jit, where it is not known how many synapses there are.
         """
-        if any(isinstance(x, jax.core.Tracer) for x in self.draws):
+        if any(isinstance(x, Tracer) for x in self.draws):
             raise ParameterError(
                 "JITMatrix: tocsr() inside jit, with the matrix as an argument. Convert it before."
             )

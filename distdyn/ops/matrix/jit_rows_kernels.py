@@ -239,7 +239,7 @@ def _draw_columns(key, n_cells, in_order, room):
     k0, k1 = key
     n = _ZERO
     for c in range(n_cells):
-        more = _U(draw._words_of(cells[COUNT, c], cells[OPEN, c]))
+        more = _U(draw.words_of(cells[COUNT, c], cells[OPEN, c]))
         _enter(counters, n, more, cells[AT_ROW, c], cells[AT_BLOCK, c])
         n += more
     for i in range(n):
@@ -254,7 +254,7 @@ def _draw_columns(key, n_cells, in_order, room):
     for c in range(n_cells):
         count, n_open = _U(cells[COUNT, c]), _U(cells[OPEN, c])
         hole, start = _U(cells[HOLE, c]), _U(cells[START, c])
-        end = at + (_U(draw._words_of(cells[COUNT, c], cells[OPEN, c])) << _U(2))
+        end = at + (_U(draw.words_of(cells[COUNT, c], cells[OPEN, c])) << _U(2))
         is_done = False
         if count <= FEW and count + count <= n_open:
             is_done = _few(draws, at, count, n_open, hole, start, shift, in_order, column, n)
@@ -320,7 +320,7 @@ def _many(key, cells, c, draws, first, end, more, in_order, bitmap, column, to):
         first = end if is_more else first + run
         missing -= to - before
     if is_complement:
-        draw._list_bits(bitmap, n_open, True, column, begin)
+        draw.list_bits(bitmap, n_open, True, column, begin)
     elif not is_listed:
         _list_sparse(bitmap, n_open, column, begin)
     if is_listed and count << 6 < n_open:
@@ -333,7 +333,7 @@ def _many(key, cells, c, draws, first, end, more, in_order, bitmap, column, to):
 
 @inlined
 def _list_sparse(bitmap, n, column, to):
-    """`draw._list_bits` where a word mostly has at most two: how many, nobody could foresee.
+    """`draw.list_bits` where a word mostly has at most two: how many, nobody could foresee.
 
     Written are two more columns than there are.
     """
