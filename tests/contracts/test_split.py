@@ -159,7 +159,8 @@ def test_a_device_holds_and_reads_its_own_synapses_alone(name, by, seed):
         for shape, _ in sent:
             lengths = [int(k) for k in re.findall(r"\d+", shape.split("[")[1].split("]")[0])]
             assert np.prod(lengths, initial=1) <= n, f"{shape} is sent"
-    assert largest < max(leaf.size for leaf in jax.tree.leaves(A)) / 2, "pieces are as the whole"
+    if "JIT" not in name:  # of which nothing is stored
+        assert largest < max(leaf.size for leaf in jax.tree.leaves(A)) / 2, "as the whole"
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from distdyn.ops.kernels import will_read
 _U = np.uint64
 ROWS = 4096  # rows that are listed at a time: 16 kB
 GLANCE = _U(64)  # rows that are looked at together
-AHEAD = _U(4)  # rows between asking memory for the columns of one and reading them
+NEAR, FAR, FARTHEST = _U(2), _U(8), _U(16)  # rows between asking memory for one and reading it
 MOST = _U(512)  # columns that are asked for
 LINE = _U(16)  # columns of a cache line
 
@@ -51,11 +51,19 @@ def bounds(indptr, row, width):
 
 
 @inlined
-def ask(data, indices, indptr, rows, r, width):
-    """Ask memory for the synapses of a row that comes soon."""
-    begin, end = bounds(indptr, _U(rows[r]), width)
+def ask(data, indices, indptr, rows, r, n, width):
+    """Ask memory for rows that come soon: for where the farthest is, and for all of the nearest.
+
+    In between the page of a row is looked up, which takes as long as the rest.
+    """
+    last, is_each = n - _U(1), data.size != 1
+    will_read(indptr, _U(rows[min(r + FARTHEST, last)]))
+    begin, _ = bounds(indptr, _U(rows[min(r + FAR, last)]), width)
+    will_read(indices, begin)
+    if is_each:
+        will_read(data, begin)
+    begin, end = bounds(indptr, _U(rows[min(r + NEAR, last)]), width)
     end = min(end, begin + MOST)
-    is_each = data.size != 1
     while begin < end:
         will_read(indices, begin)
         if is_each:
@@ -75,7 +83,7 @@ def scatter(x, data, indices, indptr, y, width):
             for r in range(n):
                 row = _U(rows[r])
                 begin, end = bounds(indptr, row, width)
-                ask(data, indices, indptr, rows, min(r + AHEAD, n - _U(1)), width)
+                ask(data, indices, indptr, rows, r, n, width)
                 if data.size == 1:
                     amount = data.dtype.type(given[row]) * data[0]
                     for k in range(begin, end):

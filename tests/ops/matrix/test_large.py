@@ -1,4 +1,4 @@
-"""Matrices with more than 2^31 synapses: indices beyond 32 bits, in memory that is never touched."""
+"""More than 2^31 synapses: indices beyond 32 bits, in memory that is never touched."""
 
 import mmap
 
