@@ -11,6 +11,7 @@ line and a debugger, and where an index beyond the end of an array is one.
 # pyright: reportCallIssue=false, reportArgumentType=false, reportPrivateImportUsage=false
 
 import functools
+import hashlib
 import importlib
 import inspect
 import itertools
@@ -119,12 +120,15 @@ def _compiled(
     from numba.core.errors import NumbaError
 
     from distdyn.ops import ffi
+    from distdyn.ops.cache import cached
 
     shape = types.CPointer(types.int64)
     buffers = [p for dtype, _ in kinds for p in (_pointer(operator, dtype), shape)]
     signature = types.void(shape, shape, *buffers, types.int64, types.int64, shape)
+    # What a user writes is compiled anew in each process; ours is kept, with all that it calls.
+    decorate = cached(cfunc, signature) if _is_ours(function) else cfunc(signature)
     try:
-        kernel = cfunc(signature)(_wrapper(function, [ndim for _, ndim in kinds], dict(attributes)))
+        kernel = decorate(_wrapper(function, [ndim for _, ndim in kinds], dict(attributes)))
     except NumbaError as error:
         shown = ", ".join(f"{dtype}, {ndim}-d" for dtype, ndim in kinds)
         raise operator.error(f"its kernel does not compile for ({shown}).\n{error}") from None
@@ -162,6 +166,10 @@ def _wrapper(function: Rule, ndims: Sequence[int], attributes: dict[str, Any]) -
         for i, ndim in enumerate(ndims)
     )
     names = "".join(f", {name}={name}" for name in attributes)
+    # The name stands for all that the signature does not: what is kept is found by both.
+    plain = getattr(function, "py_func", function)
+    what = plain.__module__, plain.__qualname__, tuple(ndims), tuple(sorted(attributes.items()))
+    name = f"wrapper_{hashlib.sha256(repr(what).encode()).hexdigest()[:16]}"
     source = f"""
 def guarded({arrays}):
     try:
@@ -170,13 +178,14 @@ def guarded({arrays}):
         return 1
     return 0
 
-def wrapper(_team, _size, {pointers}, member, members, tally):
+def {name}(_team, _size, {pointers}, member, members, tally):
     tally[0] = guarded({views})
 """
-    space: dict[str, Any] = {"carray": carray, "function": _jitted(function), **attributes}
-    exec(source, space)
+    space: dict[str, Any] = {"__name__": __name__, "carray": carray, **attributes}
+    space["function"] = _jitted(function)
+    exec(compile(source, __file__, "exec"), space)
     space["guarded"] = njit(space["guarded"])
-    return space["wrapper"]
+    return space[name]
 
 
 def _jitted(function: Rule) -> Rule:
@@ -186,5 +195,8 @@ def _jitted(function: Rule) -> Rule:
 
     if hasattr(function, "py_func"):
         return function
-    is_ours = (function.__module__ or "").startswith("distdyn.")  # and so is where it is kept
-    return cached(njit, nogil=True)(function) if is_ours else njit(function)
+    return cached(njit, nogil=True)(function) if _is_ours(function) else njit(function)
+
+
+def _is_ours(function: Rule) -> bool:
+    return (function.__module__ or "").startswith("distdyn.")

@@ -1,5 +1,6 @@
 """Operators of users: kernels beside a reference, derivatives, aliases, attributes, and errors."""
 
+import os
 import subprocess
 import sys
 import textwrap
@@ -337,3 +338,26 @@ def _(x, out):
         found.append(space["twice"])
     assert np.array_equal(found[1](X), 3 * X)
     assert np.array_equal(found[0](X), 2 * X)
+
+
+def test_our_own_kernels_are_compiled_once_on_a_node(tmp_path):
+    """The second process finds all of it: the kernel and what calls it."""
+    code = """
+    import numpy as np
+    import distdyn as dd
+    from numba.core import event
+    A = dd.CSR((2.0, [1, 0, 1], [0, 1, 3]), shape=(2, 2))
+    with event.install_recorder("numba:compile") as recorder:
+        y = np.array([True, True]) @ A
+    print(y.tolist(), sum(event.is_start for _, event in recorder.buffer))
+    """
+    environment = {**os.environ, "DISTDYN_CACHE": str(tmp_path)}
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code)],
+            capture_output=True, text=True, check=True, env=environment,
+        ).stdout.split()
+        for _ in range(2)
+    ]  # fmt: skip
+    assert told[0][:2] == told[1][:2] == ["[2.0,", "4.0]"]
+    assert int(told[0][2]) > 0 and int(told[1][2]) == 0

@@ -112,7 +112,7 @@ class Constant(Matrix):
         if self.own is None:
             return total
         itself = jnp.arange(n) - sign * self.own
-        return total - at(x, jnp.where(itself >= 0, itself, x.shape[1]))
+        return total - at(jnp.asarray(x), jnp.where(itself >= 0, itself, x.shape[1]))
 
     def todense(self) -> jax.Array:
         ones = jnp.broadcast_to(self.data, self.shape)
