@@ -12,10 +12,10 @@ from jax.sharding import PartitionSpec as P
 from jax.test_util import check_grads
 
 import distdyn as dd
-from tests.ops.matrix.matrices import CATALOGUE, make, vector
+from tests.ops.matrix.matrices import every_kind, every_matrix, make, vector
 
 TOLERANCE = {"float32": 2e-5, "float64": 1e-12}  # of sums of some tens of products
-SHAPES = [(40, 30), (1, 30), (40, 1), (200, 3), (0, 5), (5, 0)]
+SHAPES = [(200, 30), (1, 30), (40, 1), (0, 5), (5, 0)]
 CASES = [(shape, "float64") for shape in SHAPES] + [((40, 30), "float32")]
 
 
@@ -32,7 +32,7 @@ def close(found, expected, dtype="float64"):
 
 
 @pytest.mark.parametrize("shape, dtype", CASES, ids=str)
-@pytest.mark.parametrize("name", CATALOGUE)
+@every_matrix
 def test_products_are_those_of_the_array(name, shape, dtype, seed):
     matrix, dense = make(name, shape, dtype, seed)
     rng = np.random.default_rng(seed)
@@ -69,14 +69,14 @@ def with_mask(name, seed, dtype="float64"):
     return matrix, dense, mask, draw(2, m), draw(2, n)
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@every_matrix
 def test_masked_products(name, seed):
     matrix, dense, mask, x, z = with_mask(name, seed)
     close(matrix.vm(mask, x), (mask * x) @ dense)
     close(matrix.mv(mask, z), mask * (z @ dense.T))
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@every_matrix
 def test_the_kernel_is_the_reference(name, seed):
     matrix, _, mask, x, z = with_mask(name, seed)
     if not isinstance(matrix, dd.ops.matrix.matrix.AbstractForm):
@@ -92,7 +92,7 @@ def test_the_kernel_is_the_reference(name, seed):
         close(operator(*given, *structure, **attributes), expected)
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@every_matrix
 def test_derivatives_are_those_of_finite_differences(name, seed):
     matrix, _, mask, x, z = with_mask(name, seed)
     trained, fixed = eqx.partition(matrix, eqx.is_inexact_array)
@@ -108,7 +108,7 @@ def test_derivatives_are_those_of_finite_differences(name, seed):
     check_grads(left, (trained, mask, z), order=2, modes=("fwd", "rev"), rtol=2e-4, atol=2e-4)
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@every_kind
 def test_gradient_and_hessian_are_those_of_the_array(name, seed):
     matrix, dense, _, x, z = with_mask(name, seed)
     for given, product, array in (
@@ -120,7 +120,7 @@ def test_gradient_and_hessian_are_those_of_the_array(name, seed):
             close(found, derivative(lambda v, a=array: jnp.sum(jnp.sin(v @ a)))(jnp.asarray(given)))
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@every_matrix
 def test_the_transpose_is_the_adjoint(name, seed):
     matrix, _, _, x, z = with_mask(name, seed)
     close(jnp.sum((x @ matrix) * z), float(jnp.sum(x * (matrix @ z.T).T)))
@@ -128,7 +128,7 @@ def test_the_transpose_is_the_adjoint(name, seed):
     close(back, (matrix @ z.T).T)
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@every_kind
 def test_mapped_is_stacked_and_compiled_is_eager(name, seed):
     matrix, dense, _, x, z = with_mask(name, seed)
     x, z = jnp.asarray(x), jnp.asarray(z)
@@ -149,7 +149,7 @@ def test_mapped_is_stacked_and_compiled_is_eager(name, seed):
     close(found, np.stack([x[0] @ dense, 2 * (x[0] @ dense)]))
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@every_kind
 def test_in_a_loop_and_recomputed(name, seed):
     matrix, dense = make(name, (30, 30), "float64", seed)
 
@@ -163,7 +163,7 @@ def test_in_a_loop_and_recomputed(name, seed):
 
 
 @pytest.mark.parametrize("devices", [1, 2, 4])
-@pytest.mark.parametrize("name", CATALOGUE)
+@every_kind
 def test_trials_over_devices(name, devices, seed):
     """Derivatives inside and outside of shard_map, in what is split and in what is not."""
     matrix, dense, *_ = with_mask(name, seed)
@@ -192,7 +192,7 @@ def test_trials_over_devices(name, devices, seed):
         jax.tree.map(close, found, one)
 
 
-@pytest.mark.parametrize("name", CATALOGUE)
+@every_matrix
 def test_a_vector_that_does_not_fit_is_refused(name, seed):
     matrix, _ = make(name, (40, 30), "float32", seed)
     m, n = matrix.shape

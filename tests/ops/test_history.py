@@ -196,7 +196,7 @@ def test_derivative_by_delay_is_minus_that_of_the_signal(x64, how):
 def test_cotangents_of_a_scan_are_those_of_a_list(strict, seed, how):
     """x' = x + dt (sin x(t - d) + I): by the ring in a scan, and by a list."""
     rng = np.random.default_rng(seed)
-    drive = rng.normal(size=(25, 2)).astype(np.float64 if strict else np.float32)
+    drive = rng.normal(size=(12, 2)).astype(np.float64 if strict else np.float32)
     delays = np.array([0.23, 0.6])
 
     def by_ring(drive):

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 import distdyn as dd
 
@@ -102,6 +103,14 @@ CATALOGUE = {
     "JITBernoulli-normal": lambda *a: bernoulli(*a, dd.Normal(0.5, 1.0)),
     "JITFixedNumber-uniform": lambda *a: fixed_number(*a, dd.Uniform(-1.0, 2.0)),
 }
+
+# What differs from another in one kernel's branch alone: with every transformation only if asked.
+REPEATED = {"COO-homogeneous", "COO-transposed", "FixedNumber-homogeneous", "JITBernoulli-normal"}
+every_matrix = pytest.mark.parametrize("name", CATALOGUE)
+every_kind = pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[pytest.mark.slow] if n in REPEATED else []) for n in CATALOGUE],
+)
 
 
 def make(name, shape, dtype, seed):
