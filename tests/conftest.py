@@ -1,6 +1,8 @@
 """What every test starts from."""
 
 import os
+import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -23,3 +25,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def seed() -> int:
     """The one seed of the tests: a test that needs another one says why."""
     return 20230901
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_compiled_is_kept() -> Iterator[None]:
+    """Thousands of programs that are never called again take gigabytes, and time of each test."""
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()

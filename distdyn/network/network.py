@@ -1,5 +1,6 @@
 """Network: a Python object whose attributes are its members; Graph: these members by path."""
 
+import inspect
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -30,6 +31,12 @@ class _Made(type):
                 if isinstance(member, Projection):
                     vars(member).update(path=path)
         return network
+
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """That of __init__, which is asked for what a network takes."""
+        own = inspect.signature(cls.__init__)
+        return own.replace(parameters=list(own.parameters.values())[1:])
 
 
 class Network(metaclass=_Made):

@@ -192,7 +192,7 @@ def test_derivative_by_delay_is_minus_that_of_the_signal(x64, how):
     assert at_a_step == pytest.approx((np.sin(-0.55) - np.sin(-0.5)) / 0.05)  # the older side
 
 
-@every_how
+@SMOOTH
 def test_cotangents_of_a_scan_are_those_of_a_list(strict, seed, how):
     """x' = x + dt (sin x(t - d) + I): by the ring in a scan, and by a list."""
     rng = np.random.default_rng(seed)

@@ -137,8 +137,17 @@ SLOW = [
 ]
 
 
+SLOW_RULES = 1, 4, 7, 10  # of which others hold all that is in them
+
+
 @pytest.mark.parametrize("values", ["constant", "drawn", *SLOW])
-@pytest.mark.parametrize("rule", RULES, ids=repr)
+@pytest.mark.parametrize(
+    "rule",
+    [
+        pytest.param(rule, marks=[pytest.mark.slow] if k in SLOW_RULES else [], id=repr(rule))
+        for k, rule in enumerate(RULES)
+    ],
+)
 def test_what_arrives_is_what_stored_rows_bring(rule, values):
     weight, delay = VALUES[values]
     accumulator = "int64" if values == "drawn" else "int32"
