@@ -12,7 +12,14 @@ from jax.sharding import PartitionSpec as P
 from jax.test_util import check_grads
 
 import distdyn as dd
-from tests.ops.matrix.matrices import every_kind, every_matrix, make, vector
+from tests.ops.matrix.matrices import (
+    CATALOGUE,
+    REPEATED,
+    every_kind,
+    every_matrix,
+    make,
+    vector,
+)
 
 TOLERANCE = {"float32": 2e-5, "float64": 1e-12}  # of sums of some tens of products
 SHAPES = [(200, 30), (1, 30), (40, 1), (0, 5), (5, 0)]
@@ -31,8 +38,16 @@ def close(found, expected, dtype="float64"):
     np.testing.assert_allclose(found, expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
 
 
-@pytest.mark.parametrize("shape, dtype", CASES, ids=str)
-@every_matrix
+@pytest.mark.parametrize(
+    "name, shape, dtype",
+    [
+        pytest.param(name, *case, marks=[pytest.mark.slow] if is_slow else [])
+        for name in CATALOGUE
+        for case in CASES
+        for is_slow in [name in REPEATED and case != CASES[0]]
+    ],
+    ids=str,
+)
 def test_products_are_those_of_the_array(name, shape, dtype, seed):
     matrix, dense = make(name, shape, dtype, seed)
     rng = np.random.default_rng(seed)

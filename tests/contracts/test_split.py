@@ -168,6 +168,14 @@ def test_a_device_holds_and_reads_its_own_synapses_alone(name, by, seed):
         assert largest < max(leaf.size for leaf in jax.tree.leaves(A)) / 2, "as the whole"
 
 
+def test_one_vector_belongs_to_all_trials(seed):
+    A, dense = make("CSR", (24, 24), "float64", seed)
+    S = A.split(mesh_of(data=2, neuron=2), "neuron", trials="data")
+    x = np.random.default_rng(seed).normal(size=(4, 24))
+    close(x[0] @ S, x[0] @ dense)
+    close(jax.vmap(lambda x: x @ S)(x), x @ dense)
+
+
 @pytest.mark.parametrize(
     "deed, message",
     [

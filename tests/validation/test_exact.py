@@ -37,8 +37,14 @@ def on_grid(table, dt):
     return {round(t / dt): V for t, V in table.items() if abs(t / dt - round(t / dt)) < 1e-9}
 
 
-@pytest.mark.parametrize("precision, tolerance", [("float64", EXACT), ("float32", SINGLE)])
-@pytest.mark.parametrize("dt", [0.1, 0.2, 0.5, 1.0])
+@pytest.mark.parametrize(
+    "dt, precision, tolerance",
+    [
+        *((dt, "float64", EXACT) for dt in (0.1, 0.2, 0.5, 1.0)),
+        (0.1, "float32", SINGLE),
+        *(pytest.param(dt, "float32", SINGLE, marks=pytest.mark.slow) for dt in (0.2, 0.5, 1.0)),
+    ],
+)
 @pytest.mark.parametrize(
     "synapse, table", [(dd.Alpha(tau=2.0), ALPHA), (dd.Exponential(tau=2.0), EXPONENTIAL)]
 )
@@ -107,7 +113,9 @@ def test_closed_forms_of_the_singular_case():
     assert alpha_potential(10.0, 10.0 + 1e-6) == pytest.approx(1.999999933333332, rel=1e-14)
 
 
-@pytest.mark.parametrize("halvings", range(14))
+@pytest.mark.parametrize(
+    "halvings", [pytest.param(k, marks=[pytest.mark.slow] if k % 2 else []) for k in range(14)]
+)
 def test_constant_current_does_not_depend_on_the_step(driven, halvings):
     """V(t) = R I (1 - e^(-t / tau_m)), R I = 40 mV, for dt = 1, 1/2, ..., 2^-13 ms."""
     dt = 2.0**-halvings

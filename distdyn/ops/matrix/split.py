@@ -138,12 +138,13 @@ def _product(of: Split, m: Any, x: Any, product: Literal["vm", "mv"]) -> jax.Arr
     # Of x @ A the rows are what comes in, of A @ z the columns.
     is_split_in = (product == "vm") == (of.by == "rows")
     n_out = of.shape[1 if product == "vm" else 0]
-    split, whole = P(of.trials, of.axis), P(of.trials)
     n_trials, n = len(x), of.mesh.shape[of.axis]
-    if of.trials is not None and n_trials % of.mesh.shape[of.trials]:
+    trials = None if n_trials == 1 else of.trials  # one vector is wanted by all
+    split, whole = P(trials, of.axis), P(trials)
+    if trials is not None and n_trials % of.mesh.shape[trials]:
         raise ParameterError(
-            f"Split: {n_trials} trials over {of.mesh.shape[of.trials]} devices along "
-            f'"{of.trials}". Give a number that they divide.'
+            f"Split: {n_trials} trials over {of.mesh.shape[trials]} devices along "
+            f'"{trials}". Give a number that they divide.'
         )
     if 0 in (*of.shape, n_trials):  # XLA's partitioner stumbles over arrays of no size
         return jnp.zeros((n_trials, n_out), of.dtype)
