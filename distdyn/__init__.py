@@ -60,9 +60,12 @@ from distdyn.ops.matrix.coo import COO as COO
 from distdyn.ops.matrix.csr import CSR as CSR
 from distdyn.ops.matrix.csr import FixedNumber as FixedNumber
 from distdyn.ops.matrix.dense import Dense as Dense
+from distdyn.ops.matrix.jit import JITMatrix as JITMatrix
 from distdyn.ops.matrix.matrix import Events as Events
+from distdyn.ops.matrix.matrix import Matrix as Matrix
 from distdyn.ops.matrix.scalar import Constant as Constant
 from distdyn.ops.matrix.scalar import Diagonal as Diagonal
+from distdyn.ops.matrix.split import Split as Split
 from distdyn.ops.operator import Operator as Operator
 from distdyn.ops.segment import pre_to_post as pre_to_post
 from distdyn.ops.segment import pre_to_synapse as pre_to_synapse

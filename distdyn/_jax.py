@@ -69,7 +69,9 @@ def new_primitive(
         return jax.jit(functools.partial(primitive.bind, **dict(parameters)))
 
     def run(*operands: Any, **parameters: Any) -> Any:
-        return compiled(has_wide_numbers(), tuple(sorted(parameters.items())))(*operands)
+        key = tuple(sorted(parameters.items(), key=lambda item: item[0]))
+        with jax.disable_jit(False):  # else the compiled would bind again, and so on
+            return compiled(has_wide_numbers(), key)(*operands)
 
     def abstract(*avals: Any, **parameters: Any) -> list[Any]:
         found = shapes(*avals, **parameters)

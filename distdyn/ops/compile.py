@@ -46,11 +46,11 @@ def call(
         return operator.reference(*arrays, **attributes)
     function = _imported(given) if isinstance(given, str) else given
     names = _attributes_of(operator, function, len(arrays) + len(shapes), attributes)
-    chosen = tuple((name, attributes[name]) for name in names)
+    chosen = {name: attributes[name] for name in names}
     if is_debugging and not isinstance(given, str):
-        return _in_python(operator, function, arrays, shapes, dict(chosen))
+        return _in_python(operator, function, arrays, shapes, chosen)
     kinds = tuple((str(x.dtype), len(x.shape)) for x in (*arrays, *shapes))
-    compiled = _compiled(operator, function, kinds, chosen, len(arrays))
+    compiled = _compiled(operator, function, kinds, static_of(chosen), len(arrays))
     aliases = {i + 1: result for i, result in operator.aliases.items()}
     results = jax.ffi.ffi_call(compiled.target, tuple(shapes), input_output_aliases=aliases)(
         jnp.asarray(TEAM), *arrays
@@ -101,6 +101,34 @@ def _in_python(
     return jax.pure_callback(run, tuple(shapes), *arrays)
 
 
+class Static:
+    """An attribute as caches compare it: 1, 1.0 and True are three, and so are 0.0 and -0.0."""
+
+    def __init__(self, value: Any):
+        hash(value)  # a TypeError where it cannot be compared
+        self.value, self._key = value, _key_of(value)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Static) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+
+def _key_of(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return type(value), tuple(map(_key_of, value))
+    return type(value), value.hex() if isinstance(value, float) else value
+
+
+def static_of(attributes: dict[str, Any]) -> tuple[tuple[str, Static], ...]:
+    """The attributes as caches compare them, by name."""
+    return tuple((name, Static(value)) for name, value in sorted(attributes.items()))
+
+
 class _Compiled(NamedTuple):
     """A kernel that XLA knows; it lives as long as the process, because XLA keeps its address."""
 
@@ -113,7 +141,7 @@ def _compiled(
     operator: "Operator",
     function: Rule,
     kinds: tuple[tuple[str, int], ...],
-    attributes: tuple[tuple[str, Any], ...],
+    attributes: tuple[tuple[str, "Static"], ...],
     n_args: int,
 ) -> _Compiled:
     from numba import cfunc, types
@@ -128,7 +156,8 @@ def _compiled(
     # What a user writes is compiled anew in each process; ours is kept, with all that it calls.
     decorate = cached(cfunc, signature) if _is_ours(function) else cfunc(signature)
     try:
-        kernel = decorate(_wrapper(function, [ndim for _, ndim in kinds], dict(attributes)))
+        chosen = {name: static.value for name, static in attributes}
+        kernel = decorate(_wrapper(function, [ndim for _, ndim in kinds], chosen))
     except NumbaError as error:
         shown = ", ".join(f"{dtype}, {ndim}-d" for dtype, ndim in kinds)
         raise operator.error(f"its kernel does not compile for ({shown}).\n{error}") from None
@@ -149,7 +178,7 @@ def _pointer(operator: "Operator", dtype: str) -> Any:
 
     try:
         return types.CPointer(from_dtype(np.dtype(dtype)))
-    except (NumbaError, TypeError):
+    except (NumbaError, NotImplementedError, TypeError):
         raise operator.error(
             f"Numba knows no {dtype}. Convert first, or leave this operator without a kernel."
         ) from None
@@ -159,32 +188,34 @@ def _wrapper(function: Rule, ndims: Sequence[int], attributes: dict[str, Any]) -
     """A function with the signature of a kernel that calls this one and notes whether it failed."""
     from numba import carray, njit
 
-    pointers = ", ".join(f"p{i}, s{i}" for i in range(len(ndims)))
-    arrays = ", ".join(f"a{i}" for i in range(len(ndims)))
+    # What is made up here begins with _dd_, so that no attribute has its name.
+    pointers = ", ".join(f"_dd_p{i}, _dd_s{i}" for i in range(len(ndims)))
+    arrays = ", ".join(f"_dd_a{i}" for i in range(len(ndims)))
     views = ", ".join(
-        f"carray(p{i}, ({''.join(f's{i}[{axis}], ' for axis in range(ndim))}))"
+        f"_dd_carray(_dd_p{i}, ({''.join(f'_dd_s{i}[{axis}], ' for axis in range(ndim))}))"
         for i, ndim in enumerate(ndims)
     )
-    names = "".join(f", {name}={name}" for name in attributes)
+    names = "".join(f", {name}=_dd_v_{name}" for name in attributes)
     # The name stands for all that the signature does not: what is kept is found by both.
     plain = getattr(function, "py_func", function)
     what = plain.__module__, plain.__qualname__, tuple(ndims), tuple(sorted(attributes.items()))
     name = f"wrapper_{hashlib.sha256(repr(what).encode()).hexdigest()[:16]}"
     source = f"""
-def guarded({arrays}):
+def _dd_guarded({arrays}):
     try:
-        function({arrays}{names})
+        _dd_function({arrays}{names})
     except Exception:
         return 1
     return 0
 
 def {name}(_team, _size, {pointers}, member, members, tally):
-    tally[0] = guarded({views})
+    tally[0] = _dd_guarded({views})
 """
-    space: dict[str, Any] = {"__name__": __name__, "carray": carray, **attributes}
-    space["function"] = _jitted(function)
+    space: dict[str, Any] = {"__name__": __name__, "_dd_carray": carray}
+    space |= {f"_dd_v_{name}": value for name, value in attributes.items()}
+    space["_dd_function"] = _jitted(function)
     exec(compile(source, __file__, "exec"), space)
-    space["guarded"] = njit(space["guarded"])
+    space["_dd_guarded"] = njit(space["_dd_guarded"])
     return space[name]
 
 

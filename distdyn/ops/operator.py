@@ -25,9 +25,11 @@ import numpy as np
 from distdyn._jax import axes_of, has_wide_numbers, lower, new_primitive
 from distdyn.errors import OperatorError
 from distdyn.ops import compile
+from distdyn.ops.compile import static_of
 
 Rule = Callable[..., Any]
 PLATFORMS = ("cpu", "cuda")
+RESERVED = {"self", "primitive", "operator", "context", "arrays", "attributes"}  # JAX's, and ours
 WIDE = [np.dtype(name) for name in ("int64", "uint64", "float64", "complex128")]
 
 
@@ -66,9 +68,13 @@ class Operator:
         self.transposes: dict[int, Rule] = {}
         self.batching: Rule | None = None
         self.primitive = new_primitive(
-            name, shapes=self._shapes, jvp=self._jvp, transpose=self._transpose, batch=self._batch
+            name,
+            shapes=_plain(self._shapes),
+            jvp=_plain(self._jvp),
+            transpose=_plain(self._transpose),
+            batch=_plain(self._batch),
         )
-        lower(self.primitive, lambda *args, **kw: _flat(reference(*args, **kw)))
+        lower(self.primitive, _plain(lambda *args, **kw: _flat(reference(*args, **kw))))
 
     def __repr__(self) -> str:
         return f'Operator("{self.name}", kernels for {", ".join(self.kernels) or "no platform"})'
@@ -80,11 +86,10 @@ class Operator:
         axes = frozenset[Any]().union(*map(axes_of, given))
         alike = [_varying(x, axes) for x in given]
         try:
-            results = self.primitive.bind(*alike, **attributes)
+            static = static_of(attributes)
         except TypeError as error:
-            if "unhashable" in str(error):
-                raise self.error(f"{error}. Attributes are numbers, strings, tuples.") from None
-            raise
+            raise self.error(f"{error}. Attributes are numbers, strings, tuples.") from None
+        results = self.primitive.bind(*alike, **dict(static))
         is_tuple = self._structure(*alike, **attributes) is tuple
         return tuple(results) if is_tuple else results[0]
 
@@ -108,7 +113,7 @@ class Operator:
         def given(function: Rule | str) -> Rule | str:
             self.kernels[platform] = function
             run: Any = self._on_cpu if platform == "cpu" else function
-            lower(self.primitive, lambda *args, **kw: _flat(run(*args, **kw)), platform)
+            lower(self.primitive, _plain(lambda *args, **kw: _flat(run(*args, **kw))), platform)
             return function
 
         return given
@@ -143,11 +148,14 @@ class Operator:
             raise self.error(f"argument {i} is not an array (it is {array!r}).")
         try:
             return jnp.asarray(array)
-        except TypeError as error:
+        except (TypeError, ValueError) as error:
             raise self.error(f"argument {i} is not an array ({error}).") from None
 
     def _completed(self, arrays: Sequence[Any], attributes: dict[str, Any]) -> dict[str, Any]:
         """The attributes with the defaults of the reference's signature."""
+        taken = RESERVED & attributes.keys()
+        if taken:
+            raise self.error(f"an attribute cannot be called {min(taken)!r}. Rename it.")
         signature = inspect.signature(self.reference)
         try:
             signature.bind(*arrays, **attributes)
@@ -163,18 +171,17 @@ class Operator:
 
     def _reference_shapes(self, arrays: Sequence[Any], attributes: dict[str, Any]) -> Any:
         key = tuple((x.shape, jnp.dtype(x.dtype)) for x in arrays)
-        return _evaluated(
-            self.reference, has_wide_numbers(), key, tuple(sorted(attributes.items()))
-        )
+        return _evaluated(self.reference, has_wide_numbers(), key, static_of(attributes))
 
     def _structure(self, *arrays: Any, **attributes: Any) -> type:
-        return tuple if isinstance(self._reference_shapes(arrays, attributes), tuple) else jax.Array
+        shapes = self._reference_shapes(arrays, attributes)
+        return tuple if isinstance(shapes, tuple | list) else jax.Array
 
     def _shapes(self, *arrays: Any, **attributes: Any) -> Sequence[jax.ShapeDtypeStruct]:
         return _flat(self._reference_shapes(arrays, attributes))
 
     def _jvp(self, arrays: Sequence[Any], tangents: Sequence[Any], **attributes: Any) -> Any:
-        results = self.primitive.bind(*arrays, **attributes)
+        results = self._bind(arrays, attributes)
         moved: list[Any] = [None] * len(results)
         rest = {}
         for i, tangent in enumerate(tangents):
@@ -183,7 +190,7 @@ class Operator:
             if i in self.jvps:
                 along = _flat(self.jvps[i](tangent, *arrays, **attributes))
             elif i in self.linear:
-                along = self.primitive.bind(*_with(arrays, {i: tangent}), **attributes)
+                along = self._bind(_with(arrays, {i: tangent}), attributes)
             else:
                 rest[i] = tangent
                 continue
@@ -224,10 +231,13 @@ class Operator:
 
         def one(elements: Any) -> Any:
             given = _with(arrays, dict(zip(mapped, elements, strict=True)))
-            return self.primitive.bind(*given, **attributes)
+            return self._bind(given, attributes)
 
         results = jax.lax.map(one, tuple(mapped.values()))
         return results, [0] * len(results)
+
+    def _bind(self, arrays: Sequence[Any], attributes: dict[str, Any]) -> list[Any]:
+        return self.primitive.bind(*arrays, **dict(static_of(attributes)))
 
     def _on_cpu(self, *arrays: Any, **attributes: Any) -> Any:
         return compile.call(self, arrays, self._shapes(*arrays, **attributes), attributes)
@@ -239,7 +249,17 @@ def _evaluated(reference: Rule, is_x64: bool, key: Any, attributes: Any) -> Any:
     # 64-bit arrays that were made while the flag was on keep their type.
     is_wide = is_x64 or any(dtype in WIDE for _, dtype in key)
     with jax.enable_x64(is_wide):
-        return jax.eval_shape(functools.partial(reference, **dict(attributes)), *given)
+        plain = {name: static.value for name, static in attributes}
+        return jax.eval_shape(functools.partial(reference, **plain), *given)
+
+
+def _plain(rule: Rule) -> Rule:
+    """The rule of a primitive, whose parameters are `Static`, from one that takes their values."""
+
+    def called(*given: Any, **parameters: Any) -> Any:
+        return rule(*given, **{name: static.value for name, static in parameters.items()})
+
+    return called
 
 
 def _entered(rules: dict[int, Rule], i: int, rule: Rule) -> Rule:

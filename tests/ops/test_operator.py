@@ -200,6 +200,34 @@ def test_a_new_attribute_is_a_new_kernel():
     np.testing.assert_allclose([operator(X, n=2), operator(X, n=3)], [X**2, X**3], rtol=1e-13)
 
 
+def test_attributes_of_other_types_are_other_attributes():
+    """Though 1 == 1.0 == True, and 0.0 == -0.0."""
+    operator = dd.Operator("gain", lambda n, *, g: n * g)
+    n = jnp.asarray([1, 2])
+    assert [operator(n, g=g).dtype for g in (1, 1.0)] == ["int64", "float64"]
+    assert [float(1 / operator(1.0, g=g)) for g in (0.0, -0.0)] == [np.inf, -np.inf]
+
+
+def test_an_attribute_may_have_any_name():
+    operator = dd.Operator("model", lambda V, *, a0, a1=2.0, function=1.0: a0 * V + a1 * function)
+
+    @operator.kernel("cpu")
+    def _(V, out, a0, a1, function):
+        out[:] = a0 * V + a1 * function
+
+    assert np.array_equal(operator(X, a0=0.5, function=3.0), 0.5 * X + 6)
+
+
+def test_without_jit():
+    with jax.disable_jit():
+        assert np.array_equal(times()(X, Y), X * Y)
+
+
+def test_several_results_may_be_a_list():
+    one, two = dd.Operator("list", lambda x: [x, 2 * x])(X)
+    assert np.array_equal(one, X) and np.array_equal(two, 2 * X)
+
+
 def test_a_kernel_that_numba_has_already():
     from numba import njit
 
@@ -273,6 +301,9 @@ def test_a_kernel_that_does_not_compile_names_the_operator():
         (lambda: scaled()(X, 2.0, k=[1]), r"Attributes are numbers"),
         (lambda: times()(X, Y, table=1), r"unexpected keyword argument 'table'"),
         (lambda: times()(X), r'"times": .*reference'),
+        (lambda: times()(None, Y), r"argument 0 is not an array"),
+        (lambda: dd.Operator("o", lambda x, *, context: x)(X, context=1), "cannot be called"),
+        (lambda: jax.jit(lambda k: scaled()(X, 2.0, k=k))(2), r"Attributes are numbers"),
     ],
 )
 def test_what_is_refused(deed, message):

@@ -74,7 +74,7 @@ class COO(AbstractForm):
 
     def __init__(self, source: Any, shape: tuple[int, int] | None = None):
         if not isinstance(source, tuple):
-            (data, row, col), shape = parts_of(source, "COO")
+            (data, row, col), shape = parts_of(source, "COO", shape)
             source = data, (row, col)
         data, (row, col) = source
         self.shape = m, n = shape_of(shape, "COO")
@@ -126,8 +126,14 @@ class COO(AbstractForm):
         return bcoo()((data, jnp.stack([self.row, self.col], axis=1)), shape=self.shape)
 
 
-def parts_of(source: Any, what: str) -> tuple[tuple[Any, Any, Any], tuple[int, int]]:
+def parts_of(
+    source: Any, what: str, shape: Any = None
+) -> tuple[tuple[Any, Any, Any], tuple[int, int]]:
     """The weights, rows and columns of a sparse matrix of ours, SciPy's or JAX's; and its shape."""
+    if shape is not None and tuple(shape) != getattr(source, "shape", tuple(shape)):
+        raise ParameterError(
+            f"{what}: shape = {shape}, but the matrix that is given has {source.shape}. Give none."
+        )
     given = source.tocoo() if hasattr(source, "tocoo") else source
     if isinstance(given, bcoo()) and given.n_batch == given.n_dense == 0:
         places = np.asarray(given.indices)

@@ -131,6 +131,7 @@ class AbstractRows(AbstractForm):
             ParameterError: one weight for all synapses, or a vector that does not fit.
         """
         self._check_each("on_post")
+        plasticity.check_incoming(incoming, self.nnz, self.shape[1])
         change = plasticity.change_of(self, "on_post", trace, spikes, low, high)
         data = plasticity.rows_on_post(self.data, *change, *incoming)
         return eqx.tree_at(lambda A: A.data, self, data)
@@ -199,7 +200,7 @@ class CSR(AbstractRows):
 
     def __init__(self, source: Any, shape: tuple[int, int] | None = None):
         if not isinstance(source, tuple):
-            (data, row, col), shape = parts_of(source, "CSR")
+            (data, row, col), shape = parts_of(source, "CSR", shape)
             order = np.argsort(np.asarray(row), kind="stable")
             data = data if len(data) == 1 else data[order]
             indptr = np.searchsorted(np.asarray(row)[order], np.arange(shape[0] + 1))

@@ -94,15 +94,16 @@ def _trials(operator: Operator, n_vectors: int = 2) -> Callable[..., Any]:
         if any(axis is not None for axis in axes[n_vectors:]):
             return None
         (size,) = {arrays[i].shape[axis] for i, axis in enumerate(axes) if axis is not None}
-        merged = []
+        merged, trials = [], 0
         for array, axis in zip(arrays[:n_vectors], axes[:n_vectors], strict=True):
             whole = (
                 jnp.broadcast_to(array, (size, *array.shape))
                 if axis is None
                 else jnp.moveaxis(array, axis, 0)
             )
-            merged.append(whole.reshape(-1, whole.shape[-1]))
+            trials = whole.shape[1]
+            merged.append(whole.reshape(size * trials, whole.shape[-1]))
         result = operator(*merged, *arrays[n_vectors:], **attributes)
-        return result.reshape(size, -1, result.shape[-1]), 0
+        return result.reshape(size, trials, result.shape[-1]), 0
 
     return rule

@@ -144,6 +144,12 @@ class JITMatrix(AbstractForm):
         return Transposed(self)
 
     def parts(self) -> Any:
+        if self.draws.what.dtype != jnp.int64:
+            raise ParameterError(
+                "JITMatrix: what it is drawn from was cut to 32 bits, as by pickle or device_put "
+                "without 64-bit numbers. Make it again from its seed, or do that within "
+                "jax.enable_x64(True)."
+            )
         attributes = {"n_post": self.shape[1], "kind": self.kind, "law": self.law}
         return self.data, tuple(self.draws), attributes
 

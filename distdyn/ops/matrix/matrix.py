@@ -4,7 +4,7 @@ import abc
 import functools
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal
 
 import equinox as eqx
 import jax
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 from jax.sharding import Mesh
-from jaxtyping import Array, Float, Real
+from jaxtyping import Array, Float, Int, Real
 
 from distdyn.errors import ParameterError
 from distdyn.ops.matrix.form import Form
@@ -21,25 +21,37 @@ from distdyn.units import shown
 By = Literal["rows", "columns"]
 
 
-class Events(NamedTuple):
+class Events(eqx.Module):
     """Spikes as the list of who spiked: `Events(index, size) @ A`.
 
     Attributes:
         index: int[spike], in any order; a neuron that is listed twice counts twice, and what is not
             in 0, ..., size - 1 (as padding) not at all.
         size: how many neurons there are.
+
+    Raises:
+        ParameterError: an index that is no list of integers.
     """
 
-    index: Any
-    size: int
+    index: Int[Array, " spike"]
+    size: int = eqx.field(static=True)
 
-    # NumPy's rules of operators are for arrays alone
-    def __matmul__(self, matrix: Any) -> Any:
-        return NotImplemented
+    def __init__(self, index: Any, size: int):
+        array = index if isinstance(index, jax.Array) else np.asarray(index)
+        if array.size == 0:
+            array = array.astype(np.int32)
+        if array.ndim != 1 or not jnp.issubdtype(array.dtype, jnp.integer):
+            raise ParameterError(
+                f"Events: index has shape {list(array.shape)} and type {array.dtype}. Give the "
+                "numbers of those that spiked, [spike]; a vector of bool is multiplied as it is."
+            )
+        narrow = array.dtype.itemsize < 4  # it may not hold `size`
+        self.index = jnp.asarray(array.astype(np.int32) if narrow else array)
+        self.size = operator.index(size)
 
     def vector(self, dtype: Any) -> jax.Array:
         """How often each neuron spiked, [size]."""
-        index = jnp.asarray(self.index)
+        index = self.index
         inside = jnp.where((index >= 0) & (index < self.size), index, self.size)
         return jnp.zeros(self.size, dtype).at[inside].add(1, mode="drop")
 
@@ -51,9 +63,10 @@ class Matrix(eqx.Module):
         A @ z    [pre] or [pre, trial]      read is all of A
         A.T      the transposed, over the same memory
 
-    x and z are real, or spikes: bool, 0. and 1., or `Events`. Where x_i is zero the row counts as
-    zero, whatever its weights are. Derivatives, of any order, are with respect to x, z and the
-    weights.
+    x and z are real, or spikes: bool, 0. and 1., or `Events`. Weights are finite: the CPU kernels
+    of matrices of rows pass a row where x_i is zero, others multiply. Indices that are not known,
+    as arguments of jit, are not checked: none may lie outside of the shape. Derivatives, of any
+    order, are with respect to x, z and the weights.
 
     Raises:
         ParameterError: a vector whose length or dtype does not fit.
@@ -223,6 +236,8 @@ def weights_of(data: Any, n: int, what: str) -> jax.Array:
         if not jnp.issubdtype(weights.dtype, jnp.integer) and weights.dtype != bool:
             raise ParameterError(f"{what}: the weights are {weights.dtype}. Give real numbers.")
         weights = weights.astype(jnp.result_type(float))
+    if weights.dtype not in (jnp.float32, jnp.float64):
+        raise ParameterError(f"{what}: the weights are {weights.dtype}. Give float32 or float64.")
     if weights.shape not in ((), (1,), (n,)):
         raise ParameterError(
             f"{what}: the weights have shape {list(weights.shape)}. Give one number for all "

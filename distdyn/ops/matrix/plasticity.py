@@ -96,6 +96,24 @@ def incoming_of(rows: Any, columns: Any, n_post: int) -> Incoming:
         )
 
 
+def check_incoming(incoming: Any, n_synapses: int, n_post: int) -> None:
+    """Refuse what was made of another matrix, as far as its size tells.
+
+    Raises:
+        ParameterError: no `Incoming`, or one of other numbers of synapses or neurons.
+    """
+    if (
+        not isinstance(incoming, Incoming)
+        or len(incoming.row) != len(incoming.position)
+        or len(incoming.row) > n_synapses
+        or incoming.indptr.shape != (n_post + 1,)
+    ):
+        raise ParameterError(
+            f"on_post: incoming is not that of this matrix, with {n_synapses} synapses onto "
+            f"{n_post} neurons. Give A.incoming() of the same matrix."
+        )
+
+
 class Change(NamedTuple):
     """The operands of a change, checked."""
 

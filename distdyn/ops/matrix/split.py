@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from distdyn.errors import ParameterError
@@ -101,6 +101,11 @@ def split(matrix: Matrix, mesh: Mesh, axis: str, by: By, trials: str | None) -> 
             )
     if axis == trials:
         raise ParameterError(f"split: {shown(axis)} is given for neurons and for trials. Give two.")
+    if any(kind != AxisType.Auto for kind in mesh.axis_types):
+        raise ParameterError(
+            f"split: the axes of the mesh are {mesh.axis_types}. Make it with "
+            f"axis_types=(jax.sharding.AxisType.Auto,) * {len(mesh.axis_names)}."
+        )
     pieces = matrix.cut(mesh.shape[axis], by)
     structure = jax.tree.structure(pieces[0])
     columns = list(zip(*map(jax.tree.leaves, pieces), strict=True))
