@@ -69,9 +69,8 @@ def new_primitive(
         return jax.jit(functools.partial(primitive.bind, **dict(parameters)))
 
     def run(*operands: Any, **parameters: Any) -> Any:
-        key = tuple(sorted(parameters.items(), key=lambda item: item[0]))
         with jax.disable_jit(False):  # else the compiled would bind again, and so on
-            return compiled(has_wide_numbers(), key)(*operands)
+            return compiled(has_wide_numbers(), tuple(sorted(parameters.items())))(*operands)
 
     def abstract(*avals: Any, **parameters: Any) -> list[Any]:
         found = shapes(*avals, **parameters)

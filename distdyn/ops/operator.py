@@ -25,11 +25,10 @@ import numpy as np
 from distdyn._jax import axes_of, has_wide_numbers, lower, new_primitive
 from distdyn.errors import OperatorError
 from distdyn.ops import compile
-from distdyn.ops.compile import static_of
+from distdyn.ops.compile import Static, static_of
 
 Rule = Callable[..., Any]
 PLATFORMS = ("cpu", "cuda")
-RESERVED = {"self", "primitive", "operator", "context", "arrays", "attributes"}  # JAX's, and ours
 WIDE = [np.dtype(name) for name in ("int64", "uint64", "float64", "complex128")]
 
 
@@ -79,7 +78,7 @@ class Operator:
     def __repr__(self) -> str:
         return f'Operator("{self.name}", kernels for {", ".join(self.kernels) or "no platform"})'
 
-    def __call__(self, *arrays: Any, **attributes: Any) -> Any:
+    def __call__(self, /, *arrays: Any, **attributes: Any) -> Any:
         """The result of the reference, by whatever kernel this platform has."""
         given = [self._checked(i, array) for i, array in enumerate(arrays)]
         attributes = self._completed(given, attributes)
@@ -89,7 +88,7 @@ class Operator:
             static = static_of(attributes)
         except TypeError as error:
             raise self.error(f"{error}. Attributes are numbers, strings, tuples.") from None
-        results = self.primitive.bind(*alike, **dict(static))
+        results = self.primitive.bind(*alike, attributes=static)
         is_tuple = self._structure(*alike, **attributes) is tuple
         return tuple(results) if is_tuple else results[0]
 
@@ -153,9 +152,6 @@ class Operator:
 
     def _completed(self, arrays: Sequence[Any], attributes: dict[str, Any]) -> dict[str, Any]:
         """The attributes with the defaults of the reference's signature."""
-        taken = RESERVED & attributes.keys()
-        if taken:
-            raise self.error(f"an attribute cannot be called {min(taken)!r}. Rename it.")
         signature = inspect.signature(self.reference)
         try:
             signature.bind(*arrays, **attributes)
@@ -173,14 +169,14 @@ class Operator:
         key = tuple((x.shape, jnp.dtype(x.dtype)) for x in arrays)
         return _evaluated(self.reference, has_wide_numbers(), key, static_of(attributes))
 
-    def _structure(self, *arrays: Any, **attributes: Any) -> type:
+    def _structure(self, /, *arrays: Any, **attributes: Any) -> type:
         shapes = self._reference_shapes(arrays, attributes)
         return tuple if isinstance(shapes, tuple | list) else jax.Array
 
-    def _shapes(self, *arrays: Any, **attributes: Any) -> Sequence[jax.ShapeDtypeStruct]:
+    def _shapes(self, /, *arrays: Any, **attributes: Any) -> Sequence[jax.ShapeDtypeStruct]:
         return _flat(self._reference_shapes(arrays, attributes))
 
-    def _jvp(self, arrays: Sequence[Any], tangents: Sequence[Any], **attributes: Any) -> Any:
+    def _jvp(self, arrays: Sequence[Any], tangents: Sequence[Any], /, **attributes: Any) -> Any:
         results = self._bind(arrays, attributes)
         moved: list[Any] = [None] * len(results)
         rest = {}
@@ -205,7 +201,9 @@ class Operator:
             moved = _sums(moved, jax.jvp(reference, at, list(rest.values()))[1])
         return results, moved
 
-    def _transpose(self, cotangents: Any, arrays: Any, linear: Any, **attributes: Any) -> list[Any]:
+    def _transpose(
+        self, cotangents: Any, arrays: Any, linear: Any, /, **attributes: Any
+    ) -> list[Any]:
         (i,) = (i for i, shape in enumerate(linear) if shape is not None)
         given = _with(arrays, {i: linear[i]})
         is_tuple = self._structure(*given, **attributes) is tuple
@@ -220,7 +218,7 @@ class Operator:
             (found,) = jax.linear_transpose(reference, linear[i])(cotangent)
         return _with([None] * len(arrays), {i: found})
 
-    def _batch(self, arrays: Any, axes: Any, **attributes: Any) -> Any:
+    def _batch(self, arrays: Any, axes: Any, /, **attributes: Any) -> Any:
         if self.batching is not None:
             found = self.batching(arrays, axes, **attributes)
             if found is not None:
@@ -237,9 +235,9 @@ class Operator:
         return results, [0] * len(results)
 
     def _bind(self, arrays: Sequence[Any], attributes: dict[str, Any]) -> list[Any]:
-        return self.primitive.bind(*arrays, **dict(static_of(attributes)))
+        return self.primitive.bind(*arrays, attributes=static_of(attributes))
 
-    def _on_cpu(self, *arrays: Any, **attributes: Any) -> Any:
+    def _on_cpu(self, /, *arrays: Any, **attributes: Any) -> Any:
         return compile.call(self, arrays, self._shapes(*arrays, **attributes), attributes)
 
 
@@ -254,10 +252,10 @@ def _evaluated(reference: Rule, is_x64: bool, key: Any, attributes: Any) -> Any:
 
 
 def _plain(rule: Rule) -> Rule:
-    """The rule of a primitive, whose parameters are `Static`, from one that takes their values."""
+    """The rule of a primitive, whose one parameter are all attributes, from one that takes them."""
 
-    def called(*given: Any, **parameters: Any) -> Any:
-        return rule(*given, **{name: static.value for name, static in parameters.items()})
+    def called(*given: Any, attributes: tuple[tuple[str, Static], ...]) -> Any:
+        return rule(*given, **{name: static.value for name, static in attributes})
 
     return called
 

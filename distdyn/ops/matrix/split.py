@@ -72,10 +72,8 @@ class Split(Matrix):
 
     def specs(self) -> "Split":
         """How it is split: the `in_specs` of a `shard_map` for it."""
-        leaves, structure = jax.tree.flatten(self)
         specs = [P(self.axis) if stacked else P() for stacked in self.is_stacked]
-        assert len(leaves) == len(specs)
-        return jax.tree.unflatten(structure, specs)
+        return jax.tree.unflatten(jax.tree.structure(self), specs)
 
     def local(self) -> Matrix:
         """The piece of this device, within a `shard_map`."""
