@@ -196,26 +196,28 @@ def _wrapper(function: Rule, ndims: Sequence[int], attributes: dict[str, Any]) -
         for i, ndim in enumerate(ndims)
     )
     names = "".join(f", {name}=_dd_v_{name}" for name in attributes)
-    # The name stands for all that the signature does not: what is kept is found by both.
+    # The names stand for all that the signature does not: what is kept is found by both, and of two
+    # functions with one name that different processes compiled, one would stand for the other.
     plain = getattr(function, "py_func", function)
     what = plain.__module__, plain.__qualname__, tuple(ndims), tuple(sorted(attributes.items()))
-    name = f"wrapper_{hashlib.sha256(repr(what).encode()).hexdigest()[:16]}"
+    mark = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
+    name, guarded = f"wrapper_{mark}", f"guarded_{mark}"
     source = f"""
-def _dd_guarded({arrays}):
+def {guarded}({arrays}):
     try:
         _dd_function({arrays}{names})
     except Exception:
         return 1
     return 0
 
-def {name}(_team, _size, {pointers}, member, members, tally):
-    tally[0] = _dd_guarded({views})
+def {name}(_dd_team, _dd_size, {pointers}, _dd_member, _dd_members, _dd_tally):
+    _dd_tally[0] = {guarded}({views})
 """
     space: dict[str, Any] = {"__name__": __name__, "_dd_carray": carray}
     space |= {f"_dd_v_{name}": value for name, value in attributes.items()}
     space["_dd_function"] = _jitted(function)
     exec(compile(source, __file__, "exec"), space)
-    space["_dd_guarded"] = njit(space["_dd_guarded"])
+    space[guarded] = njit(space[guarded])
     return space[name]
 
 

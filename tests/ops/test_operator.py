@@ -395,3 +395,25 @@ def test_our_own_kernels_are_compiled_once_on_a_node(tmp_path):
     ]  # fmt: skip
     assert told[0][:2] == told[1][:2] == ["[2.0,", "4.0]"]
     assert int(told[0][2]) > 0 and int(told[1][2]) == 0
+
+
+def test_kernels_that_different_processes_compiled_are_not_mixed_up(tmp_path):
+    """Each compiles one width of rows as its first; a third loads both, of the same types."""
+    code = """
+    import sys
+    import numpy as np
+    import distdyn as dd
+    for width in map(int, sys.argv[1:]):
+        A = dd.FixedNumber((3.0, np.zeros((2, width), int)), shape=(2, 2))
+        print((np.ones(2, bool) @ A).tolist())
+    """
+    environment = {**os.environ, "DISTDYN_CACHE": str(tmp_path)}
+
+    def run(*widths):
+        command = [sys.executable, "-c", textwrap.dedent(code), *widths]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        return done.stdout.splitlines()
+
+    assert run("1") == ["[6.0, 0.0]"] and run("2") == ["[12.0, 0.0]"]
+    assert run("1", "2") == ["[6.0, 0.0]", "[12.0, 0.0]"]
+    assert run("2", "1") == ["[12.0, 0.0]", "[6.0, 0.0]"]
