@@ -28,14 +28,6 @@ def backend_has_started() -> bool:
     return False
 
 
-def pallas() -> tuple[Any, Any]:
-    """Pallas, in which kernels for GPUs are written, and what of it is Triton's; slow to import."""
-    from jax.experimental import pallas
-    from jax.experimental.pallas import triton
-
-    return pallas, triton
-
-
 def has_wide_numbers() -> bool:
     """Whether 64-bit numbers are made here (jax_enable_x64, or inside `jax.enable_x64`)."""
     return jnp.result_type(int).itemsize == 8

@@ -142,7 +142,10 @@ def count(text: str) -> dict[str, Any]:
     # The loop over steps is inside one over blocks of steps.
     steps = [loop for loop in loops if any("list_spikes" in name for name in loop["names"])]
     steps = steps or [loop for loop in loops if loop["depth"] == 1]
-    step = max((loop["kernels"] for loop in steps), default=0)
+    # Where one turn of the loop is several steps, each of them takes what is due.
+    turns = [max(1, sum("take" in n for n in loop["names"])) for loop in steps]
+    per_step = [loop["kernels"] / n for loop, n in zip(steps, turns, strict=True)]
+    step = max(per_step, default=0)
     return {"per step": step, "loops": loops}
 
 

@@ -13,9 +13,26 @@ os.environ["MPLBACKEND"] = "Agg"
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
 
 
+def has_gpu() -> bool:
+    """Whether JAX finds one; asked only if a test needs it."""
+    import jax
+
+    try:
+        return bool(jax.devices("gpu"))
+    except RuntimeError:
+        return False
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of several workers one runs all that starts ranks: ranks wait for each other on the cores."""
+    """Of several workers one runs all that starts ranks: ranks wait for each other on the cores.
+
+    What needs a GPU is skipped where JAX finds none.
+    """
+    on_gpu = [item for item in items if item.get_closest_marker("gpu")]
+    if on_gpu and not has_gpu():
+        for item in on_gpu:
+            item.add_marker(pytest.mark.skip(reason="JAX finds no GPU on this machine"))
     for item in items:
         if item.get_closest_marker("mpi"):
             item.add_marker(pytest.mark.xdist_group("mpi"))

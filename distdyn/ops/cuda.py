@@ -30,23 +30,16 @@ if TYPE_CHECKING:
     from distdyn.ops.operator import Operator
 
 Rule = Callable[..., Any]
+BLOCK = 256  # threads of a block, if nothing is said
 MOST_BLOCKS = (1 << 31) - 1
 _number = itertools.count()
 
 
 class Launch(NamedTuple):
-    """How many threads run a kernel.
-
-    Attributes:
-        threads: a number, or a function that gives it from the shapes of the arguments, then of the
-            results; None: one for each element of the first result. There may be more, up to the
-            next multiple of `block`.
-        block: threads of a block, which share memory and barriers.
-        zeros: whether results begin as zeros; otherwise as what was in that memory.
-    """
+    """How many threads run a kernel; `Operator.kernel` says what these are."""
 
     threads: int | Rule | None = None
-    block: int = 256
+    block: int = BLOCK
     zeros: bool = False
 
 
@@ -72,8 +65,8 @@ def call(
     elif callable(threads):
         threads = int(threads(*buffers))
     blocks = -(-threads // launch.block)
-    if blocks > MOST_BLOCKS:
-        raise operator.error(f"{threads} threads in blocks of {launch.block}: too many for CUDA.")
+    if not 0 <= blocks <= MOST_BLOCKS:
+        raise operator.error(f"CUDA cannot start {threads} threads in blocks of {launch.block}.")
     if not blocks:
         return operator.reference(*arrays, **attributes)
     kernel = _compiled(operator, function, kinds, chosen, _architecture())
@@ -96,6 +89,7 @@ def kernels_work() -> bool:
         warnings.warn(
             f"Numba-CUDA cannot be used ({type(error).__name__}: {error}). Operators run in plain "
             "JAX, slowly. Install distdyn[cuda12] or distdyn[cuda13].",
+            RuntimeWarning,
             stacklevel=2,
         )
         return False
@@ -112,12 +106,6 @@ def _architecture() -> tuple[int, int]:
     return min(tuple(map(int, gpu.compute_capability.split("."))) for gpu in gpus)  # pyright: ignore
 
 
-class Kernel(NamedTuple):
-    """Machine code that the driver has loaded; it lives as long as the process."""
-
-    handle: int
-
-
 @functools.cache
 def _compiled(
     operator: "Operator",
@@ -125,7 +113,8 @@ def _compiled(
     kinds: tuple[tuple[str, int], ...],
     attributes: tuple[tuple[str, Static], ...],
     architecture: tuple[int, int],
-) -> Kernel:
+) -> int:
+    """The driver's handle of the machine code, which lives as long as the process."""
     code, name = machine_code(operator, function, kinds, attributes, architecture)
     driver, library, kernel = _driver(), ctypes.c_void_p(), ctypes.c_void_p()
     nothing = [None, None, 0, None, None, 0]
@@ -135,7 +124,7 @@ def _compiled(
     )
     if any(errors) or not kernel.value:
         raise operator.error(f"the driver does not load its CUDA kernel (errors {errors}).")
-    return Kernel(kernel.value)
+    return kernel.value
 
 
 def machine_code(
@@ -197,7 +186,7 @@ def _driver() -> ctypes.CDLL:
 @functools.cache
 def _registered(
     name: str,
-    kernel: Kernel,
+    kernel: int,
     kinds: tuple[tuple[str, int], ...],
     n_args: int,
     blocks: int,
@@ -212,7 +201,7 @@ def _registered(
         ctypes.cast(function, ctypes.c_void_p).value
         for function in (driver.cuLaunchKernel, driver.cuMemsetD8Async)
     ]
-    text = handler(name, kernel.handle, kinds, n_args, (blocks, block), zeroed, *addresses)
+    text = handler(name, kernel, kinds, n_args, (blocks, block), zeroed, *addresses)
     code = ffi.compile_module(text)
     capsule = jax.ffi.pycapsule(ctypes.c_void_p(code.address("handler")))
     jax.ffi.register_ffi_target(target, capsule, platform="CUDA")

@@ -98,7 +98,7 @@ def row_index(rows: Rows, part: Any, n: int) -> jax.Array:
     """int64[n, 2]: of each of the n cells of a part its first segment, or -1, and population."""
     cell = jnp.arange(n)
     bounds = rows.bounds[part]
-    population = jnp.sum(bounds[1:-1] <= cell[:, None], axis=1)
+    population = segments(bounds, n)
     place = cell - bounds[population]
     first = rows.word[part, population]
     word = jnp.where(first >= 0, first + (place >> 6), 0)

@@ -14,7 +14,7 @@ stand twice are one buffer, an argument and a result.
 import numpy as np
 from numba import cuda, int32, int64
 
-BLOCK = 1024  # cells of a block that lists spikes
+from distdyn.ops.gpu import BLOCK
 
 
 def take(clock, _, ring, row, n_post, slots):
@@ -39,8 +39,9 @@ def take(clock, _, ring, row, n_post, slots):
 def list_spikes(spike, clock, part, _, __, ___, events, totals, counts, entry, cursor):
     """Append the cells that spiked to events[clock[cursor]:], and say how many there are.
 
-    Every block says how many spikes it has, and waits until all blocks before it have said so.
-    What they say bears the step's stamp, so that nothing must be cleared.
+    Every block says how many spikes it has, and waits until all blocks before it have said so,
+    which are running or done: the GPU starts blocks in their order. What they say bears the step's
+    stamp, so that nothing must be cleared.
 
     Args:
         spike: bool[n].
@@ -96,8 +97,7 @@ def deliver(
 ):  # fmt: skip
     """Add the weights of the spikes' synapses to the ring rows in which they are due.
 
-    So many lanes share the row of a spike, next to each other in memory. What is looked up waits
-    for memory at most once at a time: searches read all that they might need and count.
+    So many lanes share the row of a spike, next to each other in memory.
 
     Args:
         entries: int64[4, k], as cells a field of `ops.gpu.Entries`.

@@ -98,25 +98,41 @@ class Operator:
 
     # --- what can be written ----------------------------------------------------------------------
 
-    def kernel(self, platform: str, **launch: Any) -> Callable[[Any], Any]:
+    def kernel(
+        self,
+        platform: str,
+        *,
+        threads: int | Rule | None = None,
+        block: int = cuda.BLOCK,
+        zeros: bool = False,
+    ) -> Callable[[Any], Any]:
         """Give the kernel of a platform: a Python function that Numba can compile, for arrays.
 
         It takes first the arguments, then the results, which it fills, and by name the attributes
         that it wants. "module:name" is imported at first use.
 
         "cpu": it runs on one core; the cores of a machine are so many devices.
-        "cuda": it runs in each of many threads, `numba.cuda.grid(1)` says in which. `threads=`,
-        `block=` and `zeros=` say how many, see `distdyn.ops.cuda.Launch`; without, there is one for
-        each element of the first result.
+        "cuda": it runs in each of many threads; `numba.cuda.grid(1)` says in which.
+
+        Args:
+            platform: "cpu" or "cuda"; the rest is for "cuda" alone.
+            threads: how many, or a function that says so, given the shapes of the arguments, then
+                of the results; None: one for each element of the first result. There may be more,
+                up to the next multiple of `block`.
+            block: threads of a block, which share memory and barriers; 1 to 1024.
+            zeros: whether results begin as zeros; otherwise as what was in that memory.
         """
+        launch = cuda.Launch(threads, block, zeros)
         if platform not in PLATFORMS:
             raise self.error(f'no kernel can be for "{platform}". Give one of {PLATFORMS}.')
         if platform == "cpu":
-            if launch:
-                raise self.error(f"a kernel for CPUs has one thread: it takes no {set(launch)}.")
+            if launch != cuda.Launch():
+                raise self.error("a kernel for CPUs has one thread: no threads, block and zeros.")
             run: Any = self._on_cpu
+        elif not 0 < block <= 1024:
+            raise self.error(f"a block of {block} threads. CUDA's have 1 to 1024.")
         else:
-            run = functools.partial(self._on_cuda, self._launch(launch))
+            run = functools.partial(self._on_cuda, launch)
 
         def given(function: Rule | str) -> Rule | str:
             self.kernels[platform] = function
@@ -124,16 +140,6 @@ class Operator:
             return function
 
         return given
-
-    def _launch(self, given: dict[str, Any]) -> cuda.Launch:
-        try:
-            launch = cuda.Launch(**given)
-        except TypeError:
-            known = ", ".join(cuda.Launch._fields)
-            raise self.error(f"a CUDA kernel is started by {known}, not by {set(given)}.") from None
-        if not 0 < launch.block <= 1024:
-            raise self.error(f"a block of {launch.block} threads. CUDA's have 1 to 1024.")
-        return launch
 
     def jvp(self, i: int) -> Callable[[Rule], Rule]:
         """Give `rule(tangent, *arrays, **attributes)`: the derivative of the results along i."""

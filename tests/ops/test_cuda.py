@@ -12,12 +12,6 @@ import distdyn as dd
 from distdyn.errors import OperatorError
 from distdyn.ops import cuda as on_cuda
 from distdyn.ops import ffi
-from tests.ops.test_gpu import has_gpu
-
-on_gpu = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not has_gpu(), reason="JAX finds no GPU on this machine"),
-]
 
 
 def scaled(x, *, factor=2.0, shift=(0.0, 1.0)):
@@ -41,17 +35,14 @@ def test_the_handler_is_machine_code():
 
 def test_a_launch_that_is_not_possible():
     op = dd.Operator("scaled", scaled)
-    with pytest.raises(OperatorError, match=r"a CUDA kernel is started by threads, block, zeros"):
-        op.kernel("cuda", grid=3)
     with pytest.raises(OperatorError, match=r"a block of 2048 threads"):
         op.kernel("cuda", block=2048)
     with pytest.raises(OperatorError, match=r"a kernel for CPUs has one thread"):
         op.kernel("cpu", threads=3)
 
 
+@pytest.mark.gpu
 class TestOnAGPU:
-    pytestmark = on_gpu
-
     @pytest.fixture(autouse=True)
     def on_the_gpu(self):
         with jax.default_device(jax.devices("gpu")[0]):
@@ -119,7 +110,7 @@ class TestOnAGPU:
 
         op = dd.Operator("toolarge", lambda x: x)
         op.kernel("cuda", threads=1 << 62)(kernel)
-        with pytest.raises(OperatorError, match=r'"toolarge": .* too many for CUDA'):
+        with pytest.raises(OperatorError, match=r'"toolarge": CUDA cannot start \d+ threads'):
             op(jnp.ones(3))
         op.kernel("cuda")(kernel)
         with pytest.raises(OperatorError, match=r'"toolarge": its CUDA kernel does not become'):

@@ -21,32 +21,13 @@ MOST = int(BOUNDS[:, -1].max())
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def has_gpu():
-    try:
-        return bool(jax.devices("gpu"))
-    except RuntimeError:
-        return False
-
-
-PLATFORMS = [
-    "cpu",
-    pytest.param(
-        "gpu",
-        marks=[
-            pytest.mark.gpu,
-            pytest.mark.skipif(not has_gpu(), reason="JAX finds no GPU on this machine"),
-        ],
-    ),
-]
-
-
 @pytest.fixture(autouse=True)
 def wide_integers():
     with jax.enable_x64(True):
         yield
 
 
-@pytest.fixture(params=PLATFORMS)
+@pytest.fixture(params=["cpu", pytest.param("gpu", marks=pytest.mark.gpu)])
 def platform(request):
     with jax.default_device(jax.devices(request.param)[0]):
         yield request.param
