@@ -268,6 +268,7 @@ IMPORT_PROBE = """
 import json, signal, sys, time
 import jax, equinox
 before, x64 = set(sys.modules), jax.config.jax_enable_x64
+hook, on_interrupt = sys.excepthook, signal.getsignal(signal.SIGINT)  # a shell may ignore it
 start = time.perf_counter()
 import distdyn
 seconds = time.perf_counter() - start
@@ -276,8 +277,8 @@ print(json.dumps({
     "seconds": seconds,
     "loaded": sorted(set(sys.modules) - before),
     "backend": xla_bridge.backends_are_initialized(),
-    "hooks": sys.excepthook is not sys.__excepthook__,
-    "signals": signal.getsignal(signal.SIGINT) is not signal.default_int_handler,
+    "hooks": sys.excepthook is not hook,
+    "signals": signal.getsignal(signal.SIGINT) is not on_interrupt,
     "config": jax.config.jax_enable_x64 != x64,
 }))
 """
