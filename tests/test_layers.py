@@ -194,8 +194,8 @@ RULES: dict[Rule, list[tuple[str, str]]] = {
     imports_point_down: [
         ("distdyn.errors", "import distdyn.ops"),
         ("distdyn.ops.deliver", "def f():\n    from distdyn.core import cell"),
-        ("distdyn.network.rules", "from ..models import neurons"),
-        ("distdyn.parallel.build", "import distdyn.models.neurons"),
+        ("distdyn.network.rules", "from ..models import synapses"),
+        ("distdyn.parallel.build", "import distdyn.models.synapses"),
         ("distdyn.run.runner", "import distdyn as dd"),
         ("distdyn.zoo.coba", "from distdyn import cli"),
         ("distdyn.attic", ""),
@@ -254,7 +254,7 @@ def test_the_rule_sees_a_planted_fault(rule):
     [
         ("distdyn.units", "from distdyn.errors import TimeError"),
         ("distdyn.ops.ffi", "import numba, jax\nfrom jax.extend.core import Primitive\njax.ffi"),
-        ("distdyn.models.neurons", "from ..core import system\nfrom .. import units"),
+        ("distdyn.models.synapses", "from ..core import system\nfrom .. import units"),
         ("distdyn.zoo.coba", "import distdyn as dd"),
         ("distdyn.parallel.build", "import partition\nfrom distdyn.network import rules"),
     ],

@@ -4,7 +4,8 @@ One step, from t to t + dt, on the grid (as in NEST, so that results compare to 
 
 1. neuron and receptors advance from what they hold at t; while refractory, V is held;
 2. arrivals due at t + dt enter the receptors (a `Delta` arrival moves V; none while refractory);
-3. a cell with V >= V_th, not refractory, spikes, is reset and refractory for t_ref / dt steps.
+3. a cell with V >= V_th, not refractory, spikes, is reset and refractory for t_ref / dt steps;
+   where the threshold moves, the neuron's `threshold(state)` stands for V_th.
 
 Source: Morrison, Straube, Plesser, Diesmann (2007), Neural Comput. 19, 47, for the grid.
 """
@@ -72,11 +73,21 @@ class Cell(DynamicalSystem):
         """Whether the neuron has an absolute refractory period."""
         return self.is_reset and "t_ref" in fields_of(self.neuron)
 
+    def threshold(self, state: Any) -> Any:
+        """Where the neuron spikes: V_th, or what its own `threshold(state)` says."""
+        moving = getattr(self.neuron, "threshold", None)
+        return moving(state) if callable(moving) else self.neuron.V_th
+
     def init(self, id: Any, key: Any) -> CellState:
         """The neuron's initial state; receptors empty, not refractory."""
         receptors = tuple(receptor.state() for receptor in self.receptors)
         refractory = jnp.zeros((), jnp.int32) if self.is_refractory else None
         return CellState(self.neuron.init(id, key), receptors, refractory)
+
+    def settle(self, state: CellState) -> CellState:
+        """The state with what follows from other variables, where the neuron says what does."""
+        follow = getattr(self.neuron, "settle", None)
+        return state._replace(neuron=follow(state.neuron)) if callable(follow) else state
 
     def prepare(self, dt: float) -> Prepared:
         """Coefficients for one cell, to be mapped over cells whose parameters differ."""
@@ -101,9 +112,9 @@ class Cell(DynamicalSystem):
         neuron, receptors = self.arrive(neuron, receptors, drive.arrivals, held)
         if not self.is_spiking:
             return CellState(neuron, receptors, state.refractory), None
-        spike = neuron.V >= self.neuron.V_th
+        spike = neuron.V >= self.threshold(neuron)
         if not self.is_reset:
-            spike = spike & (before.V < self.neuron.V_th)
+            spike = spike & (before.V < self.threshold(before))
             return CellState(neuron, receptors, state.refractory), spike
         if held is not None:
             spike = spike & ~held

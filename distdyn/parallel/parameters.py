@@ -149,6 +149,19 @@ class _Init:
         return jax.tree.map(jnp.asarray, state)
 
 
+@dataclass(frozen=True)
+class _Settle:
+    """From the parameters of one cell and its first state to the one that follows from it."""
+
+    structure: Any
+    state: Any  # the tree of a state
+
+    def __call__(self, *given: Any) -> Any:
+        n = self.structure.num_leaves
+        cell = jax.tree.unflatten(self.structure, given[:n])
+        return jax.tree.map(jnp.asarray, cell.settle(jax.tree.unflatten(self.state, given[n:])))
+
+
 def _in_blocks(function: Any, leaves: tuple[Any, ...], n: int) -> Any:
     """`function` of each of n cells, with the same bits whichever others are there."""
     blocks = max(1, -(-n // BLOCK))
@@ -203,13 +216,28 @@ def initial_state(
     paths, _ = jax.tree.flatten_with_path(state)
     names = [_name(path) for path, _ in paths]
     arrays = [np.array(leaf) for _, leaf in paths]
-    for path, population in zip(group.paths, group.populations, strict=True):
-        mine, ids = cells.of(path)
-        for name, value in population.initial.items():
-            values = drawn(value, ids, s.seed, path, f"initial {name}")
+    given = {path: p.initial for path, p in zip(group.paths, group.populations, strict=True)}
+    initial = {
+        (path, name): drawn(value, cells.of(path)[1], s.seed, path, f"initial {name}")
+        for path, values in given.items()
+        for name, value in values.items()
+    }
+
+    def give() -> None:
+        for (path, name), values in initial.items():
             k = names.index(name)
             arrays[k] = arrays[k].astype(np.float64)
-            arrays[k][mine] = values
+            arrays[k][cells.of(path)[0]] = values
+
+    give()
+    if callable(getattr(getattr(group.systems[0], "neuron", None), "settle", None)):
+        tree = jax.tree.structure(state)
+        settled = _in_blocks(_Settle(parameters.structure, tree), (*leaves, *arrays), cells.size)
+        for path in filter(given.get, group.paths):
+            mine, _ = cells.of(path)
+            for array, new in zip(arrays, jax.tree.leaves(settled), strict=True):
+                array[mine] = new[mine]
+        give()
     return [_cast(array, s.precision) for array in arrays], names
 
 
