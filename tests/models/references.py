@@ -85,3 +85,31 @@ def pinsky_rinzel(y, I):
         aq * (1 - q) - bq * q,
         -0.13 * I_Ca - 0.075 * Ca,
     ]
+
+
+def resets(function, start, *, threshold, reset, dt, duration, t_ref=0.0):
+    """Spike times on the grid of a cell that is reset: at the first grid point after a crossing.
+
+    There the cell begins again from `reset(state)`, its first variable held for t_ref.
+    """
+    t, y, times = 0.0, np.asarray(start, float), []
+
+    def above(_, y):
+        return y[0] - threshold(y)
+
+    def held(y):
+        return np.concatenate([[0.0], np.asarray(function(y))[1:]])
+
+    above.terminal, above.direction = True, 1
+    while t < duration:
+        span, exact = (t, duration), {"rtol": 1e-10, "atol": 1e-10}
+        on = solve_ivp(lambda _, y: function(y), span, y, "DOP853", events=above, **exact)
+        if not len(on.t_events[0]):
+            break
+        t = np.ceil(on.t_events[0][0] / dt - 1e-9) * dt
+        times.append(t)
+        y = np.asarray(reset(on.y_events[0][0]))
+        if t_ref:
+            y = solve_ivp(lambda _, y: held(y), (0.0, t_ref), y, **exact).y[:, -1]
+            t += t_ref
+    return np.array(times)

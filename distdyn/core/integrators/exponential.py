@@ -12,6 +12,10 @@ from distdyn.core.integrators.linear import closure, phi1, phi1_matrix, scalars
 from distdyn.core.receptor import Kinetics
 from distdyn.core.system import Drive, Tick
 
+# Of an explosion, the upstroke of a spike: exp(30) times in a step is beyond any threshold, and
+# what is computed from it is still finite in single precision, as are its derivatives.
+MOST_GROWTH = 30.0
+
 
 class ExpEuler(Integrator):
     """Exponential Euler, with the receptors integrated exactly.
@@ -50,7 +54,8 @@ class ExpEuler(Integrator):
         V, new = flow.membrane(), []
         for row, value in enumerate(x):
             F, a = jax.jvp(lambda v, row=row: slope(row, v), (value,), (jnp.ones_like(value),))
-            delta = jnp.asarray(tick.dt, value.dtype) * F * phi1(a * tick.dt)
+            growth = jnp.minimum(a * tick.dt, MOST_GROWTH)
+            delta = jnp.asarray(tick.dt, value.dtype) * F * phi1(growth)
             if held is not None and row == V:
                 delta = jnp.where(held, jnp.zeros((), value.dtype), delta)
             new.append(value + delta)
