@@ -78,6 +78,10 @@ class Cell(DynamicalSystem):
         refractory = jnp.zeros((), jnp.int32) if self.is_refractory else None
         return CellState(self.neuron.init(id, key), receptors, refractory)
 
+    def settle(self, state: CellState) -> CellState:
+        """The neuron settled."""
+        return state._replace(neuron=self.neuron.settle(state.neuron))
+
     def prepare(self, dt: float) -> Prepared:
         """Coefficients for one cell, to be mapped over cells whose parameters differ."""
         steps = jnp.rint(self.neuron.t_ref / dt).astype(jnp.int32) if self.is_refractory else None
