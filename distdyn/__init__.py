@@ -10,6 +10,7 @@ What is named here is the public face; each name lives in the room that its impo
 
 from importlib.metadata import PackageNotFoundError, version
 
+from distdyn.core.exprel import exprel as exprel
 from distdyn.core.integrators import RK4 as RK4
 from distdyn.core.integrators import Euler as Euler
 from distdyn.core.integrators import Exact as Exact
@@ -35,6 +36,34 @@ from distdyn.models.biophysical import HodgkinHuxley as HodgkinHuxley
 from distdyn.models.biophysical import MorrisLecar as MorrisLecar
 from distdyn.models.biophysical import PinskyRinzel as PinskyRinzel
 from distdyn.models.biophysical import WangBuzsaki as WangBuzsaki
+from distdyn.models.channels.calcium import ICaHT_HM1992 as ICaHT_HM1992
+from distdyn.models.channels.calcium import ICaHT_Re1993 as ICaHT_Re1993
+from distdyn.models.channels.calcium import ICaL_IS2008 as ICaL_IS2008
+from distdyn.models.channels.calcium import ICaT_HM1992 as ICaT_HM1992
+from distdyn.models.channels.calcium import ICaT_HP1992 as ICaT_HP1992
+from distdyn.models.channels.calcium_activated import IAHP_De1994 as IAHP_De1994
+from distdyn.models.channels.calcium_activated import ICaN_IS2008 as ICaN_IS2008
+from distdyn.models.channels.channel import AbstractChannel as AbstractChannel
+from distdyn.models.channels.channel import AlphaBeta as AlphaBeta
+from distdyn.models.channels.channel import Channel as Channel
+from distdyn.models.channels.channel import InfTau as InfTau
+from distdyn.models.channels.channel import gate as gate
+from distdyn.models.channels.hyperpolarization import Ih_De1996 as Ih_De1996
+from distdyn.models.channels.hyperpolarization import Ih_HM1992 as Ih_HM1992
+from distdyn.models.channels.leak import IKLeak as IKLeak
+from distdyn.models.channels.leak import ILeak as ILeak
+from distdyn.models.channels.potassium import IK_HH1952 as IK_HH1952
+from distdyn.models.channels.potassium import IK_TM1991 as IK_TM1991
+from distdyn.models.channels.potassium import IKA1_HM1992 as IKA1_HM1992
+from distdyn.models.channels.potassium import IKA2_HM1992 as IKA2_HM1992
+from distdyn.models.channels.potassium import IKK2A_HM1992 as IKK2A_HM1992
+from distdyn.models.channels.potassium import IKK2B_HM1992 as IKK2B_HM1992
+from distdyn.models.channels.potassium import IKDR_Ba2002 as IKDR_Ba2002
+from distdyn.models.channels.potassium import IKNI_Ya1989 as IKNI_Ya1989
+from distdyn.models.channels.sodium import INa_Ba2002 as INa_Ba2002
+from distdyn.models.channels.sodium import INa_HH1952 as INa_HH1952
+from distdyn.models.channels.sodium import INa_TM1991 as INa_TM1991
+from distdyn.models.conductance import Conductance as Conductance
 from distdyn.models.inputs import Sampled as Sampled
 from distdyn.models.inputs import Steps as Steps
 from distdyn.models.integrate_and_fire import IF as IF
@@ -42,6 +71,14 @@ from distdyn.models.integrate_and_fire import LIF as LIF
 from distdyn.models.integrate_and_fire import QIF as QIF
 from distdyn.models.integrate_and_fire import ExpIF as ExpIF
 from distdyn.models.integrate_and_fire import LeakyIntegrator as LeakyIntegrator
+from distdyn.models.ions import CalciumDetailed as CalciumDetailed
+from distdyn.models.ions import CalciumFirstOrder as CalciumFirstOrder
+from distdyn.models.ions import CalciumFixed as CalciumFixed
+from distdyn.models.ions import Ion as Ion
+from distdyn.models.ions import Level as Level
+from distdyn.models.ions import PotassiumFixed as PotassiumFixed
+from distdyn.models.ions import SodiumFixed as SodiumFixed
+from distdyn.models.ions import nernst as nernst
 from distdyn.models.outputs import COBA as COBA
 from distdyn.models.phase_plane import FitzHughNagumo as FitzHughNagumo
 from distdyn.models.phase_plane import HindmarshRose as HindmarshRose

@@ -85,9 +85,8 @@ class Cell(DynamicalSystem):
         return CellState(self.neuron.init(id, key), receptors, refractory)
 
     def settle(self, state: CellState) -> CellState:
-        """The state with what follows from other variables, where the neuron says what does."""
-        follow = getattr(self.neuron, "settle", None)
-        return state._replace(neuron=follow(state.neuron)) if callable(follow) else state
+        """The neuron settled."""
+        return state._replace(neuron=self.neuron.settle(state.neuron))
 
     def prepare(self, dt: float) -> Prepared:
         """Coefficients for one cell, to be mapped over cells whose parameters differ."""

@@ -16,7 +16,7 @@ import numpy as np
 
 from distdyn._jax import Literal
 from distdyn.core.receptor import Receptor
-from distdyn.core.system import Drive
+from distdyn.core.system import Drive, filled, state_fields
 
 State = Any  # of the neuron
 Point = tuple[State, tuple[Any, ...]]  # where the flow is: the neuron's state and its receptors'
@@ -48,15 +48,13 @@ class Flow(eqx.Module):
     def example(self, dtype: Any = float) -> Point:
         """A point of the right structure, in zeros, for one cell."""
         zero = jnp.zeros((), dtype)
-        state = type(self.neuron).State
-        neuron = state(*[zero for _ in state._fields])
-        return neuron, tuple(
+        return filled(self.neuron.State, zero), tuple(
             jax.tree.map(lambda _: zero, receptor.state()) for receptor in self.receptors
         )
 
     def membrane(self) -> int | None:
         """Which leaf of a point is V, if there is one."""
-        fields = type(self.neuron).State._fields
+        fields = state_fields(self.neuron)
         return fields.index("V") if "V" in fields else None
 
 

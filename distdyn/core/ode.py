@@ -27,9 +27,6 @@ class ODE(DynamicalSystem):
     there, and refractory for a parameter `t_ref` (ms); without, it spikes at the upward crossing.
     With `threshold(state)` it spikes where V reaches that, and V_th is where the threshold rests.
 
-    With `settle(state) -> state` variables that a population does not give follow from those that
-    it gives, before the first step: gates go to their steady state at V.
-
     Attributes:
         method: an integrator; by default exact for linear equations, exponential Euler otherwise.
     """

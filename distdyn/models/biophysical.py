@@ -1,8 +1,9 @@
 """Cells with ion channels, as their papers give them: one class, all its currents written out.
 
-Quantities are per area of membrane: uF/cm2, mS/cm2, uA/cm2. They spike when V crosses V_th upward;
-nothing is reset. Gates that are not given start in their steady state at the V that is.
-To compose a cell of channels instead, see `Conductance`.
+Quantities are per area of membrane: uF/cm2, mS/cm2, uA/cm2, and so are weights and currents that
+reach the cell: 1 nS or 1 pA is per 100 um2. They spike when V crosses V_th upward; nothing is
+reset. Gates that are not given start in their steady state at the V that is. To compose a cell of
+channels instead, see `Conductance`.
 """
 
 from typing import Any, NamedTuple
@@ -10,10 +11,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from distdyn.core.exprel import exprel
 from distdyn.core.ode import ODE
 from distdyn.core.parameters import param
 from distdyn.core.system import Drive
-from distdyn.models.gates import kinetics, linoid, sigmoid, steady
+from distdyn.models.channels.channel import AlphaBeta
 
 
 class HodgkinHuxley(ODE):
@@ -52,15 +54,15 @@ class HodgkinHuxley(ODE):
 
     def settle(self, s: State) -> State:
         """Gates in their steady states at V."""
-        m, h, n = (steady(*rates) for rates in self.rates(s.V))
+        m, h, n = (rates.inf for rates in self.rates(s.V))
         return self.State(V=s.V, m=m, h=h, n=n)
 
-    def rates(self, V: Any) -> tuple[tuple[Any, Any], ...]:
+    def rates(self, V: Any) -> tuple[AlphaBeta, ...]:
         """Alpha and beta (1/ms) of m, h and n."""
         return (
-            (linoid((V + 40.0) / 10.0), 4.0 * jnp.exp((V + 65.0) / -18.0)),
-            (0.07 * jnp.exp((V + 65.0) / -20.0), sigmoid((V + 35.0) / 10.0)),
-            (0.1 * linoid((V + 55.0) / 10.0), 0.125 * jnp.exp((V + 65.0) / -80.0)),
+            AlphaBeta(1.0 / exprel((V + 40.0) / -10.0), 4.0 * jnp.exp((V + 65.0) / -18.0)),
+            AlphaBeta(0.07 * jnp.exp((V + 65.0) / -20.0), jax.nn.sigmoid((V + 35.0) / 10.0)),
+            AlphaBeta(0.1 / exprel((V + 55.0) / -10.0), 0.125 * jnp.exp((V + 65.0) / -80.0)),
         )
 
     def derivative(self, t: Any, s: State, drive: Drive) -> State:
@@ -71,9 +73,9 @@ class HodgkinHuxley(ODE):
         of_m, of_h, of_n = self.rates(V)
         return self.State(
             V=(I_Na + I_K + I_L + self.I_e + drive.current) / self.C_m,
-            m=kinetics(m, *of_m),
-            h=kinetics(h, *of_h),
-            n=kinetics(n, *of_n),
+            m=of_m.derivative(m),
+            h=of_h.derivative(h),
+            n=of_n.derivative(n),
         )
 
 
@@ -112,28 +114,28 @@ class WangBuzsaki(ODE):
 
     def settle(self, s: State) -> State:
         """Gates in their steady states at V."""
-        _, h, n = (steady(*rates) for rates in self.rates(s.V))
+        _, h, n = (rates.inf for rates in self.rates(s.V))
         return self.State(V=s.V, h=h, n=n)
 
-    def rates(self, V: Any) -> tuple[tuple[Any, Any], ...]:
+    def rates(self, V: Any) -> tuple[AlphaBeta, ...]:
         """Alpha and beta (1/ms) of m, h and n, without phi."""
         return (
-            (linoid((V + 35.0) / 10.0), 4.0 * jnp.exp((V + 60.0) / -18.0)),
-            (0.07 * jnp.exp((V + 58.0) / -20.0), sigmoid((V + 28.0) / 10.0)),
-            (0.1 * linoid((V + 34.0) / 10.0), 0.125 * jnp.exp((V + 44.0) / -80.0)),
+            AlphaBeta(1.0 / exprel((V + 35.0) / -10.0), 4.0 * jnp.exp((V + 60.0) / -18.0)),
+            AlphaBeta(0.07 * jnp.exp((V + 58.0) / -20.0), jax.nn.sigmoid((V + 28.0) / 10.0)),
+            AlphaBeta(0.1 / exprel((V + 34.0) / -10.0), 0.125 * jnp.exp((V + 44.0) / -80.0)),
         )
 
     def derivative(self, t: Any, s: State, drive: Drive) -> State:
         V, h, n = s
         of_m, of_h, of_n = self.rates(V)
-        m = steady(*of_m)
+        m = of_m.inf
         I_Na = self.g_Na * m * m * m * h * (self.E_Na - V)
         I_K = self.g_K * (n * n) * (n * n) * (self.E_K - V)
         I_L = self.g_L * (self.E_L - V)
         return self.State(
             V=(I_Na + I_K + I_L + self.I_e + drive.current) / self.C_m,
-            h=self.phi * kinetics(h, *of_h),
-            n=self.phi * kinetics(n, *of_n),
+            h=self.phi * of_h.derivative(h),
+            n=self.phi * of_n.derivative(n),
         )
 
 
@@ -248,39 +250,39 @@ class PinskyRinzel(ODE):
         Vd = s.V + 0.12
         _, of_h, of_n = self.rates_of_soma(s.V)
         of_s, of_c = self.rates_of_dendrite(Vd)
-        activation = steady(*of_s)
+        activation = of_s.inf
         Ca = -0.13 / 0.075 * self.g_Ca * activation * activation * (Vd - self.E_Ca)
-        q = steady(*self.rates_of_calcium(Ca))
-        return self.State(s.V, Vd, steady(*of_h), steady(*of_n), activation, steady(*of_c), q, Ca)
+        q = self.rates_of_calcium(Ca).inf
+        return self.State(s.V, Vd, of_h.inf, of_n.inf, activation, of_c.inf, q, Ca)
 
-    def rates_of_soma(self, V: Any) -> tuple[tuple[Any, Any], ...]:
+    def rates_of_soma(self, V: Any) -> tuple[AlphaBeta, ...]:
         """Alpha and beta (1/ms) of m, h and n."""
         return (
-            (1.28 * linoid((V + 46.9) / 4.0), 1.4 * linoid((V + 19.9) / -5.0)),
-            (0.128 * jnp.exp((V + 43.0) / -18.0), 4.0 * sigmoid((V + 20.0) / 5.0)),
-            (0.08 * linoid((V + 24.9) / 5.0), 0.25 * jnp.exp((V + 40.0) / -40.0)),
+            AlphaBeta(1.28 / exprel((V + 46.9) / -4.0), 1.4 / exprel((V + 19.9) / 5.0)),
+            AlphaBeta(0.128 * jnp.exp((V + 43.0) / -18.0), 4.0 * jax.nn.sigmoid((V + 20.0) / 5.0)),
+            AlphaBeta(0.08 / exprel((V + 24.9) / -5.0), 0.25 * jnp.exp((V + 40.0) / -40.0)),
         )
 
-    def rates_of_dendrite(self, Vd: Any) -> tuple[tuple[Any, Any], ...]:
+    def rates_of_dendrite(self, Vd: Any) -> tuple[AlphaBeta, ...]:
         """Alpha and beta (1/ms) of s and c."""
         decay = 2.0 * jnp.exp((Vd + 53.5) / -27.0)
         low = jnp.minimum(Vd, -10.0)  # the exponential of what is not chosen must not overflow
         rise = jnp.exp((low + 50.0) / 11.0 - (low + 53.5) / 27.0) / 18.975
         is_low = Vd <= -10.0
         return (
-            (1.6 * sigmoid(0.072 * (Vd - 5.0)), 0.1 * linoid((Vd + 8.9) / -5.0)),
-            (jnp.where(is_low, rise, decay), jnp.where(is_low, decay - rise, 0.0)),
+            AlphaBeta(1.6 * jax.nn.sigmoid(0.072 * (Vd - 5.0)), 0.1 / exprel((Vd + 8.9) / 5.0)),
+            AlphaBeta(jnp.where(is_low, rise, decay), jnp.where(is_low, decay - rise, 0.0)),
         )
 
-    def rates_of_calcium(self, Ca: Any) -> tuple[Any, Any]:
+    def rates_of_calcium(self, Ca: Any) -> AlphaBeta:
         """Alpha and beta (1/ms) of q."""
-        return jnp.minimum(2e-5 * Ca, 0.01), 0.001
+        return AlphaBeta(jnp.minimum(2e-5 * Ca, 0.01), 0.001)
 
     def derivative(self, t: Any, s: State, drive: Drive) -> State:
         V, Vd = s.V, s.Vd
         of_m, of_h, of_n = self.rates_of_soma(V)
         of_s, of_c = self.rates_of_dendrite(Vd)
-        m = steady(*of_m)
+        m = of_m.inf
         I_Na = self.g_Na * m * m * s.h * (self.E_Na - V)
         I_KDR = self.g_KDR * s.n * (self.E_K - V)
         I_Ca = self.g_Ca * s.s * s.s * (self.E_Ca - Vd)
@@ -292,10 +294,10 @@ class PinskyRinzel(ODE):
         return self.State(
             V=soma / self.C_m,
             Vd=dendrite / self.C_m,
-            h=kinetics(s.h, *of_h),
-            n=kinetics(s.n, *of_n),
-            s=kinetics(s.s, *of_s),
-            c=kinetics(s.c, *of_c),
-            q=kinetics(s.q, *self.rates_of_calcium(s.Ca)),
+            h=of_h.derivative(s.h),
+            n=of_n.derivative(s.n),
+            s=of_s.derivative(s.s),
+            c=of_c.derivative(s.c),
+            q=self.rates_of_calcium(s.Ca).derivative(s.q),
             Ca=0.13 * I_Ca - 0.075 * s.Ca,
         )

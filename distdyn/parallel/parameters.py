@@ -20,6 +20,7 @@ from distdyn.random import stream_key
 from distdyn.units import to_steps
 
 BLOCK = 256  # cells that are worked on at once
+TRANSPARENT = ("neuron", "members")  # fields that hold what has names of its own
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def _is_signal(x: Any) -> bool:
 
 def _name(path: tuple[Any, ...]) -> str:
     words = [str(getattr(key, "name", getattr(key, "idx", key))) for key in path]
-    return ".".join(words[1:] if words[0] == "neuron" else words)
+    return ".".join([*(word for word in words[:-1] if word not in TRANSPARENT), words[-1]])
 
 
 def prepare(cells: Cells, parameters: CellParameters, dt: float) -> list[Fixed]:
@@ -151,15 +152,17 @@ class _Init:
 
 @dataclass(frozen=True)
 class _Settle:
-    """From the parameters of one cell and its first state to the one that follows from it."""
+    """From the parameters of one cell and its chosen state to the state that it starts in."""
 
     structure: Any
-    state: Any  # the tree of a state
+    state: Any
 
     def __call__(self, *given: Any) -> Any:
         n = self.structure.num_leaves
-        cell = jax.tree.unflatten(self.structure, given[:n])
-        return jax.tree.map(jnp.asarray, cell.settle(jax.tree.unflatten(self.state, given[n:])))
+        system = jax.tree.unflatten(self.structure, given[:n])
+        state = system.settle(jax.tree.unflatten(self.state, given[n:]))
+        return jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), state,
+                            jax.tree.unflatten(self.state, given[n:]))  # fmt: skip
 
 
 def _in_blocks(function: Any, leaves: tuple[Any, ...], n: int) -> Any:
@@ -213,32 +216,32 @@ def initial_state(
     word0, word1 = np.repeat(words, np.diff(cells.bounds), axis=0).T
     given = (*leaves, word0, word1, np.concatenate(cells.ids))
     state = _in_blocks(_Init(parameters.structure), given, cells.size)
-    paths, _ = jax.tree.flatten_with_path(state)
+    paths, structure = jax.tree.flatten_with_path(state)
     names = [_name(path) for path, _ in paths]
     arrays = [np.array(leaf) for _, leaf in paths]
-    given = {path: p.initial for path, p in zip(group.paths, group.populations, strict=True)}
-    initial = {
-        (path, name): drawn(value, cells.of(path)[1], s.seed, path, f"initial {name}")
-        for path, values in given.items()
-        for name, value in values.items()
-    }
-
-    def give() -> None:
-        for (path, name), values in initial.items():
-            k = names.index(name)
-            arrays[k] = arrays[k].astype(np.float64)
-            arrays[k][cells.of(path)[0]] = values
-
-    give()
-    if callable(getattr(getattr(group.systems[0], "neuron", None), "settle", None)):
-        tree = jax.tree.structure(state)
-        settled = _in_blocks(_Settle(parameters.structure, tree), (*leaves, *arrays), cells.size)
-        for path in filter(given.get, group.paths):
-            mine, _ = cells.of(path)
-            for array, new in zip(arrays, jax.tree.leaves(settled), strict=True):
-                array[mine] = new[mine]
-        give()
+    chosen = _chosen(cells, names, s.seed)
+    for k, mine, values in chosen:
+        arrays[k] = arrays[k].astype(np.float64)
+        arrays[k][mine] = values
+    if chosen:
+        settled = _in_blocks(
+            _Settle(parameters.structure, structure), (*leaves, *arrays), cells.size
+        )
+        arrays = [np.array(leaf) for leaf in jax.tree.leaves(settled)]
+        for k, mine, values in chosen:
+            arrays[k][mine] = values
     return [_cast(array, s.precision) for array in arrays], names
+
+
+def _chosen(cells: Cells, names: list[str], seed: int) -> list[tuple[int, slice, np.ndarray]]:
+    """The initial values that the populations give: leaf of the state, cells, values."""
+    found = []
+    for path, population in zip(cells.group.paths, cells.group.populations, strict=True):
+        mine, ids = cells.of(path)
+        for name, value in population.initial.items():
+            values = drawn(value, ids, seed, path, f"initial {name}")
+            found.append((names.index(name), mine, values))
+    return found
 
 
 @jax.tree_util.register_static

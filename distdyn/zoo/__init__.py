@@ -14,6 +14,7 @@ CLASSES = {
     "microcircuit": "Microcircuit",
     "coba": "COBA",
     "cuba": "CUBA",
+    "cobahh": "COBAHH",
     "brunel": "Brunel",
     "hpc_benchmark": "HPCBenchmark",
 }

@@ -174,25 +174,35 @@ def test_rates_at_their_singular_potentials(rates, singular, dtype):
 def test_gates_follow_the_potential_that_is_given():
     """Per cell, and only those that are not given themselves."""
     given = np.array([-80.0, -65.0, -30.0])
+    V3 = np.array([0.0, 2.0, 5.0])
     cells = {
         "HH": (dd.HodgkinHuxley(), {"V": given, "n": 0.5}),
-        "WB": (dd.WangBuzsaki(), {"V": given}),
-        "ML": (dd.MorrisLecar(V3=np.array([0.0, 2.0, 5.0])), {"V": dd.Uniform(-60.0, -20.0)}),
-        "PR": (dd.PinskyRinzel(), {"V": given}),
+        "ML": (dd.MorrisLecar(V3=V3), {"V": dd.Uniform(-60.0, -20.0)}),
     }
     runner = dd.DSRunner(SideBySide(3, cells), dt=0.1, precision="float64")
-    m = runner["HH"].m
     am, bm = 0.1 * (given + 40.0), 4.0 * np.exp(-(given + 65.0) / 18.0)
     am = am / (1.0 - np.exp(-(given + 40.0) / 10.0))
-    np.testing.assert_allclose(m, am / (am + bm), rtol=1e-12)
+    np.testing.assert_allclose(runner["HH"].m, am / (am + bm), rtol=1e-12)
     np.testing.assert_array_equal(runner["HH"].n, 0.5)
     V = runner["ML"].V
-    expected = (1.0 + np.tanh((V - np.array([0.0, 2.0, 5.0])) / 30.0)) / 2.0
-    np.testing.assert_allclose(runner["ML"].w, expected, rtol=1e-12)
-    with jax.enable_x64(True):  # gates rest: nothing but V changes
-        for name in ("WB", "PR"):
-            model = cells[name][0]
-            state = model.State(*(runner[name].__getattr__(x) for x in model.State._fields))
-            slopes = model.derivative(0.0, state, dd.Drive())
-            for x in set(model.State._fields) - {"V", "Vd"}:
-                np.testing.assert_allclose(getattr(slopes, x), 0.0, atol=1e-14, err_msg=x)
+    assert -60.0 <= V.min() < V.max() <= -20.0
+    np.testing.assert_allclose(runner["ML"].w, (1.0 + np.tanh((V - V3) / 30.0)) / 2.0, rtol=1e-12)
+
+
+@pytest.mark.parametrize("cell", [dd.HodgkinHuxley, dd.WangBuzsaki, dd.MorrisLecar])
+def test_gates_are_at_rest_where_they_settle(cell):
+    """Nothing but the potential changes; in the soma and the dendrite, too."""
+    with jax.enable_x64(True):
+        model = cell()
+        state = model.settle(model.State(*[jnp.asarray(-55.0)] * len(model.State._fields)))
+        slopes = model.derivative(0.0, state, dd.Drive())._asdict()
+        assert abs(slopes.pop("V")) > 0.01
+        np.testing.assert_allclose(list(slopes.values()), 0.0, atol=1e-15)
+
+
+def test_PinskyRinzel_settles_in_both_compartments():
+    with jax.enable_x64(True):
+        model = dd.PinskyRinzel()
+        slopes = model.derivative(0.0, model.init(0, None), dd.Drive())._asdict()
+        assert abs(slopes.pop("V")) < 0.02 and abs(slopes.pop("Vd")) < 0.02  # -64.57 mV is rest
+        np.testing.assert_allclose(list(slopes.values()), 0.0, atol=1e-15)
