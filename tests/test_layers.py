@@ -33,6 +33,7 @@ FLOORS = {
     "zoo": 7,
     "plot": 7,
     "jobscript": 7,
+    "catalogue": 8,
     "doctor": 8,
     "sbatch": 8,
     "cli": 9,
@@ -41,7 +42,7 @@ FLOORS = {
 }
 GROUND = 0  # the one floor without walls: units and random raise errors
 # `import distdyn` runs everything below: only what nothing below imports may say it.
-ABOVE_THE_FACE = {"zoo", "plot", "jobscript", "doctor", "sbatch", "cli", "__main__"}
+ABOVE_THE_FACE = {"zoo", "plot", "jobscript", "catalogue", "doctor", "sbatch", "cli", "__main__"}
 NOT_MODELS = {"network", "parallel", "run"}
 PARTITION_USERS = {"network", "parallel"}
 
