@@ -47,7 +47,8 @@ def _slope(x: Any, value: Any) -> Any:
         series = series * x + jnp.asarray(coefficient, x.dtype)
     safe = jnp.where(is_near, jnp.ones_like(x), x)
     most = jnp.asarray(np.finfo(x.dtype).max, x.dtype)
-    return jnp.where(is_near, series, jnp.minimum((jnp.exp(safe) - value) / safe, most))
+    slope = jnp.where(value <= most, (jnp.exp(safe) - value) / safe, most)
+    return jnp.where(is_near, series, slope)
 
 
 def _coefficients() -> list[float]:

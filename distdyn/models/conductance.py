@@ -167,6 +167,10 @@ def _resolved(name: str, member: Any, ions: list[str]) -> Any:
             f"Conductance: {name} = {shown(member)} is neither a channel nor an ion. Give an "
             "instance, such as INa=INa_HH1952()."
         )
+    if name == "V" or name in dir(Conductance) or name.startswith("_"):
+        raise ParameterError(
+            f'Conductance: a channel or ion cannot be called "{name}". Use a name such as INa.'
+        )
     found = {}
     for field in dataclasses.fields(member):
         value = getattr(member, field.name)

@@ -146,7 +146,8 @@ def check_model(model: eqx.Module, where: str, *, length: int | None = None) -> 
             check_model(value, f"{where}.{field.name}", length=length)
         elif isinstance(value, tuple) and hasattr(value, "_fields"):
             for name, part in zip(value._fields, value, strict=True):  # a composed model's parts
-                check_model(part, f"{where}.{name}", length=length)
+                if isinstance(part, eqx.Module):
+                    check_model(part, f"{where}.{name}", length=length)
         elif _is_parameter(field, value):
             _check_parameter(field, value, f"{where}: {field.name}", length)
     _check_reset(model, where)

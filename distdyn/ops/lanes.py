@@ -108,7 +108,43 @@ def flatten(closed: Any) -> Program:
     arguments = [next(counter) for _ in closed.jaxpr.invars]
     consts = [Constant(np.asarray(c)) for c in closed.consts]
     outputs = walk(closed.jaxpr, consts, arguments)
-    return Program(tuple(arguments), tuple(instructions), tuple(outputs))
+    return _needed(_once(Program(tuple(arguments), tuple(instructions), tuple(outputs))))
+
+
+def _once(program: Program) -> Program:
+    """The same with every value computed once: a derivative repeats what it is the derivative of.
+
+    LLVM does not see that, where code has branches.
+    """
+    first: dict[Any, int] = {}  # what is computed -> the value that has it
+    same: dict[int | Constant, int] = {}  # a value -> the one it equals
+
+    def known(number: int | Constant) -> int | Constant:
+        return number if isinstance(number, Constant) else same.get(number, number)
+
+    kept = []
+    for instruction in program.instructions:
+        inputs = tuple(known(number) for number in instruction.inputs)
+        words = [(str(x.value.dtype), x.value.tobytes()) if isinstance(x, Constant) else x
+                 for x in inputs]  # fmt: skip
+        what = instruction.primitive, repr(instruction.params), *words, instruction.dtype
+        if what in first:
+            same[instruction.output] = first[what]
+        else:
+            first[what] = instruction.output
+            kept.append(instruction._replace(inputs=inputs))
+    return Program(program.inputs, tuple(kept), tuple(known(x) for x in program.outputs))
+
+
+def _needed(program: Program) -> Program:
+    """The same without what no result depends on."""
+    needed = {number for number in program.outputs if not isinstance(number, Constant)}
+    kept = []
+    for instruction in reversed(program.instructions):
+        if instruction.output in needed:
+            needed |= {x for x in instruction.inputs if not isinstance(x, Constant)}
+            kept.append(instruction)
+    return program._replace(instructions=tuple(reversed(kept)))
 
 
 COPIES = ("copy", "copy_p", "broadcast_in_dim", "reshape", "squeeze", "stop_gradient", "pvary")

@@ -7,6 +7,7 @@ of it. Where papers use the Goldman equation, the current here is g times (V - E
 from typing import Any
 
 import jax.numpy as jnp
+from jax.nn import sigmoid
 
 from distdyn.core.exprel import exprel
 from distdyn.core.parameters import param
@@ -36,14 +37,14 @@ class ICaT_HM1992(Channel):
     def p(self, V: Any) -> InfTau:
         v = V - self.V_sh
         tau = 0.612 + 1 / (jnp.exp(-(v + 131.6) / 16.7) + jnp.exp((v + 16.8) / 18.2))
-        return InfTau(1 / (1 + jnp.exp(-(v + 57) / 6.2)), tau / 3.55 ** ((self.T - 24) / 10))
+        return InfTau(sigmoid((v + 57) / 6.2), tau / 3.55 ** ((self.T - 24) / 10))
 
     @gate
     def q(self, V: Any) -> InfTau:
         v = V - self.V_sh
         below, above = jnp.exp((v + 467) / 66.6), 28 + jnp.exp(-(v + 21.88) / 10.52)
         tau = jnp.where(v < -80, below, above) / 3.0 ** ((self.T - 24) / 10)
-        return InfTau(1 / (1 + jnp.exp((v + 81) / 4.03)), tau)
+        return InfTau(sigmoid(-(v + 81) / 4.03), tau)
 
     def current(self, s: Any, V: Any) -> Any:
         return self.g * s.p**2 * s.q * (V - self.E)
@@ -70,13 +71,13 @@ class ICaT_HP1992(Channel):
     def p(self, V: Any) -> InfTau:
         v = V - self.V_sh
         tau = 3 + 1 / (jnp.exp((v + 27) / 10) + jnp.exp(-(v + 102) / 15))
-        return InfTau(1 / (1 + jnp.exp(-(v + 52) / 7.4)), tau / 5.0 ** ((self.T - 24) / 10))
+        return InfTau(sigmoid((v + 52) / 7.4), tau / 5.0 ** ((self.T - 24) / 10))
 
     @gate
     def q(self, V: Any) -> InfTau:
         v = V - self.V_sh
         tau = 85 + 1 / (jnp.exp((v + 48) / 4) + jnp.exp(-(v + 407) / 50))
-        return InfTau(1 / (1 + jnp.exp((v + 80) / 5)), tau / 3.0 ** ((self.T - 24) / 10))
+        return InfTau(sigmoid(-(v + 80) / 5), tau / 3.0 ** ((self.T - 24) / 10))
 
     def current(self, s: Any, V: Any) -> Any:
         return self.g * s.p**2 * s.q * (V - self.E)
@@ -100,7 +101,7 @@ class ICaHT_HM1992(Channel):
     @gate
     def p(self, V: Any) -> AlphaBeta:
         v = V - self.V_sh
-        alpha = 1.6 / (1 + jnp.exp(-0.072 * (v - 5)))
+        alpha = 1.6 * sigmoid(0.072 * (v - 5))
         return AlphaBeta(alpha, 0.02 * 5.36 / exprel((v - 1.31) / 5.36))
 
     def current(self, s: Any, V: Any) -> Any:
@@ -132,7 +133,7 @@ class ICaHT_Re1993(Channel):
     def q(self, V: Any) -> AlphaBeta:
         v, phi = V - self.V_sh, 2.3 ** ((self.T - 23) / 10)
         alpha = phi * 0.000457 * jnp.exp((-13 - v) / 50)
-        return AlphaBeta(alpha, phi * 0.0065 / (jnp.exp((-15 - v) / 28) + 1))
+        return AlphaBeta(alpha, phi * 0.0065 * sigmoid((v + 15) / 28))
 
     def current(self, s: Any, V: Any) -> Any:
         return self.g * s.p**2 * s.q * (V - self.E)
@@ -158,13 +159,13 @@ class ICaL_IS2008(Channel):
     def p(self, V: Any) -> InfTau:
         v = V - self.V_sh
         tau = 0.4 + 0.7 / (jnp.exp(-(v + 5) / 15) + jnp.exp((v + 5) / 15))
-        return InfTau(1 / (1 + jnp.exp(-(v + 10) / 4)), tau / 3.55 ** ((self.T - 24) / 10))
+        return InfTau(sigmoid((v + 10) / 4), tau / 3.55 ** ((self.T - 24) / 10))
 
     @gate
     def q(self, V: Any) -> InfTau:
         v = V - self.V_sh
         tau = 300 + 100 / (jnp.exp((v + 40) / 9.5) + jnp.exp(-(v + 40) / 9.5))
-        return InfTau(1 / (1 + jnp.exp((v + 25) / 2)), tau / 3.0 ** ((self.T - 24) / 10))
+        return InfTau(sigmoid(-(v + 25) / 2), tau / 3.0 ** ((self.T - 24) / 10))
 
     def current(self, s: Any, V: Any) -> Any:
         return self.g * s.p**2 * s.q * (V - self.E)

@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax.numpy as jnp
+from jax.nn import sigmoid
 
 from distdyn.core.parameters import param
 from distdyn.models.channels.channel import AlphaBeta, Channel, InfTau, gate
@@ -49,7 +50,7 @@ class ICaN_IS2008(Channel):
     def p(self, V: Any) -> InfTau:
         v = V - self.V_sh
         tau = 1.6 + 2.7 / (jnp.exp(-(v + 55) / 15) + jnp.exp((v + 55) / 15))
-        return InfTau(1 / (1 + jnp.exp(-(v + 43) / 5.2)), tau)
+        return InfTau(sigmoid((v + 43) / 5.2), tau)
 
     def current(self, s: Any, V: Any) -> Any:
         opened = self.Ca.C / (self.Ca.C + 0.2)

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.nn import sigmoid
 
 from distdyn.core.parameters import param
 from distdyn.models.channels.channel import AbstractChannel, Channel, InfTau, gate
@@ -24,7 +25,7 @@ class Ih_HM1992(Channel):
     @gate
     def p(self, V: Any) -> InfTau:
         tau = 1 / (jnp.exp(-0.086 * V - 14.59) + jnp.exp(0.0701 * V - 1.87))
-        return InfTau(1 / (1 + jnp.exp((V + 75) / 5.5)), tau)
+        return InfTau(sigmoid(-(V + 75) / 5.5), tau)
 
     def current(self, s: Any, V: Any) -> Any:
         return self.g * s.p * (V - self.E)
@@ -61,7 +62,7 @@ class Ih_De1996(AbstractChannel):
         L: jax.Array  # locked open
 
     def _rates(self, V: Any) -> tuple[Any, Any, Any, Any]:
-        h_inf = 1 / (1 + jnp.exp((V + 75) / 5.5))
+        h_inf = sigmoid(-(V + 75) / 5.5)
         tau = 20 + 1000 / (jnp.exp((V + 71.5) / 14.2) + jnp.exp(-(V + 89) / 11.6))
         k_1_Ca4 = self.k_2 * (self.Ca.C / self.Ca_half) ** 4
         return h_inf / tau, (1 - h_inf) / tau, k_1_Ca4, self.k_4 / self.P_half

@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax.numpy as jnp
+from jax.nn import sigmoid
 
 from distdyn.core.exprel import exprel
 from distdyn.core.parameters import param
@@ -96,13 +97,13 @@ class IKA1_HM1992(Channel):
     @gate
     def p(self, V: Any) -> InfTau:
         v = V - self.V_sh
-        return InfTau(1 / (1 + jnp.exp(-(v + 60) / 8.5)), _a_activation_tau(v))
+        return InfTau(sigmoid((v + 60) / 8.5), _a_activation_tau(v))
 
     @gate
     def q(self, V: Any) -> InfTau:
         v = V - self.V_sh
         tau = jnp.where(v < -63, _a_inactivation_tau(v), 19.0)
-        return InfTau(1 / (1 + jnp.exp((v + 78) / 6)), tau)
+        return InfTau(sigmoid(-(v + 78) / 6), tau)
 
     def current(self, s: Any, V: Any) -> Any:
         return self.g * s.p**4 * s.q * (V - self.E)
@@ -126,13 +127,13 @@ class IKA2_HM1992(Channel):
     @gate
     def p(self, V: Any) -> InfTau:
         v = V - self.V_sh
-        return InfTau(1 / (1 + jnp.exp(-(v + 36) / 20)), _a_activation_tau(v))
+        return InfTau(sigmoid((v + 36) / 20), _a_activation_tau(v))
 
     @gate
     def q(self, V: Any) -> InfTau:
         v = V - self.V_sh
         tau = jnp.where(v < -73, _a_inactivation_tau(v), 60.0)
-        return InfTau(1 / (1 + jnp.exp((v + 78) / 6)), tau)
+        return InfTau(sigmoid(-(v + 78) / 6), tau)
 
     def current(self, s: Any, V: Any) -> Any:
         return self.g * s.p**4 * s.q * (V - self.E)
@@ -160,7 +161,7 @@ class IKK2A_HM1992(Channel):
     @gate
     def q(self, V: Any) -> InfTau:
         v = V - self.V_sh
-        return InfTau(1 / (1 + jnp.exp((v + 58) / 10.6)), _k2_inactivation_tau(v))
+        return InfTau(sigmoid(-(v + 58) / 10.6), _k2_inactivation_tau(v))
 
     def current(self, s: Any, V: Any) -> Any:
         return self.g * s.p * s.q * (V - self.E)
@@ -186,7 +187,7 @@ class IKK2B_HM1992(Channel):
     def q(self, V: Any) -> InfTau:
         v = V - self.V_sh
         tau = jnp.where(v < -70, _k2_inactivation_tau(v), 8930.0)
-        return InfTau(1 / (1 + jnp.exp((v + 58) / 10.6)), tau)
+        return InfTau(sigmoid(-(v + 58) / 10.6), tau)
 
     def current(self, s: Any, V: Any) -> Any:
         return self.g * s.p * s.q * (V - self.E)
@@ -211,7 +212,7 @@ class IKNI_Ya1989(Channel):
     def p(self, V: Any) -> InfTau:
         v = V - self.V_sh
         tau = self.tau_max / (3.3 * (jnp.exp((v + 35) / 20) + jnp.exp(-(v + 35) / 20)))
-        return InfTau(1 / (1 + jnp.exp(-(v + 35) / 10)), tau)
+        return InfTau(sigmoid((v + 35) / 10), tau)
 
     def current(self, s: Any, V: Any) -> Any:
         return self.g * s.p * (V - self.E)
@@ -231,7 +232,7 @@ def _a_inactivation_tau(v: Any) -> Any:
 
 def _k2_activation(v: Any) -> InfTau:
     tau = 9.9 + 1 / (jnp.exp((v - 80.98) / 25.64) + jnp.exp(-(v + 132) / 17.953))
-    return InfTau((1 + jnp.exp(-(v + 43) / 17)) ** -4, tau)
+    return InfTau(sigmoid((v + 43) / 17) ** 4, tau)
 
 
 def _k2_inactivation_tau(v: Any) -> Any:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import jax.numpy as jnp
+from jax.nn import sigmoid
 
 from distdyn.core.exprel import exprel
 from distdyn.core.parameters import param
@@ -33,7 +34,7 @@ class INa_HH1952(Channel):
     def h(self, V: Any) -> AlphaBeta:
         v = V - self.V_rest
         alpha = self.phi * 0.07 * jnp.exp(-v / 20)
-        return AlphaBeta(alpha, self.phi / (jnp.exp((30 - v) / 10) + 1))
+        return AlphaBeta(alpha, self.phi * sigmoid((v - 30) / 10))
 
     def current(self, s: Any, V: Any) -> Any:
         return self.g * s.m**3 * s.h * (V - self.E)
@@ -101,4 +102,4 @@ def _traub_miles_m(v: Any) -> AlphaBeta:
 
 
 def _traub_miles_h(v: Any) -> AlphaBeta:
-    return AlphaBeta(0.128 * jnp.exp((17 - v) / 18), 4 / (1 + jnp.exp((40 - v) / 5)))
+    return AlphaBeta(0.128 * jnp.exp((17 - v) / 18), 4 * sigmoid((v - 40) / 5))
