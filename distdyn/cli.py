@@ -17,6 +17,7 @@ import importlib.util
 import inspect
 import json
 import math
+import os
 import signal
 import sys
 import threading
@@ -54,6 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return options.command(options)
     except DistDynError as error:
         return _end(ExitCode.WRONG_INPUT, f"distdyn: {type(error).__name__}: {error}", error)
+    except BrokenPipeError:  # whoever read our output wants no more of it, as `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
     except KeyboardInterrupt as error:
         return _end(ExitCode.INTERRUPTED, "distdyn: interrupted", error)
 
@@ -366,7 +370,7 @@ def _describe(options: argparse.Namespace) -> int:
         lines = [
             f"{module.rpartition('.')[2]}: {', '.join(names)}" for module, names in families.items()
         ]
-        print(catalogue.page() if options.markdown else "\n".join(lines), end="")
+        print(catalogue.page() if options.markdown else "\n".join([*lines, ""]), end="")
         return ExitCode.OK
     known = {name: model for names in families.values() for name, model in names.items()}
     if ":" in name or name.endswith(".py"):

@@ -142,7 +142,7 @@ def _arguments(section: str) -> Iterator[tuple[str, str]]:
     for entry in re.split(r"\n(?=    \S)", section):
         names, _, text = entry.partition(":")
         for name in names.split(","):
-            yield name.strip().lstrip("*"), " ".join(text.split())
+            yield name.strip().lstrip("*"), " ".join(text.split()).rstrip(".")
 
 
 def _parameters(model: Any, kind: Any, arguments: dict[str, str]) -> Iterator[Described]:

@@ -15,6 +15,7 @@ CLASSES = {
     "coba": "COBA",
     "cuba": "CUBA",
     "cobahh": "COBAHH",
+    "gamma": "Gamma",
     "brunel": "Brunel",
     "hpc_benchmark": "HPCBenchmark",
 }
