@@ -23,20 +23,25 @@ Point = tuple[State, tuple[Any, ...]]  # where the flow is: the neuron's state a
 
 
 class Flow(eqx.Module):
-    """A neuron with its receptors."""
+    """A neuron with its receptors, and with the past where its equations have delays."""
 
     neuron: Any
     receptors: tuple[Receptor, ...] = ()
+    past: Any = None  # a function of t: what the neuron's derivative at t is given as `past`
 
     def derivative(self, t: Any, y: Point, current: Any = 0.0) -> Point:
         """D y / dt with this much input current besides that of the receptors."""
         state, receptors = y
-        drive = Drive(self.total_current(state, receptors, current))
-        neuron = self.neuron.derivative(t, state, drive)
+        neuron = self.rate(t, state, self.total_current(state, receptors, current))
         kinetics = tuple(
             r.kinetics.derivative(s) for r, s in zip(self.receptors, receptors, strict=True)
         )
         return neuron, kinetics
+
+    def rate(self, t: Any, state: State, current: Any) -> State:
+        """D neuron / dt with this total current."""
+        past = () if self.past is None else (self.past(t),)
+        return self.neuron.derivative(t, state, Drive(current), *past)
 
     def total_current(self, state: State, receptors: tuple[Any, ...], current: Any) -> Any:
         """The input current plus that through every receptor."""

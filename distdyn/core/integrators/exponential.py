@@ -10,7 +10,7 @@ from distdyn.core.flow import Flow, Point, dependence
 from distdyn.core.integrators.integrator import Integrator
 from distdyn.core.integrators.linear import closure, phi1, phi1_matrix, scalars
 from distdyn.core.receptor import Kinetics
-from distdyn.core.system import Drive, Tick
+from distdyn.core.system import Tick
 
 
 class ExpEuler(Integrator):
@@ -29,6 +29,12 @@ class ExpEuler(Integrator):
     def advance(
         self, flow: Flow, prepared: Any, y: Point, current: Any, held: Any, tick: Tick
     ) -> Point:
+        return self.advance_with_rates(flow, prepared, y, current, held, tick)[0]
+
+    def advance_with_rates(
+        self, flow: Flow, prepared: Any, y: Point, current: Any, held: Any, tick: Tick
+    ) -> tuple[Point, list[Any]]:
+        """The point after one step, and a of each of the neuron's variables."""
         state, receptors = y
         means, after = [], []
         for receptor, (M, mean), kinetics in zip(flow.receptors, prepared, receptors, strict=True):
@@ -44,17 +50,18 @@ class ExpEuler(Integrator):
         def slope(row: int, value: Any) -> Any:
             point = jax.tree.unflatten(structure, [*x[:row], value, *x[row + 1 :]])
             drive = flow.total_current(point, tuple(means), 0.0 if current is None else current)
-            derivative = flow.neuron.derivative(tick.t, point, Drive(drive))
+            derivative = flow.rate(tick.t, point, drive)
             return jnp.asarray(jax.tree.leaves(derivative)[row]).astype(value.dtype)
 
-        V, new = flow.membrane(), []
+        V, new, rates = flow.membrane(), [], []
         for row, value in enumerate(x):
             F, a = jax.jvp(lambda v, row=row: slope(row, v), (value,), (jnp.ones_like(value),))
             delta = jnp.asarray(tick.dt, value.dtype) * F * phi1(a * tick.dt)
             if held is not None and row == V:
                 delta = jnp.where(held, jnp.zeros((), value.dtype), delta)
             new.append(value + delta)
-        return jax.tree.unflatten(structure, new), tuple(after)
+            rates.append(a)
+        return (jax.tree.unflatten(structure, new), tuple(after)), rates
 
 
 def _kinetics_step(kinetics: Kinetics, dt: float) -> tuple[Any, Any]:
