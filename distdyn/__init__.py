@@ -11,9 +11,21 @@ What is named here is the public face; each name lives in the room that its impo
 from importlib.metadata import PackageNotFoundError, version
 
 from distdyn.core.integrators import RK4 as RK4
+from distdyn.core.integrators import SRK1W1 as SRK1W1
+from distdyn.core.integrators import SRK2W1 as SRK2W1
+from distdyn.core.integrators import CaputoEuler as CaputoEuler
+from distdyn.core.integrators import CaputoL1 as CaputoL1
+from distdyn.core.integrators import Delayed as Delayed
 from distdyn.core.integrators import Euler as Euler
+from distdyn.core.integrators import EulerMaruyama as EulerMaruyama
 from distdyn.core.integrators import Exact as Exact
 from distdyn.core.integrators import ExpEuler as ExpEuler
+from distdyn.core.integrators import ExpEulerMaruyama as ExpEulerMaruyama
+from distdyn.core.integrators import GrunwaldLetnikov as GrunwaldLetnikov
+from distdyn.core.integrators import KlPl as KlPl
+from distdyn.core.integrators import Milstein as Milstein
+from distdyn.core.integrators import StochasticHeun as StochasticHeun
+from distdyn.core.integrators import TamedEuler as TamedEuler
 from distdyn.core.ode import ODE as ODE
 from distdyn.core.parameters import param as param
 from distdyn.core.receptor import CUBA as CUBA

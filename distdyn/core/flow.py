@@ -43,6 +43,14 @@ class Flow(eqx.Module):
         past = () if self.past is None else (self.past(t),)
         return self.neuron.derivative(t, state, Drive(current), *past)
 
+    def diffusion(self, t: Any, y: Point, current: Any = 0.0) -> list[Any]:
+        """The strength of the noise of each leaf of y; None where there is none."""
+        state, receptors = y
+        drive = Drive(self.total_current(state, receptors, current))
+        found = jax.tree.leaves(self.neuron.diffusion(t, state, drive), is_leaf=_is_none)
+        of_receptors = len(jax.tree.leaves(receptors))
+        return [None if _is_nothing(x) else x for x in found] + [None] * of_receptors
+
     def total_current(self, state: State, receptors: tuple[Any, ...], current: Any) -> Any:
         """The input current plus that through every receptor."""
         for receptor, kinetics in zip(self.receptors, receptors, strict=True):
@@ -63,6 +71,15 @@ class Flow(eqx.Module):
         """Which leaf of a point is V, if there is one."""
         fields = type(self.neuron).State._fields
         return fields.index("V") if "V" in fields else None
+
+
+def _is_none(x: Any) -> bool:
+    return x is None
+
+
+def _is_nothing(x: Any) -> bool:
+    """Whether a strength is no number at all, or 0 whatever the state."""
+    return x is None or (isinstance(x, int | float) and x == 0)
 
 
 def is_linear(flow: Flow) -> bool:

@@ -2,9 +2,10 @@
 
     R = sqrt(-2 ln u),   z_0 = R cos a,   z_1 = R sin a,   u in (0, 1], a in [-pi, pi)
 
-(Box and Muller). Two words of Threefry make two draws. They are the same draws in float32 and
-float64, up to rounding (4e-5): 32 bits decide over u, 32 over a, so that |z| < 6.77. The logarithm, the
-sine and the cosine are polynomials here, for the compiled step has no vector code for them.
+(Box and Muller). Two words of Threefry make two draws: 32 bits decide over u and 32 over a, so that
+|z| < 6.77, and the draws are the same in float32 and float64, but for rounding (at most 4e-5). The
+logarithm, the sine and the cosine are polynomials here: the compiled step has no vector code for
+them.
 
 Source: Box & Muller (1958), Ann. Math. Stat. 29, 610.
 """

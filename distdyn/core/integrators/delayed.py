@@ -1,0 +1,289 @@
+"""Equations with delays, by the method of steps: any fixed-step scheme, and an interpolated past.
+
+    X'(t) = f(t, X(t), past),   past("x", d) = x(t - d),   past.slope("x", d) = x'(t - d)
+
+A delay may differ between cells, depend on the state, and be that of a derivative (neutral
+equations). A cell keeps the values of the last steps, and their slopes if the interpolation is
+cubic (Hermite); before the beginning of the run lies `history(t)` of the model, by default the
+initial state. A delay that the state makes shorter than dt is read as if nothing had happened since
+the last whole step; one that is longer than what is kept makes the state NaN, which ends the run.
+
+Source: Bellen & Zennaro (2003), Numerical Methods for Delay Differential Equations, ch. 4.
+"""
+
+import inspect
+import math
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from distdyn.core.flow import Flow, Point, dependence
+from distdyn.core.integrators.integrator import Integrator, Remembering
+from distdyn.core.integrators.runge_kutta import RungeKutta
+from distdyn.core.system import Drive, Tick
+from distdyn.errors import DelayError, MethodError, NameLookupError, ParameterError, suggestion
+from distdyn.ops.memory import ring_read, ring_slot, ring_write
+from distdyn.units import shown
+
+SPARE = 2  # slots beyond the longest delay: the step that is being made, and the end of an interval
+
+
+class Kept(NamedTuple):
+    """The past of one variable: slot k mod slots belongs to step k."""
+
+    values: Any  # [cell, slot]
+    slopes: Any  # [cell, slot], or None for linear interpolation
+    first: Any  # [cell], before the run began
+
+
+class Delayed(Remembering):
+    """A scheme for equations with delays.
+
+    Args:
+        scheme: makes the steps.
+        interpolation: of the past, "linear" (error h^2 |x''| / 8) or "cubic" (Hermite, error
+            h^4 |x''''| / 384, for which f is evaluated once more at every step); by default cubic
+            for Runge-Kutta schemes of more than two stages, linear otherwise.
+    """
+
+    scheme: Integrator
+    interpolation: str = eqx.field(default="matching", static=True)
+
+    def __check_init__(self) -> None:
+        if self.interpolation not in ("matching", "linear", "cubic"):
+            raise ParameterError(
+                f'Delayed: interpolation = {shown(self.interpolation)} is unknown. Use "linear", '
+                '"cubic" or "matching".'
+            )
+
+    @property
+    def is_cubic(self) -> bool:
+        """Whether slopes are kept."""
+        scheme = self.scheme
+        is_high = isinstance(scheme, RungeKutta) and len(scheme.b) > 2
+        return is_high if self.interpolation == "matching" else self.interpolation == "cubic"
+
+    def prepare(self, flow: Flow, dt: float) -> Any:
+        return self.scheme.prepare(flow, dt)
+
+    def begin(self, flow: Flow, y: Point, dt: float, longest: float) -> dict[str, Kept]:
+        state, _ = y
+        slots = math.ceil(longest / dt - 1e-6) + SPARE
+        memory = {}
+        for name in sorted(delayed_variables(flow.neuron)):
+            x = jnp.asarray(getattr(state, name))
+            values = jnp.broadcast_to(x[..., None], (*x.shape, slots))
+            memory[name] = Kept(values, jnp.zeros_like(values) if self.is_cubic else None, x)
+        return memory
+
+    def advance(
+        self, flow: Flow, prepared: Any, y: Point, memory: Any, current: Any, held: Any, tick: Tick
+    ) -> tuple[Point, Any]:
+        state, _ = y
+        memory = {
+            name: kept._replace(values=_written(kept.values, tick, getattr(state, name)))
+            for name, kept in memory.items()
+        }
+        if self.is_cubic:
+            knows = _Past(flow.neuron, memory, tick, False)
+            slopes, _ = _within(flow, knows).derivative(
+                tick.t, y, 0.0 if current is None else current
+            )
+            memory = {
+                name: kept._replace(
+                    slopes=_written(kept.slopes, tick, _slope(slopes, state, name, held))
+                )
+                for name, kept in memory.items()
+            }
+        past = _Past(flow.neuron, memory, tick, True)
+        return self.scheme.advance(_within(flow, past), prepared, y, current, held, tick), memory
+
+
+def _within(flow: Flow, past: Any) -> Flow:
+    return Flow(flow.neuron, flow.receptors, past)
+
+
+def _written(ring: Any, tick: Tick, value: Any) -> Any:
+    return ring_write(ring, ring_slot(tick.step, ring), jnp.asarray(value, ring.dtype))
+
+
+def _slope(slopes: Any, state: Any, name: str, held: Any) -> Any:
+    like = getattr(state, name)
+    slope = jnp.broadcast_to(jnp.asarray(getattr(slopes, name), like.dtype), like.shape)
+    is_held = held is not None and name == "V"
+    return jnp.where(held, jnp.zeros_like(slope), slope) if is_held else slope
+
+
+class _Past:
+    """A function of t that gives the past as it is seen from there."""
+
+    def __init__(self, model: Any, memory: dict[str, Kept], tick: Tick, knows_slope: bool) -> None:
+        self.model, self.memory, self.tick, self.knows_slope = model, memory, tick, knows_slope
+
+    def __call__(self, t: Any) -> "Past":
+        return Past(self, t)
+
+    def interval(self, kept: Kept, u: Any) -> tuple[Any, ...]:
+        """Where u steps ago is: s from 0 to 1, and value and slope at either end of an interval.
+
+        The slopes are times h; None where there are none.
+        """
+        ring, h = kept.values, jnp.asarray(self.tick.dt, kept.values.dtype)
+        slots = ring.shape[-1]
+        j = jnp.clip(jnp.floor(u), 0, slots - 2).astype(jnp.int32)
+        s = (j + 1 - u).astype(ring.dtype)
+        newer = ring_slot(self.tick.step, ring) - j
+        newer = jnp.where(newer < 0, newer + np.int32(slots), newer)
+        older = jnp.where(newer == 0, np.int32(slots - 1), newer - np.int32(1))
+        a, b = ring_read(ring, older), ring_read(ring, newer)
+        if kept.slopes is None:
+            return s, a, b, None, None
+        p, q = h * ring_read(kept.slopes, older), h * ring_read(kept.slopes, newer)
+        if not self.knows_slope:  # of this step: it is linear until then
+            is_new = j == 0
+            p, q = jnp.where(is_new, b - a, p), jnp.where(is_new, b - a, q)
+        return s, a, b, p, q
+
+    def before(self, name: str, kept: Kept, u: Any) -> tuple[Any, Any]:
+        """Value and slope u steps before this step, where that is before the run."""
+        history = getattr(self.model, "history", None)
+        if history is None:
+            return kept.first, jnp.zeros_like(kept.first)
+        t, dtype = self.tick.t - u * self.tick.dt, kept.first.dtype
+
+        def of(t: Any) -> Any:
+            return jnp.asarray(getattr(history(t), name), float) + 0.0 * t
+
+        value, slope = jax.jvp(of, (t,), (jnp.ones_like(t),))
+        return value.astype(dtype), slope.astype(dtype)
+
+
+class Past:
+    """The past as a derivative at one time sees it: `past("x", delay)`, `past.slope("x", delay)`.
+
+    A delay in ms: a number, a parameter, or a function of the state.
+    """
+
+    def __init__(self, of: _Past, t: Any) -> None:
+        self._of, self._t = of, t
+
+    def __call__(self, name: str, delay: Any) -> Any:
+        """The variable's value a delay before now."""
+        kept, u, is_before, is_known = self._find(name, delay)
+        s, a, b, p, q = self._of.interval(kept, u)
+        d = b - a
+        value = (
+            a + s * d if p is None else a + s * (p + s * (3 * d - 2 * p - q + s * (p + q - 2 * d)))
+        )
+        value = jnp.where(is_before, self._of.before(name, kept, u)[0], value)
+        return jnp.where(is_known, value, jnp.nan)
+
+    def slope(self, name: str, delay: Any) -> Any:
+        """The variable's time derivative a delay before now, per ms."""
+        kept, u, is_before, is_known = self._find(name, delay)
+        s, a, b, p, q = self._of.interval(kept, u)
+        d = b - a
+        slope = d if p is None else p + s * (2 * (3 * d - 2 * p - q) + s * 3 * (p + q - 2 * d))
+        slope = slope / jnp.asarray(self._of.tick.dt, slope.dtype)
+        slope = jnp.where(is_before, self._of.before(name, kept, u)[1], slope)
+        return jnp.where(is_known, slope, jnp.nan)
+
+    def _find(self, name: str, delay: Any) -> tuple[Kept, Any, Any, Any]:
+        """What is kept, how many steps ago it is, whether that was before the run, or ever."""
+        of, tick = self._of, self._of.tick
+        if name not in of.memory:
+            raise _unknown(of.model, name)
+        kept, wide = of.memory[name], jnp.result_type(float)
+        u = jnp.asarray(delay, wide) / tick.dt - (self._t - tick.t) / tick.dt
+        u = jnp.maximum(u, jnp.zeros_like(u))
+        is_known = u <= kept.values.shape[-1] - SPARE + 1e-6 * u + 1e-3
+        since = jnp.asarray(tick.step - tick.origin, wide)
+        is_before = u > since + 1e-6  # rounding of a delay on the grid
+        return kept, u, is_before, is_known | is_before
+
+
+# --- what a model reads of its past --------------------------------------------------------------
+
+
+class _Recorder:
+    """Takes note of what is read of the past."""
+
+    def __init__(self, model: Any, state: Any) -> None:
+        self.model, self.state, self.read = model, state, []
+
+    def __call__(self, name: str, delay: Any) -> Any:
+        if name not in type(self.model).State._fields:
+            raise _unknown(self.model, name)
+        self.read.append((name, delay))
+        return getattr(self.state, name) + 0.0 * jnp.asarray(delay)
+
+    slope = __call__
+
+
+def _unknown(model: Any, name: Any) -> NameLookupError:
+    kind = type(model)
+    return NameLookupError(
+        f"{kind.__name__}: past({shown(name)}, ...): there is no such state. "
+        f"{suggestion(str(name), kind.State._fields)}"
+    )
+
+
+def has_past(model: Any) -> bool:
+    """Whether a model's derivative reads the past."""
+    return "past" in inspect.signature(type(model).derivative).parameters
+
+
+def _read(model: Any, t: Any, state: Any) -> list[tuple[str, Any]]:
+    recorder = _Recorder(model, state)
+    model.derivative(t, state, Drive(0.0), recorder)
+    return recorder.read
+
+
+def _at_rest(model: Any) -> Any:
+    State = type(model).State
+    return State(*[jnp.zeros(()) for _ in State._fields])
+
+
+def delayed_variables(model: Any) -> set[str]:
+    """The names of the variables whose past is read."""
+    names: set[str] = set()
+
+    def look(t: Any, state: Any) -> None:
+        names.update(name for name, _ in _read(model, t, state))
+
+    jax.eval_shape(look, jnp.zeros(()), _at_rest(model))
+    return names
+
+
+def delays_of(model: Any) -> tuple[float, float]:
+    """The shortest and the longest delay of a model in ms, as far as parameters decide over them.
+
+    Raises:
+        MethodError: they depend on the state or the time, and the model does not say `longest`.
+        DelayError: a delay is not a finite number > 0.
+    """
+    what, longest = type(model).__name__, getattr(model, "longest", None)
+    fields, structure = jax.tree.flatten(_at_rest(model))
+
+    def delays(t: Any, *values: Any) -> list[Any]:
+        read = _read(model, t, jax.tree.unflatten(structure, values))
+        return [jnp.asarray(delay, float) for _, delay in read]
+
+    zero = jnp.zeros(())
+    is_free = dependence(delays, zero, *fields).any(axis=1)
+    found = [x for x, free in zip(jax.jit(delays)(zero, *fields), is_free, strict=True) if not free]
+    known = np.concatenate([np.ravel(x) for x in found]) if found else np.zeros(0)
+    if longest is None and is_free.any():
+        raise MethodError(
+            f"{what}: a delay depends on the state or the time. Say how long it can get, in ms: "
+            f"a class attribute or parameter `longest`."
+        )
+    if longest is not None:
+        known = np.append(known, np.ravel(np.asarray(longest, float)))
+    wrong = known[~(np.isfinite(known) & (known > 0))]
+    if wrong.size:
+        raise DelayError(f"{what}: a delay is {wrong[0]:g} ms. Use finite delays > 0.")
+    return float(known.min()), float(known.max())
