@@ -19,6 +19,7 @@ from distdyn.core.integrators import Delayed as Delayed
 from distdyn.core.integrators import Euler as Euler
 from distdyn.core.integrators import EulerMaruyama as EulerMaruyama
 from distdyn.core.integrators import Exact as Exact
+from distdyn.core.integrators import ExactOU as ExactOU
 from distdyn.core.integrators import ExpEuler as ExpEuler
 from distdyn.core.integrators import ExpEulerMaruyama as ExpEulerMaruyama
 from distdyn.core.integrators import GrunwaldLetnikov as GrunwaldLetnikov

@@ -16,12 +16,12 @@ import jax
 import jax.numpy as jnp
 
 from distdyn.core.flow import Flow
-from distdyn.core.integrators import Method, Remembering, delays_of, has_noise, has_past, method_of
+from distdyn.core.integrators import Method, Remembering, has_noise, has_past, method_of
+from distdyn.core.integrators.delayed import check_delay, delays_of
 from distdyn.core.ode import ODE, per_cell
 from distdyn.core.parameters import fields_of
 from distdyn.core.receptor import Receptor
 from distdyn.core.system import Drive, DynamicalSystem, Tick
-from distdyn.errors import DelayError
 
 
 class CellState(NamedTuple):
@@ -81,11 +81,8 @@ class Cell(DynamicalSystem):
 
     def check(self, dt: float) -> None:
         """Raise a DelayError for a delay shorter than a step of dt ms."""
-        if self.delays is not None and self.delays[0] < dt * (1 - 1e-6):
-            raise DelayError(
-                f"{type(self.neuron).__name__}: a delay of {self.delays[0]:g} ms is shorter than "
-                f"dt = {dt:g} ms. Use delays >= dt."
-            )
+        if self.delays is not None:
+            check_delay(self.neuron, self.delays[0], dt)
 
     def init(self, id: Any, key: Any) -> CellState:
         """The neuron's initial state; receptors empty, not refractory, no memory yet."""

@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 
 from distdyn.core.flow import Flow
-from distdyn.core.integrators import Integrator, Remembering, delays_of, has_past, method_of
+from distdyn.core.integrators import Integrator, Remembering, has_past, method_of
+from distdyn.core.integrators.delayed import check_delay, delays_of
 from distdyn.core.system import Drive, DynamicalSystem, Tick
 from distdyn.errors import MethodError
 
@@ -63,8 +64,11 @@ class ODE(DynamicalSystem):
         method = method_of(flow)
         if not isinstance(method, Remembering):
             return state
-        state = jax.tree.map(jnp.asarray, state)
-        return Remembered(state, method.begin(flow, (state, ()), dt, longest_of(self)))
+        state, longest = jax.tree.map(jnp.asarray, state), 0.0
+        if has_past(self):
+            shortest, longest = delays_of(self)
+            check_delay(self, shortest, dt)
+        return Remembered(state, method.begin(flow, (state, ()), dt, longest))
 
     def step(self, state: Any, drive: Drive, tick: Tick) -> tuple[Any, Any]:
         """Integrate over one step, with no threshold; the output is None."""
@@ -83,11 +87,6 @@ class ODE(DynamicalSystem):
             flow, prepared, (state.now, ()), state.memory, drive.current, None, tick
         )
         return Remembered(now, memory), None
-
-
-def longest_of(model: Any) -> float:
-    """The longest delay of a model, ms; 0 if it has none."""
-    return delays_of(model)[1] if has_past(model) else 0.0
 
 
 def per_cell(function: Any, *trees: Any) -> Any:

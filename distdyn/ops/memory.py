@@ -20,9 +20,15 @@ def ring_read(ring: Any, slot: Any) -> Any:
     """The value in a slot: int32, one for all cells or one per cell; it must exist."""
     if not jnp.ndim(slot):
         return jax.lax.dynamic_index_in_dim(ring, slot, -1, keepdims=False)
-    slots = jnp.broadcast_to(slot, jnp.broadcast_shapes(jnp.shape(slot), ring.shape[:-1]))
-    ring = jnp.broadcast_to(ring, (*slots.shape, ring.shape[-1]))
-    return jnp.take_along_axis(ring, slots[..., None], -1, mode="promise_in_bounds")[..., 0]
+    cells = ring.shape[:-1]
+    shape = jnp.broadcast_shapes(jnp.shape(slot), cells)
+    axes = range(len(cells))
+    own = [  # the index of each cell along each of its axes
+        jnp.arange(n, dtype=jnp.int32).reshape([n if axis == k else 1 for axis in axes])
+        for k, n in enumerate(cells)
+    ]
+    place = ring.at[(*own, jnp.broadcast_to(slot, shape))]
+    return place.get(mode="promise_in_bounds", wrap_negative_indices=False)
 
 
 @functools.partial(jax.jit, inline=False)

@@ -15,7 +15,8 @@ import numpy as np
 
 from distdyn.core.cell import Cell
 from distdyn.core.flow import Flow
-from distdyn.core.integrators import Method, delays_of, has_past, method_of
+from distdyn.core.integrators import Method, has_past, method_of
+from distdyn.core.integrators.delayed import delays_of
 from distdyn.core.ode import ODE
 from distdyn.core.receptor import Receptor
 from distdyn.core.schedule import Schedule

@@ -8,6 +8,7 @@ from distdyn.core.integrators.exact import Exact
 from distdyn.core.integrators.exponential import ExpEuler
 from distdyn.core.integrators.fractional import CaputoL1, Fractional, orders_of
 from distdyn.core.integrators.integrator import Integrator, Remembering
+from distdyn.core.integrators.ornstein_uhlenbeck import ExactOU, is_additive
 from distdyn.core.integrators.stochastic import (
     ITO,
     ExpEulerMaruyama,
@@ -29,8 +30,9 @@ def method_of(flow: Flow) -> Method:
     """The method of a flow: its neuron's, or a default.
 
         exact, or exponential Euler     ordinary equations
-        exponential Euler-Maruyama      with noise (Stratonovich: stochastic Heun)
-        exponential Euler, delayed      with delays; with noise the one above, delayed
+        exact (`ExactOU`)               linear, with additive noise
+        exponential Euler-Maruyama      with other noise (Stratonovich: stochastic Heun)
+        exponential Euler, delayed      with delays; with noise one of the last two, delayed
         L1                              of fractional order
 
     Raises:
@@ -54,6 +56,8 @@ def method_of(flow: Flow) -> Method:
     scheme = asked.scheme if isinstance(asked, Delayed) else asked
     if is_noisy:
         calculus = calculus_of(model)
+        if scheme is None and not is_delayed and is_linear(flow) and is_additive(flow):
+            return ExactOU()
         scheme = scheme or (ExpEulerMaruyama() if calculus == ITO else StochasticHeun())
         scheme = _fitting(scheme, Stochastic, what, "has noise")
         if calculus not in scheme.calculus:
@@ -69,8 +73,10 @@ def method_of(flow: Flow) -> Method:
             raise MethodError(f"{what}: its derivative takes no `past`: Delayed is not for it.")
         return scheme or default_method(flow)
     scheme = scheme or ExpEuler()
-    if isinstance(scheme, Exact):
-        raise MethodError(f"{what} has delays: Exact is for linear equations without. Use RK4().")
+    if isinstance(scheme, Exact | ExactOU):
+        raise MethodError(
+            f"{what} has delays: {_name(scheme)} is for linear equations without. Use another."
+        )
     return asked if isinstance(asked, Delayed) else Delayed(scheme)
 
 

@@ -273,10 +273,10 @@ def delays_of(model: Any) -> tuple[float, float]:
         return [jnp.asarray(delay, float) for _, delay in read]
 
     zero = jnp.zeros(())
-    is_free = dependence(delays, zero, *fields).any(axis=1)
+    is_free = [bool(row.any()) for row in dependence(delays, zero, *fields)]
     found = [x for x, free in zip(jax.jit(delays)(zero, *fields), is_free, strict=True) if not free]
     known = np.concatenate([np.ravel(x) for x in found]) if found else np.zeros(0)
-    if longest is None and is_free.any():
+    if longest is None and any(is_free):
         raise MethodError(
             f"{what}: a delay depends on the state or the time. Say how long it can get, in ms: "
             f"a class attribute or parameter `longest`."
@@ -287,3 +287,12 @@ def delays_of(model: Any) -> tuple[float, float]:
     if wrong.size:
         raise DelayError(f"{what}: a delay is {wrong[0]:g} ms. Use finite delays > 0.")
     return float(known.min()), float(known.max())
+
+
+def check_delay(model: Any, shortest: float, dt: float) -> None:
+    """Raise a DelayError for a delay shorter than a step of dt ms."""
+    if shortest < dt * (1 - 1e-6):
+        raise DelayError(
+            f"{type(model).__name__}: a delay of {shortest:g} ms is shorter than dt = {dt:g} ms. "
+            "Use delays >= dt, or a smaller dt."
+        )

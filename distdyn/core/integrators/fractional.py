@@ -78,7 +78,7 @@ class Fractional(Remembering):
         x, structure = jax.tree.flatten(y)
         fields, A, B, after = state_fields(flow.neuron), list(x), [], {}
         for row, (value, dx) in enumerate(zip(x, jax.tree.leaves(slope), strict=True)):
-            name = fields[row] if row < len(fields) else None
+            name = fields[row] if row < len(fields) else ""
             h = jnp.asarray(tick.dt, value.dtype)
             if name not in memory:
                 B.append(h)

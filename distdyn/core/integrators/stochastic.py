@@ -60,18 +60,13 @@ class _Equations:
 
     def increments(self) -> tuple[Leaves, Leaves]:
         """DW and an independent dV of the same distribution, of each leaf with noise."""
-        if self.tick.key is None:
-            raise ParameterError(
-                f"{type(self.flow.neuron).__name__} has noise, but the step has no random key. Use "
-                "Tick(step, dt, t, key=jax.random.key(seed))."
-            )
         dW, dV = [], []
         for row, (value, g) in enumerate(zip(self.x, self.g, strict=True)):
             if g is None:
                 dW.append(None)
                 dV.append(None)
                 continue
-            stream = Stream.of(self.tick.key, value.shape)
+            stream = stream_of(self.flow, self.tick, value.shape)
             z, other = normal_pair(stream, self.tick.step, row, value.dtype)
             dW.append(self.root * z)
             dV.append(self.root * other)
@@ -198,7 +193,8 @@ class KlPl(Explicit):
 
         X' = X + h f + g dW + (g(Y) - g(X)) (dW^2 - h) / (2 sqrt h),   Y = X + h f + sqrt(h) g
 
-    In Stratonovich's calculus without the h after dW^2.
+    In Stratonovich's calculus without the h after dW^2, and Y = X + sqrt(h) g: dW^2 has a mean,
+    with which the drift in Y would bias the path.
 
     Source: Kloeden & Platen (1992), Numerical Solution of SDEs, eq. 11.1.3.
     """
@@ -208,7 +204,8 @@ class KlPl(Explicit):
     def after(self, e: _Equations) -> Leaves:
         dW, _ = e.increments()
         F, g, less = e.drift(0.0, e.x), e.g, _less(e)
-        support = e.noise(0.0, _sum(e.x, F, _each(lambda g: e.root * g, g)))
+        y = _sum(e.x, _each(lambda g: e.root * g, g))
+        support = e.noise(0.0, _sum(y, F) if calculus_of(e.flow.neuron) == ITO else y)
         second = _each(lambda s, g, w: (s - g) * (w * w - less) / (2.0 * e.root), support, g, dW)
         return _sum(e.x, F, _each(_product, g, dW), second)
 
@@ -360,6 +357,16 @@ class ExpEulerMaruyama(Stochastic):
         spread = _each(lambda a: jnp.sqrt(phi1(2.0 * e.h * a)), rates)
         noise = _each(lambda g, r, w: g * r * w, e.g, spread, dW)
         return e.point(_sum(jax.tree.leaves(after), noise))
+
+
+def stream_of(flow: Flow, tick: Tick, shape: tuple[int, ...]) -> Stream:
+    """Whose draws those of a step are, for cells of this shape."""
+    if tick.key is None:
+        raise ParameterError(
+            f"{type(flow.neuron).__name__} has noise, but the step has no random key. Use "
+            "Tick(step, dt, t, key=jax.random.key(seed))."
+        )
+    return Stream.of(tick.key, shape)
 
 
 def calculus_of(model: Any) -> str:
