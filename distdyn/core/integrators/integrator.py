@@ -6,9 +6,12 @@ everything else advances with that V.
 """
 
 import abc
+from collections.abc import Callable
 from typing import Any
 
 import equinox as eqx
+import jax
+import jax.numpy as jnp
 
 from distdyn.core.flow import Flow, Point
 from distdyn.core.system import Tick
@@ -26,3 +29,20 @@ class Integrator(eqx.Module):
         self, flow: Flow, prepared: Any, y: Point, current: Any, held: Any, tick: Tick
     ) -> Point:
         """The point after one step; `held` marks cells whose V stays, None means no cell."""
+
+
+def vector_field(flow: Flow, current: Any, held: Any) -> Callable[[Any, Point], Point]:
+    """D y / dt as a function of t and y, in the types of y, and with V held where cells are."""
+    V, current = flow.membrane(), 0.0 if current is None else current
+
+    def f(t: Any, point: Point) -> Point:
+        leaves, structure = jax.tree.flatten(flow.derivative(t, point, current))
+        leaves = [
+            jnp.asarray(leaf).astype(old.dtype)
+            for leaf, old in zip(leaves, jax.tree.leaves(point), strict=True)
+        ]
+        if held is not None and V is not None:
+            leaves[V] = jnp.where(held, jnp.zeros((), leaves[V].dtype), leaves[V])
+        return jax.tree.unflatten(structure, leaves)
+
+    return f
