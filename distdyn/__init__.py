@@ -10,12 +10,24 @@ What is named here is the public face; each name lives in the room that its impo
 
 from importlib.metadata import PackageNotFoundError, version
 
+from distdyn.core.integrate import integrate as integrate
+from distdyn.core.integrators import RK2 as RK2
+from distdyn.core.integrators import RK3 as RK3
 from distdyn.core.integrators import RK4 as RK4
+from distdyn.core.integrators import RK38 as RK38
+from distdyn.core.integrators import RKF12 as RKF12
+from distdyn.core.integrators import RKF45 as RKF45
 from distdyn.core.integrators import SRK1W1 as SRK1W1
 from distdyn.core.integrators import SRK2W1 as SRK2W1
+from distdyn.core.integrators import SSPRK3 as SSPRK3
+from distdyn.core.integrators import BackwardEuler as BackwardEuler
+from distdyn.core.integrators import BogackiShampine as BogackiShampine
 from distdyn.core.integrators import CaputoEuler as CaputoEuler
 from distdyn.core.integrators import CaputoL1 as CaputoL1
+from distdyn.core.integrators import CashKarp as CashKarp
+from distdyn.core.integrators import CrankNicolson as CrankNicolson
 from distdyn.core.integrators import Delayed as Delayed
+from distdyn.core.integrators import DormandPrince as DormandPrince
 from distdyn.core.integrators import Euler as Euler
 from distdyn.core.integrators import EulerMaruyama as EulerMaruyama
 from distdyn.core.integrators import Exact as Exact
@@ -23,8 +35,16 @@ from distdyn.core.integrators import ExactOU as ExactOU
 from distdyn.core.integrators import ExpEuler as ExpEuler
 from distdyn.core.integrators import ExpEulerMaruyama as ExpEulerMaruyama
 from distdyn.core.integrators import GrunwaldLetnikov as GrunwaldLetnikov
+from distdyn.core.integrators import Heun as Heun
+from distdyn.core.integrators import Heun3 as Heun3
+from distdyn.core.integrators import HeunEuler as HeunEuler
 from distdyn.core.integrators import KlPl as KlPl
+from distdyn.core.integrators import Midpoint as Midpoint
 from distdyn.core.integrators import Milstein as Milstein
+from distdyn.core.integrators import Ralston as Ralston
+from distdyn.core.integrators import Ralston3 as Ralston3
+from distdyn.core.integrators import Ralston4 as Ralston4
+from distdyn.core.integrators import RungeKutta as RungeKutta
 from distdyn.core.integrators import StochasticHeun as StochasticHeun
 from distdyn.core.integrators import TamedEuler as TamedEuler
 from distdyn.core.ode import ODE as ODE

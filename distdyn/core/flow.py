@@ -16,10 +16,24 @@ import numpy as np
 
 from distdyn._jax import Literal
 from distdyn.core.receptor import Receptor
-from distdyn.core.system import Drive
+from distdyn.core.system import Drive, state_fields
 
 State = Any  # of the neuron
 Point = tuple[State, tuple[Any, ...]]  # where the flow is: the neuron's state and its receptors'
+
+
+class Function(eqx.Module):
+    """Any function f(t, y, *args) in the place of a neuron: of one system, whatever its arrays."""
+
+    f: Callable
+    args: tuple[Any, ...]
+    like: Any  # a pytree with the structure, shapes and types of y
+
+    def derivative(self, t: Any, s: Any, drive: Drive) -> Any:
+        """D y / dt."""
+        t = jax.lax.convert_element_type(t, jnp.result_type(float))  # whatever t is computed from
+        s = jax.tree.map(lambda x, y: jax.lax.convert_element_type(x, y.dtype), s, self.like)
+        return self.f(t, s, *self.args)
 
 
 class Flow(eqx.Module):
@@ -60,6 +74,8 @@ class Flow(eqx.Module):
 
     def example(self, dtype: Any = float) -> Point:
         """A point of the right structure, in zeros, for one cell."""
+        if isinstance(self.neuron, Function):
+            return jax.tree.map(jnp.zeros_like, self.neuron.like), ()
         zero = jnp.zeros((), dtype)
         state = type(self.neuron).State
         neuron = state(*[zero for _ in state._fields])
@@ -67,9 +83,14 @@ class Flow(eqx.Module):
             jax.tree.map(lambda _: zero, receptor.state()) for receptor in self.receptors
         )
 
+    @property
+    def is_elementwise(self) -> bool:
+        """Whether arrays are cells side by side, each with equations of its own."""
+        return not isinstance(self.neuron, Function)
+
     def membrane(self) -> int | None:
         """Which leaf of a point is V, if there is one."""
-        fields = type(self.neuron).State._fields
+        fields = state_fields(self.neuron)
         return fields.index("V") if "V" in fields else None
 
 

@@ -1,5 +1,6 @@
 """Exponential integrators: the linear part of each equation exactly, the rest explicitly."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -55,13 +56,20 @@ class ExpEuler(Integrator):
 
         V, new, rates = flow.membrane(), [], []
         for row, value in enumerate(x):
-            F, a = jax.jvp(lambda v, row=row: slope(row, v), (value,), (jnp.ones_like(value),))
+            F, a = _with_own_slope(lambda v, row=row: slope(row, v), value, flow.is_elementwise)
             delta = jnp.asarray(tick.dt, value.dtype) * F * phi1(a * tick.dt)
             if held is not None and row == V:
                 delta = jnp.where(held, jnp.zeros((), value.dtype), delta)
             new.append(value + delta)
             rates.append(a)
         return (jax.tree.unflatten(structure, new), tuple(after)), rates
+
+
+def _with_own_slope(F: Callable, x: Any, is_elementwise: bool) -> tuple[Any, Any]:
+    """F(x), and the derivative of each of its elements by the same element of x."""
+    if is_elementwise or not jnp.ndim(x):
+        return jax.jvp(F, (x,), (jnp.ones_like(x),))
+    return F(x), jnp.diagonal(jax.jacfwd(F)(x).reshape(x.size, x.size)).reshape(x.shape)
 
 
 def _kinetics_step(kinetics: Kinetics, dt: float) -> tuple[Any, Any]:
