@@ -17,6 +17,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from distdyn.core.flow import Flow, Function
 from distdyn.core.integrators.adaptive import COLLAPSED, TOO_MANY_STEPS, Outcome, Tolerance, solve
@@ -92,9 +93,9 @@ def integrate(
         ys = _on_grid(method, flow, y0, *_grid(times, dt))
         _check_finite(ys, times, method)
         return ys
-    tolerance = _tolerance(method, rtol, atol, max_steps)
+    scheme, tolerance = _pair(method), _tolerance(rtol, atol, max_steps)
     ts = jnp.asarray(times, jnp.result_type(float))
-    (ys, _), outcome, _ = solve(method, flow, (y0, ()), ts, tolerance)
+    (ys, _), outcome, _ = solve(scheme, flow, (y0, ()), ts, tolerance)
     _check_outcome(outcome, tolerance)
     _check_finite(ys, times, method)
     return ys
@@ -193,15 +194,17 @@ def _grid(times: Any, dt: float) -> tuple[np.ndarray, Any, float]:
     return steps, float(times[0]), float(dt)
 
 
-def _tolerance(
-    method: Integrator, rtol: float | None, atol: float | None, max_steps: int
-) -> Tolerance:
-    is_pair = isinstance(method, AbstractRungeKutta) and method.tableau.lower is not None
-    if not is_pair:
-        raise ParameterError(
-            f"{type(method).__name__} does not estimate its error and needs dt. Give dt, or a pair "
-            "as HeunEuler, BogackiShampine, CashKarp or DormandPrince."
-        )
+def _pair(method: Integrator) -> AbstractRungeKutta:
+    """The method, which must estimate its error."""
+    if isinstance(method, AbstractRungeKutta) and method.tableau.lower is not None:
+        return method
+    raise ParameterError(
+        f"{type(method).__name__} does not estimate its error and needs dt. Give dt, or a pair as "
+        "HeunEuler, BogackiShampine, CashKarp or DormandPrince."
+    )
+
+
+def _tolerance(rtol: float | None, atol: float | None, max_steps: int) -> Tolerance:
     values = {"rtol": 1e-6 if rtol is None else rtol, "atol": 1e-9 if atol is None else atol}
     for name, value in values.items():
         is_number = isinstance(value, int | float | np.number) and math.isfinite(value)
@@ -266,4 +269,4 @@ def _check_finite(ys: Any, times: Any, method: Integrator) -> None:
 
 
 def _is_known(x: Any) -> bool:
-    return not isinstance(x, jax.core.Tracer)
+    return not isinstance(x, Tracer)

@@ -112,7 +112,46 @@ def flatten(closed: Any) -> Program:
     arguments = [next(counter) for _ in closed.jaxpr.invars]
     consts = [Constant(np.asarray(c)) for c in closed.consts]
     outputs = walk(closed.jaxpr, consts, arguments)
-    return Program(tuple(arguments), tuple(instructions), tuple(outputs))
+    return _once(Program(tuple(arguments), tuple(instructions), tuple(outputs)))
+
+
+def _once(program: Program) -> Program:
+    """The same with nothing computed twice, and nothing that is not used.
+
+    Derivatives by `jvp` evaluate their function again for each direction. LLVM does not see that
+    two exponential functions are one: there are branches in them.
+    """
+    first: dict[Any, int] = {}
+    same: dict[int, int] = {}
+    kept = []
+
+    def renamed(values: Sequence[int | Constant]) -> tuple[int | Constant, ...]:
+        return tuple(v if isinstance(v, Constant) else same.get(v, v) for v in values)
+
+    for instruction in program.instructions:
+        instruction = instruction._replace(inputs=renamed(instruction.inputs))
+        what = tuple(
+            (v.value.dtype.str, v.value.tobytes()) if isinstance(v, Constant) else v
+            for v in instruction.inputs
+        )
+        if instruction.primitive == "cond":  # its branches are not compared
+            what = (*what, instruction.output)
+        else:
+            what = (*what, repr(sorted(instruction.params.items())))
+        key = instruction.primitive, instruction.input_dtypes, instruction.dtype, what
+        if key in first:
+            same[instruction.output] = first[key]
+        else:
+            first[key] = instruction.output
+            kept.append(instruction)
+    outputs = renamed(program.outputs)
+    used = {v for v in outputs if not isinstance(v, Constant)}
+    instructions = []
+    for instruction in reversed(kept):
+        if instruction.output in used:
+            used.update(v for v in instruction.inputs if not isinstance(v, Constant))
+            instructions.append(instruction)
+    return Program(program.inputs, tuple(reversed(instructions)), outputs)
 
 
 COPIES = ("copy", "copy_p", "broadcast_in_dim", "reshape", "squeeze", "stop_gradient", "pvary")

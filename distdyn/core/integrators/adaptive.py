@@ -74,20 +74,25 @@ def solve(
     scheme: AbstractRungeKutta, flow: Flow, y0: Any, ts: Any, tolerance: Tolerance
 ) -> tuple[Any, Outcome, Steps]:
     """The solution at `ts`, how it ended, and the steps; differentiable by flow, y0 and ts."""
-    arrays, rest = eqx.partition((flow, y0, ts), eqx.is_array)
+    arrays, rest = eqx.partition((flow, y0), eqx.is_array)
 
     @jax.custom_jvp
-    def solution(arrays: Any) -> tuple[Any, Outcome, Steps]:
-        return _loop(scheme, *eqx.combine(arrays, rest), tolerance)
+    def solution(arrays: Any, ts: Any) -> tuple[Any, Outcome, Steps]:
+        flow, y0 = eqx.combine(arrays, rest)
+        return _loop(scheme, flow, y0, ts, tolerance)
 
     @solution.defjvp
     def _(primals: Any, tangents: Any) -> Any:
         ys, outcome, steps = solution(*primals)
-        repeat = lambda arrays: _repeat(scheme, *eqx.combine(arrays, rest), steps)  # noqa: E731
-        _, dys = jax.jvp(repeat, primals, tangents)
+
+        def again(arrays: Any, ts: Any) -> Any:
+            flow, y0 = eqx.combine(arrays, rest)
+            return _repeat(scheme, flow, y0, ts, steps)
+
+        _, dys = jax.jvp(again, primals, tangents)
         return (ys, outcome, steps), (dys, *_no_tangents((outcome, steps)))
 
-    return solution(arrays)
+    return solution(arrays, ts)
 
 
 def _no_tangents(tree: Any) -> Any:

@@ -12,7 +12,7 @@ of implicit functions.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -25,13 +25,14 @@ from distdyn.core.integrators.integrator import Integrator, vector_field
 from distdyn.core.integrators.runge_kutta import combined
 from distdyn.core.system import Tick
 
-MOST_ITERATIONS = 50  # of one system; more than six is much, where the step passes a jump
+CONVERGED = 1e-4  # the last change: the next would be about its square
+MOST_ITERATIONS = 50  # of one system; more than ten is much
 
 
 class AbstractImplicit(Integrator):
     """A scheme of one stage, solved by Newton's method."""
 
-    theta: eqx.AbstractClassVar[float]
+    theta: ClassVar[float]
     iterations: eqx.AbstractVar[int]
 
     def prepare(self, flow: Flow, dt: float) -> Any:
@@ -97,9 +98,9 @@ def _stopped(tree: Any) -> Any:
     return jax.tree.map(lambda x: jax.lax.stop_gradient(x) if isinstance(x, jax.Array) else x, tree)
 
 
-def _is_small(change: Any, z: Any) -> Any:
-    """Whether the last change says that the next would be rounding: Newton's converges squared."""
-    return jnp.abs(change) <= jnp.finfo(z.dtype).eps ** 0.5 * (1 + jnp.abs(z))
+def _is_small(change: Any, z: Any, part: float) -> Any:
+    """Whether the last change is at most this part of the value, or of 1 where that is less."""
+    return jnp.abs(change) <= part * (1 + jnp.abs(z))
 
 
 def _coupling(flow: Flow) -> np.ndarray:
@@ -136,7 +137,7 @@ def _solve_cells(
         z = [value - step for value, step in zip(z, change, strict=True)]
     converged = True
     for value, step in zip(z, change, strict=True):
-        converged = converged & _is_small(step, value)
+        converged = converged & _is_small(step, value, CONVERGED)
     z = [jnp.where(converged, value, jnp.asarray(jnp.nan, value.dtype)) for value in z]
     return jax.tree.unflatten(structure, z)
 
@@ -174,6 +175,7 @@ def eliminate(matrix: dict[tuple[int, int], Any], right: list[Any]) -> list[Any]
 def _solve_system(known: Callable, live: Callable, y: Point) -> Point:
     """The root of one system of any size, with derivatives by `live`."""
     start, shaped = ravel_pytree(y)
+    enough = float(jnp.finfo(start.dtype).eps) ** 0.5  # one more is rounding
     vector = lambda remainder: lambda z: ravel_pytree(remainder(shaped(z)))[0]  # noqa: E731
 
     def change(remainder: Callable, z: Any) -> Any:
@@ -182,7 +184,7 @@ def _solve_system(known: Callable, live: Callable, y: Point) -> Point:
 
     def is_on(state: Any) -> Any:
         k, z, step = state
-        return (k < MOST_ITERATIONS) & ~_is_small(step, z).all()
+        return (k < MOST_ITERATIONS) & ~_is_small(step, z, enough).all()
 
     def iterate(state: Any) -> Any:
         k, z, _ = state
@@ -193,4 +195,4 @@ def _solve_system(known: Callable, live: Callable, y: Point) -> Point:
     z = jax.lax.stop_gradient(z)
     step = change(live, z)
     z = z - step
-    return shaped(jnp.where(_is_small(step, z).all(), z, jnp.nan))
+    return shaped(jnp.where(_is_small(step, z, CONVERGED).all(), z, jnp.nan))

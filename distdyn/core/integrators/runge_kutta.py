@@ -9,7 +9,7 @@ Equations I, chapter II.
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import equinox as eqx
 import jax
@@ -25,7 +25,7 @@ from distdyn.errors import ParameterError
 class AbstractRungeKutta(Integrator):
     """An explicit scheme, given by its tableau."""
 
-    tableau: eqx.AbstractVar[Tableau]
+    tableau: ClassVar[Tableau]
 
     def prepare(self, flow: Flow, dt: float) -> Any:
         """Nothing: the coefficients are numbers."""
