@@ -23,17 +23,33 @@ Point = tuple[State, tuple[Any, ...]]  # where the flow is: the neuron's state a
 
 
 class Function(eqx.Module):
-    """Any function f(t, y, *args) in the place of a neuron: of one system, whatever its arrays."""
+    """Any function f(t, y, *args) in the place of a neuron: of one system, whatever its arrays.
+
+    With noise, delays or fractional order, as a model would have it.
+    """
 
     f: Callable
     args: tuple[Any, ...]
     like: Any  # a pytree with the structure, shapes and types of y
+    strength: Callable | None = None  # of the noise, g(t, y, *args)
+    noise: str = "ito"
+    longest: float | None = None  # delay, ms; f takes `past` after y if it is given
+    history: Callable | None = None  # y before the start, of t
+    order: Any = None
 
-    def derivative(self, t: Any, s: Any, drive: Drive) -> Any:
+    def derivative(self, t: Any, s: Any, drive: Drive, *past: Any) -> Any:
         """D y / dt."""
+        return self.f(*self._typed(t, s), *past, *self.args)
+
+    def diffusion(self, t: Any, s: Any, drive: Drive) -> Any:
+        """The strength of the noise."""
+        assert self.strength is not None
+        return self.strength(*self._typed(t, s), *self.args)
+
+    def _typed(self, t: Any, s: Any) -> tuple[Any, Any]:
         t = jax.lax.convert_element_type(t, jnp.result_type(float))  # whatever t is computed from
         s = jax.tree.map(lambda x, y: jax.lax.convert_element_type(x, y.dtype), s, self.like)
-        return self.f(t, s, *self.args)
+        return t, s
 
 
 class Flow(eqx.Module):
@@ -84,6 +100,12 @@ class Flow(eqx.Module):
         )
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the neuron's variables, leaf by leaf."""
+        paths, _ = jax.tree_util.tree_flatten_with_path(self.example()[0])
+        return tuple(".".join(_word(key) for key in path) for path, _ in paths)
+
+    @property
     def is_elementwise(self) -> bool:
         """Whether arrays are cells side by side, each with equations of its own."""
         return not isinstance(self.neuron, Function)
@@ -92,6 +114,10 @@ class Flow(eqx.Module):
         """Which leaf of a point is V, if there is one."""
         fields = state_fields(self.neuron)
         return fields.index("V") if "V" in fields else None
+
+
+def _word(key: Any) -> str:
+    return str(getattr(key, "name", getattr(key, "key", getattr(key, "idx", key))))
 
 
 def _is_none(x: Any) -> bool:

@@ -100,7 +100,7 @@ def flatten(closed: Any) -> Program:
             instructions.append(
                 Instruction(
                     name,
-                    dict(params),
+                    {} if is_of_ring else dict(params),
                     tuple(inputs),
                     output,
                     tuple(str(atom.aval.dtype) for atom in equation.invars),

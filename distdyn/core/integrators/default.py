@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from distdyn.core.flow import Flow, is_linear
+from distdyn.core.flow import Flow, Function, is_linear
 from distdyn.core.integrators.delayed import Delayed, has_past
 from distdyn.core.integrators.exact import Exact
 from distdyn.core.integrators.exponential import ExpEuler
@@ -26,8 +26,8 @@ def default_method(flow: Flow) -> Integrator:
     return Exact() if is_linear(flow) else ExpEuler()
 
 
-def method_of(flow: Flow) -> Method:
-    """The method of a flow: its neuron's, or a default.
+def method_of(flow: Flow, asked: Method | None = None) -> Method:
+    """The method of a flow: the one asked for, its neuron's, or a default.
 
         exact, or exponential Euler     ordinary equations
         exact (`ExactOU`)               linear, with additive noise
@@ -38,9 +38,9 @@ def method_of(flow: Flow) -> Method:
     Raises:
         MethodError: the method is for other equations.
     """
-    model, asked = flow.neuron, flow.neuron.method
-    is_noisy, is_delayed, orders = has_noise(model), has_past(model), orders_of(model)
-    what = type(model).__name__
+    model, what = flow.neuron, type(flow.neuron).__name__
+    asked = getattr(model, "method", None) if asked is None else asked
+    is_noisy, is_delayed, orders = has_noise(model), has_past(model), orders_of(flow)
     if orders and (is_noisy or is_delayed):
         raise MethodError(
             f"{what} is of fractional order and has {'noise' if is_noisy else 'delays'}: there is "
@@ -51,7 +51,7 @@ def method_of(flow: Flow) -> Method:
     if isinstance(asked, Fractional):
         raise MethodError(
             f"{what}: {_name(asked)} is for fractional orders, but all of its equations are of "
-            f'order 1. Give order={{"{type(model).State._fields[0]}": 0.9}}, or another method.'
+            f'order 1. Give order={{"{flow.names[0]}": 0.9}}, or another method.'
         )
     scheme = asked.scheme if isinstance(asked, Delayed) else asked
     if is_noisy:
@@ -82,6 +82,8 @@ def method_of(flow: Flow) -> Method:
 
 def has_noise(model: Any) -> bool:
     """Whether a model has a diffusion term."""
+    if isinstance(model, Function):
+        return model.strength is not None
     return callable(getattr(model, "diffusion", None))
 
 

@@ -20,9 +20,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distdyn.core.flow import Flow, Point, dependence
-from distdyn.core.integrators.integrator import Integrator, Remembering
-from distdyn.core.integrators.runge_kutta import RungeKutta
+from distdyn.core.flow import Flow, Function, Point, dependence
+from distdyn.core.integrators.integrator import Integrator, Remembering, vector_field
+from distdyn.core.integrators.runge_kutta import AbstractRungeKutta
 from distdyn.core.system import Drive, Tick
 from distdyn.errors import DelayError, MethodError, NameLookupError, ParameterError, suggestion
 from distdyn.ops.memory import ring_read, ring_slot, ring_write
@@ -46,7 +46,7 @@ class Delayed(Remembering):
         scheme: makes the steps.
         interpolation: of the past, "linear" (error h^2 |x''| / 8) or "cubic" (Hermite, error
             h^4 |x''''| / 384, for which f is evaluated once more at every step); by default cubic
-            for Runge-Kutta schemes of more than two stages, linear otherwise.
+            for Runge-Kutta schemes of an order above 2, linear otherwise.
     """
 
     scheme: Integrator
@@ -63,18 +63,16 @@ class Delayed(Remembering):
     def is_cubic(self) -> bool:
         """Whether slopes are kept."""
         scheme = self.scheme
-        is_high = isinstance(scheme, RungeKutta) and len(scheme.b) > 2
+        is_high = isinstance(scheme, AbstractRungeKutta) and scheme.tableau.order > 2
         return is_high if self.interpolation == "matching" else self.interpolation == "cubic"
 
     def prepare(self, flow: Flow, dt: float) -> Any:
         return self.scheme.prepare(flow, dt)
 
     def begin(self, flow: Flow, y: Point, dt: float, longest: float) -> dict[str, Kept]:
-        state, _ = y
-        slots = math.ceil(longest / dt - 1e-6) + SPARE
-        memory = {}
-        for name in sorted(delayed_variables(flow.neuron)):
-            x = jnp.asarray(getattr(state, name))
+        slots, memory, now = math.ceil(longest / dt - 1e-6) + SPARE, {}, _named(flow, y[0])
+        for name in sorted(delayed_variables(flow)):
+            x = jnp.asarray(now[name])
             values = jnp.broadcast_to(x[..., None], (*x.shape, slots))
             memory[name] = Kept(values, jnp.zeros_like(values) if self.is_cubic else None, x)
         return memory
@@ -82,24 +80,25 @@ class Delayed(Remembering):
     def advance(
         self, flow: Flow, prepared: Any, y: Point, memory: Any, current: Any, held: Any, tick: Tick
     ) -> tuple[Point, Any]:
-        state, _ = y
+        now = _named(flow, y[0])
         memory = {
-            name: kept._replace(values=_written(kept.values, tick, getattr(state, name)))
+            name: kept._replace(values=_written(kept.values, tick, now[name]))
             for name, kept in memory.items()
         }
         if self.is_cubic:
-            knows = _Past(flow.neuron, memory, tick, False)
-            slopes, _ = _within(flow, knows).derivative(
-                tick.t, y, 0.0 if current is None else current
-            )
+            f = vector_field(_within(flow, _Past(flow, memory, tick, False)), current, held)
+            slopes = _named(flow, f(tick.t, y)[0])
             memory = {
-                name: kept._replace(
-                    slopes=_written(kept.slopes, tick, _slope(slopes, state, name, held))
-                )
+                name: kept._replace(slopes=_written(kept.slopes, tick, slopes[name]))
                 for name, kept in memory.items()
             }
-        past = _Past(flow.neuron, memory, tick, True)
-        return self.scheme.advance(_within(flow, past), prepared, y, current, held, tick), memory
+        within = _within(flow, _Past(flow, memory, tick, True))
+        return self.scheme.advance(within, prepared, y, current, held, tick), memory
+
+
+def _named(flow: Flow, state: Any) -> dict[str, Any]:
+    """The variables by name."""
+    return dict(zip(flow.names, jax.tree.leaves(state), strict=True))
 
 
 def _within(flow: Flow, past: Any) -> Flow:
@@ -110,21 +109,15 @@ def _written(ring: Any, tick: Tick, value: Any) -> Any:
     return ring_write(ring, ring_slot(tick.step, ring), jnp.asarray(value, ring.dtype))
 
 
-def _slope(slopes: Any, state: Any, name: str, held: Any) -> Any:
-    like = getattr(state, name)
-    slope = jnp.broadcast_to(jnp.asarray(getattr(slopes, name), like.dtype), like.shape)
-    is_held = held is not None and name == "V"
-    return jnp.where(held, jnp.zeros_like(slope), slope) if is_held else slope
-
-
 class _Past:
     """A function of t that gives the past as it is seen from there."""
 
-    def __init__(self, model: Any, memory: dict[str, Kept], tick: Tick, knows_slope: bool) -> None:
-        self.model, self.memory, self.tick, self.knows_slope = model, memory, tick, knows_slope
+    def __init__(self, flow: Flow, memory: dict[str, Kept], tick: Tick, knows_slope: bool) -> None:
+        self.flow, self.memory, self.tick, self.knows_slope = flow, memory, tick, knows_slope
 
-    def __call__(self, t: Any) -> "Past":
-        return Past(self, t)
+    def __call__(self, t: Any) -> "Past | PastOfAll":
+        past = Past(self, t)
+        return past if self.flow.is_elementwise else PastOfAll(past, self.flow)
 
     def interval(self, kept: Kept, u: Any) -> tuple[Any, ...]:
         """Where u steps ago is: s from 0 to 1, and value and slope at either end of an interval.
@@ -149,13 +142,13 @@ class _Past:
 
     def before(self, name: str, kept: Kept, u: Any) -> tuple[Any, Any]:
         """Value and slope u steps before this step, where that is before the run."""
-        history = getattr(self.model, "history", None)
+        history = getattr(self.flow.neuron, "history", None)
         if history is None:
             return kept.first, jnp.zeros_like(kept.first)
         t, dtype = self.tick.t - u * self.tick.dt, kept.first.dtype
 
         def of(t: Any) -> Any:
-            return jnp.asarray(getattr(history(t), name), float) + 0.0 * t
+            return jnp.asarray(_named(self.flow, history(t))[name], float) + 0.0 * t
 
         value, slope = jax.jvp(of, (t,), (jnp.ones_like(t),))
         return value.astype(dtype), slope.astype(dtype)
@@ -195,7 +188,7 @@ class Past:
         """What is kept, how many steps ago it is, whether that was before the run, or ever."""
         of, tick = self._of, self._of.tick
         if name not in of.memory:
-            raise _unknown(of.model, name)
+            raise _unknown(of.flow, name)
         kept, wide = of.memory[name], jnp.result_type(float)
         u = jnp.asarray(delay, wide) / tick.dt - (self._t - tick.t) / tick.dt
         u = jnp.maximum(u, jnp.zeros_like(u))
@@ -205,56 +198,73 @@ class Past:
         return kept, u, is_before, is_known | is_before
 
 
+class PastOfAll:
+    """The past of any y: `past(delay)`, `past.slope(delay)`, in the structure of y."""
+
+    def __init__(self, past: Past, flow: Flow) -> None:
+        self._past, self._flow = past, flow
+
+    def __call__(self, delay: Any) -> Any:
+        """Y a delay before now; a delay broadcasts against each array of y."""
+        return self._all(self._past, delay)
+
+    def slope(self, delay: Any) -> Any:
+        """Dy / dt a delay before now."""
+        return self._all(self._past.slope, delay)
+
+    def _all(self, read: Any, delay: Any) -> Any:
+        structure = jax.tree.structure(self._flow.example()[0])
+        return jax.tree.unflatten(structure, [read(name, delay) for name in self._flow.names])
+
+
 # --- what a model reads of its past --------------------------------------------------------------
 
 
 class _Recorder:
     """Takes note of what is read of the past."""
 
-    def __init__(self, model: Any, state: Any) -> None:
-        self.model, self.state, self.read = model, state, []
+    def __init__(self, flow: Flow, state: Any) -> None:
+        self.flow, self.now, self.read = flow, _named(flow, state), []
 
     def __call__(self, name: str, delay: Any) -> Any:
-        if name not in type(self.model).State._fields:
-            raise _unknown(self.model, name)
+        if name not in self.now:
+            raise _unknown(self.flow, name)
         self.read.append((name, delay))
-        return getattr(self.state, name) + 0.0 * jnp.asarray(delay)
+        return self.now[name] + 0.0 * jnp.asarray(delay)
 
     slope = __call__
 
 
-def _unknown(model: Any, name: Any) -> NameLookupError:
-    kind = type(model)
+def _unknown(flow: Flow, name: Any) -> NameLookupError:
     return NameLookupError(
-        f"{kind.__name__}: past({shown(name)}, ...): there is no such state. "
-        f"{suggestion(str(name), kind.State._fields)}"
+        f"{type(flow.neuron).__name__}: past({shown(name)}, ...): there is no such state. "
+        f"{suggestion(str(name), flow.names)}"
     )
 
 
 def has_past(model: Any) -> bool:
     """Whether a model's derivative reads the past."""
+    if isinstance(model, Function):
+        return model.longest is not None
     return "past" in inspect.signature(type(model).derivative).parameters
 
 
-def _read(model: Any, t: Any, state: Any) -> list[tuple[str, Any]]:
-    recorder = _Recorder(model, state)
-    model.derivative(t, state, Drive(0.0), recorder)
+def _read(flow: Flow, t: Any, state: Any) -> list[tuple[str, Any]]:
+    recorder = _Recorder(flow, state)
+    flow.neuron.derivative(t, state, Drive(0.0), recorder)
     return recorder.read
 
 
-def _at_rest(model: Any) -> Any:
-    State = type(model).State
-    return State(*[jnp.zeros(()) for _ in State._fields])
-
-
-def delayed_variables(model: Any) -> set[str]:
+def delayed_variables(flow: Flow) -> set[str]:
     """The names of the variables whose past is read."""
+    if not flow.is_elementwise:
+        return set(flow.names)
     names: set[str] = set()
 
     def look(t: Any, state: Any) -> None:
-        names.update(name for name, _ in _read(model, t, state))
+        names.update(name for name, _ in _read(flow, t, state))
 
-    jax.eval_shape(look, jnp.zeros(()), _at_rest(model))
+    jax.eval_shape(look, jnp.zeros(()), flow.example()[0])
     return names
 
 
@@ -265,11 +275,11 @@ def delays_of(model: Any) -> tuple[float, float]:
         MethodError: they depend on the state or the time, and the model does not say `longest`.
         DelayError: a delay is not a finite number > 0.
     """
-    what, longest = type(model).__name__, getattr(model, "longest", None)
-    fields, structure = jax.tree.flatten(_at_rest(model))
+    what, longest, flow = type(model).__name__, getattr(model, "longest", None), Flow(model)
+    fields, structure = jax.tree.flatten(flow.example()[0])
 
     def delays(t: Any, *values: Any) -> list[Any]:
-        read = _read(model, t, jax.tree.unflatten(structure, values))
+        read = _read(flow, t, jax.tree.unflatten(structure, values))
         return [jnp.asarray(delay, float) for _, delay in read]
 
     zero = jnp.zeros(())

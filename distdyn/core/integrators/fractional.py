@@ -17,6 +17,7 @@ B = h: they make steps of Euler, forward or backward.
 
 import abc
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -25,8 +26,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from distdyn.core.flow import Flow, Point
+from distdyn.core.integrators.implicit import solve
 from distdyn.core.integrators.integrator import Remembering, vector_field
-from distdyn.core.system import Tick, state_fields
+from distdyn.core.system import Tick
 from distdyn.errors import NameLookupError, ParameterError, suggestion
 from distdyn.ops.memory import ring_slot, ring_sum, ring_write
 from distdyn.units import shown
@@ -63,24 +65,24 @@ class Fractional(Remembering):
         return ()
 
     def begin(self, flow: Flow, y: Point, dt: float, longest: float) -> dict[str, Trace]:
-        state, _ = y
-        slots, memory = max(1, math.ceil(self.memory / dt - 1e-6)), {}
-        for name in orders_of(flow.neuron):
-            x = jnp.asarray(getattr(state, name))
+        slots, memory, orders = max(1, math.ceil(self.memory / dt - 1e-6)), {}, orders_of(flow)
+        for name, x in zip(flow.names, jax.tree.leaves(y[0]), strict=True):
+            if name not in orders:
+                continue
+            x = jnp.asarray(x)
             memory[name] = Trace(jnp.zeros((*x.shape, slots), x.dtype), x)
         return memory
 
     def advance(
         self, flow: Flow, prepared: Any, y: Point, memory: Any, current: Any, held: Any, tick: Tick
     ) -> tuple[Point, Any]:
-        f, orders = vector_field(flow, current, held), orders_of(flow.neuron)
-        slope = f(tick.t, y)
+        orders, slope = orders_of(flow), vector_field(flow, current, held)(tick.t, y)
         x, structure = jax.tree.flatten(y)
-        fields, A, B, after = state_fields(flow.neuron), list(x), [], {}
+        names, A, B, after = flow.names, list(x), [], {}
         for row, (value, dx) in enumerate(zip(x, jax.tree.leaves(slope), strict=True)):
-            name = fields[row] if row < len(fields) else ""
+            name = names[row] if row < len(names) else None
             h = jnp.asarray(tick.dt, value.dtype)
-            if name not in memory:
+            if name is None or name not in memory:
                 B.append(h)
                 continue
             a, (ring, base) = orders[name], memory[name]
@@ -93,11 +95,22 @@ class Fractional(Remembering):
             if held is not None and name == "V":
                 A[row] = jnp.where(held, value, A[row])
 
-        def explained(slope: Point) -> Point:
-            leaves = zip(A, B, jax.tree.leaves(slope), strict=True)
-            return jax.tree.unflatten(structure, [a + b * dx for a, b, dx in leaves])
+        if not self.implicit:
+            return jax.tree.unflatten(structure, _explained(A, B, slope)), after
 
-        return explained(slope), after
+        def equation(
+            flow: Flow, y: Point, current: Any, A: Any, B: Any
+        ) -> Callable[[Point], Point]:
+            f = vector_field(flow, current, held)
+
+            def remainder(z: Point) -> Point:
+                explained = _explained(A, B, f(tick.t + tick.dt, z))
+                leaves = zip(jax.tree.leaves(z), explained, strict=True)
+                return jax.tree.unflatten(structure, [value - x for value, x in leaves])
+
+            return remainder
+
+        return solve(equation, flow, y, current, A, B, iterations=self.iterations), after
 
     @abc.abstractmethod
     def weights(self, a: float, slots: int) -> np.ndarray:
@@ -192,20 +205,26 @@ class GrunwaldLetnikov(Fractional):
         return base - past, h
 
 
-def orders_of(model: Any) -> dict[str, float]:
+def _explained(A: list[Any], B: list[Any], slope: Point) -> list[Any]:
+    return [a + b * dx for a, b, dx in zip(A, B, jax.tree.leaves(slope), strict=True)]
+
+
+def orders_of(flow: Flow) -> dict[str, float]:
     """The order of each variable of a model that has one of its own.
 
     Raises:
         NameLookupError: there is no such variable.
         ParameterError: an order that is not a number in (0, 1].
     """
+    model, names = flow.neuron, flow.names
     given = getattr(model, "order", None) or getattr(type(model), "order", None) or {}
-    orders, fields, what = dict(given), state_fields(model), type(model).__name__
+    is_one = isinstance(given, int | float)
+    orders, what = dict.fromkeys(names, given) if is_one else dict(given), type(model).__name__
     for name, a in orders.items():
-        if name not in fields:
+        if name not in names:
             raise NameLookupError(
                 f"{what}: order of {shown(name)}: there is no such state. "
-                f"{suggestion(str(name), fields)}"
+                f"{suggestion(str(name), names)}"
             )
         if isinstance(a, bool) or not isinstance(a, int | float) or not 0 < a <= 1:
             raise ParameterError(

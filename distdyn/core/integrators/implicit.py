@@ -57,11 +57,25 @@ class AbstractImplicit(Integrator):
 
             return remainder
 
-        known = _stopped((flow, y, current))
-        remainders = equation(*known), equation(flow, y, current)
-        if flow.is_elementwise:
-            return _solve_cells(*remainders, known[1], _coupling(flow), self.iterations)
-        return _solve_system(*remainders, known[1])
+        return solve(equation, flow, y, current, iterations=self.iterations)
+
+
+def solve(
+    equation: Callable[..., Callable[[Point], Point]],
+    flow: Flow,
+    y: Point,
+    *given: Any,
+    iterations: int,
+) -> Point:
+    """The z near y for which `equation(flow, y, *given)(z)` is zero.
+
+    It is z minus a function of f(t, z): who is coupled is read off the flow.
+    """
+    known = _stopped((flow, y, *given))
+    remainders = equation(*known), equation(flow, y, *given)
+    if flow.is_elementwise:
+        return _solve_cells(*remainders, known[1], _coupling(flow), iterations)
+    return _solve_system(*remainders, known[1])
 
 
 class BackwardEuler(AbstractImplicit):
