@@ -18,6 +18,8 @@ class Tick(NamedTuple):
     step: Any  # int64, number of steps done before this one
     dt: float  # ms
     t: Any  # float64, ms, at the beginning of the step
+    key: Any = None  # of the noise: of `jax.random`, one for all cells or one per cell; or a Stream
+    origin: Any = 0  # int64, the step at which the run began: what was before is given
 
 
 class Drive(NamedTuple):

@@ -7,12 +7,13 @@ depend on which other cells are there: the same code works on blocks of a fixed 
 
 import functools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from distdyn.core.cell import Cell
 from distdyn.core.signal import Signal
 from distdyn.parallel.groups import Cells, Group
 from distdyn.parallel.operands import Fixed, Piece, Values, collect, drawn, parameter
@@ -165,6 +166,31 @@ class _Settle:
                             jax.tree.unflatten(self.state, given[n:]))  # fmt: skip
 
 
+@dataclass(frozen=True)
+class _Remember:
+    """From the parameters and the first state of one cell to its memory, if it has one."""
+
+    structure: Any
+    state: Any
+    n_parameters: int
+    dt: float
+
+    def __call__(self, *given: Any) -> Any:
+        system = jax.tree.unflatten(self.structure, given[: self.n_parameters])
+        state = jax.tree.unflatten(self.state, given[self.n_parameters :])
+        return _Memory(getattr(_with_memory(system, state, self.dt), "memory", None))
+
+
+class _Memory(NamedTuple):
+    """Gives the leaves of a memory their place in the names of a state."""
+
+    memory: Any
+
+
+def _with_memory(system: Any, state: Any, dt: float) -> Any:
+    return system.remember(state, dt) if isinstance(system, Cell) else state
+
+
 def _in_blocks(function: Any, leaves: tuple[Any, ...], n: int) -> Any:
     """`function` of each of n cells, with the same bits whichever others are there."""
     blocks = max(1, -(-n // BLOCK))
@@ -230,6 +256,10 @@ def initial_state(
         arrays = [np.array(leaf) for leaf in jax.tree.leaves(settled)]
         for k, mine, values in chosen:
             arrays[k][mine] = values
+    remember = _Remember(parameters.structure, jax.tree.structure(state), len(leaves), s.dt)
+    memory, _ = jax.tree.flatten_with_path(_in_blocks(remember, (*leaves, *arrays), cells.size))
+    names += [_name(path) for path, _ in memory]
+    arrays += [np.array(leaf) for _, leaf in memory]
     return [_cast(array, s.precision) for array in arrays], names
 
 
@@ -256,12 +286,18 @@ def _cast(array: np.ndarray, precision: str) -> np.ndarray:
     return array.astype(precision) if array.dtype.kind == "f" else array
 
 
-def state_structure(parameters: CellParameters) -> Any:
+def state_structure(parameters: CellParameters, dt: float) -> Any:
     """The tree of a group's state."""
-    shapes = jax.eval_shape(
-        lambda: jax.tree.unflatten(
-            parameters.structure,
-            [0.5 if isinstance(v, Fixed | Values) else v for v in parameters.values],
-        ).init(jnp.int64(0), jax.random.key(0, impl="threefry2x32"))
-    )
-    return jax.tree.structure(shapes)
+    return jax.tree.structure(state_shapes(parameters, dt))
+
+
+def state_shapes(parameters: CellParameters, dt: float) -> Any:
+    """The state of one cell, as shapes."""
+    leaves = [0.5 if isinstance(v, Fixed | Values) else v for v in parameters.values]
+    system = jax.tree.unflatten(parameters.structure, leaves)
+
+    def begin() -> Any:
+        state = system.init(jnp.int64(0), jax.random.key(0, impl="threefry2x32"))
+        return _with_memory(system, state, dt)
+
+    return jax.eval_shape(begin)

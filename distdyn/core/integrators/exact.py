@@ -5,19 +5,21 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.flatten_util import ravel_pytree
 
-from distdyn.core.flow import Flow, Point, dependence
+from distdyn.core.flow import Flow, Point, dependence, is_linear
 from distdyn.core.integrators.integrator import Integrator
 from distdyn.core.integrators.linear import closure, phi1_matrix, scalars
 from distdyn.core.system import Tick
+from distdyn.errors import ParameterError
 
 
 class Propagator(NamedTuple):
     """Coefficients of the exact step as scalars: y' = y + M y + constant + gain I."""
 
-    M: tuple[tuple[Any, ...], ...]
-    constant: tuple[Any, ...]
-    gain: tuple[Any, ...]
+    M: Any
+    constant: Any
+    gain: Any
 
 
 class Exact(Integrator):
@@ -34,6 +36,13 @@ class Exact(Integrator):
     """
 
     def prepare(self, flow: Flow, dt: float) -> Any:
+        if not is_linear(flow):
+            raise ParameterError(
+                f"method = Exact(): the equations{_of(flow)} are not linear with constant "
+                "coefficients, in the state and in the input. Take ExpEuler(), RK4() or another."
+            )
+        if not flow.is_elementwise:
+            return _system(flow, dt)
         leaves, structure = jax.tree.flatten(flow.example())
 
         def function(current: Any, values: Any) -> Any:
@@ -53,6 +62,9 @@ class Exact(Integrator):
     def advance(
         self, flow: Flow, prepared: Any, y: Point, current: Any, held: Any, tick: Tick
     ) -> Point:
+        if not flow.is_elementwise:
+            vector, shaped = ravel_pytree(y)
+            return shaped(vector + prepared.M @ vector + prepared.constant)
         free, fixed = prepared
         values, structure = jax.tree.flatten(y)
         reach, takes_input = _reach(flow)
@@ -76,6 +88,22 @@ class Exact(Integrator):
                 delta = jnp.where(held, change(fixed, row), delta)
             new.append(value + jnp.asarray(delta, value.dtype))
         return jax.tree.unflatten(structure, new)
+
+
+def _of(flow: Flow) -> str:
+    return f" of {type(flow.neuron).__name__}" if flow.is_elementwise else ""
+
+
+def _system(flow: Flow, dt: float) -> Propagator:
+    """The step of a system that is alone, in whole matrices."""
+    origin, shaped = ravel_pytree(flow.example())
+
+    def function(vector: Any) -> Any:
+        return ravel_pytree(flow.derivative(0.0, shaped(vector)))[0]
+
+    A = jax.jacfwd(function)(origin)
+    integral = dt * phi1_matrix(A * dt)
+    return Propagator(integral @ A, integral @ function(origin), ())
 
 
 def _propagator(A: Any, b: Any, r: Any, dt: float) -> Propagator:

@@ -1,5 +1,6 @@
 """Exponential integrators: the linear part of each equation exactly, the rest explicitly."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -10,7 +11,7 @@ from distdyn.core.flow import Flow, Point, dependence
 from distdyn.core.integrators.integrator import Integrator
 from distdyn.core.integrators.linear import closure, phi1, phi1_matrix, scalars
 from distdyn.core.receptor import Kinetics
-from distdyn.core.system import Drive, Tick
+from distdyn.core.system import Tick
 
 # Of an explosion, the upstroke of a spike: exp(30) times in a step is beyond any threshold, and
 # what is computed from it is still finite in single precision, as are its derivatives.
@@ -33,6 +34,12 @@ class ExpEuler(Integrator):
     def advance(
         self, flow: Flow, prepared: Any, y: Point, current: Any, held: Any, tick: Tick
     ) -> Point:
+        return self.advance_with_rates(flow, prepared, y, current, held, tick)[0]
+
+    def advance_with_rates(
+        self, flow: Flow, prepared: Any, y: Point, current: Any, held: Any, tick: Tick
+    ) -> tuple[Point, list[Any]]:
+        """The point after one step, and a of each of the neuron's variables."""
         state, receptors = y
         means, after = [], []
         for receptor, (M, mean), kinetics in zip(flow.receptors, prepared, receptors, strict=True):
@@ -48,18 +55,26 @@ class ExpEuler(Integrator):
         def slope(row: int, value: Any) -> Any:
             point = jax.tree.unflatten(structure, [*x[:row], value, *x[row + 1 :]])
             drive = flow.total_current(point, tuple(means), 0.0 if current is None else current)
-            derivative = flow.neuron.derivative(tick.t, point, Drive(drive))
+            derivative = flow.rate(tick.t, point, drive)
             return jnp.asarray(jax.tree.leaves(derivative)[row]).astype(value.dtype)
 
-        V, new = flow.membrane(), []
+        V, new, rates = flow.membrane(), [], []
         for row, value in enumerate(x):
-            F, a = jax.jvp(lambda v, row=row: slope(row, v), (value,), (jnp.ones_like(value),))
+            F, a = _with_own_slope(lambda v, row=row: slope(row, v), value, flow.is_elementwise)
             growth = jnp.minimum(a * tick.dt, MOST_GROWTH)
             delta = jnp.asarray(tick.dt, value.dtype) * F * phi1(growth)
             if held is not None and row == V:
                 delta = jnp.where(held, jnp.zeros((), value.dtype), delta)
             new.append(value + delta)
-        return jax.tree.unflatten(structure, new), tuple(after)
+            rates.append(a)
+        return (jax.tree.unflatten(structure, new), tuple(after)), rates
+
+
+def _with_own_slope(F: Callable, x: Any, is_elementwise: bool) -> tuple[Any, Any]:
+    """F(x), and the derivative of each of its elements by the same element of x."""
+    if is_elementwise or not jnp.ndim(x):
+        return jax.jvp(F, (x,), (jnp.ones_like(x),))
+    return F(x), jnp.diagonal(jax.jacfwd(F)(x).reshape(x.size, x.size)).reshape(x.shape)
 
 
 def _kinetics_step(kinetics: Kinetics, dt: float) -> tuple[Any, Any]:
