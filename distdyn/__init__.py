@@ -98,6 +98,8 @@ from distdyn.models.channels.sodium import INa_Ba2002 as INa_Ba2002
 from distdyn.models.channels.sodium import INa_HH1952 as INa_HH1952
 from distdyn.models.channels.sodium import INa_TM1991 as INa_TM1991
 from distdyn.models.conductance import Conductance as Conductance
+from distdyn.models.fractional import FractionalFHR as FractionalFHR
+from distdyn.models.fractional import FractionalIzhikevich as FractionalIzhikevich
 from distdyn.models.inputs import Sampled as Sampled
 from distdyn.models.inputs import Steps as Steps
 from distdyn.models.integrate_and_fire import IF as IF

@@ -169,8 +169,8 @@ def _parts(name: str, value: Any) -> Iterator[tuple[str, Any]]:
     """The models inside a model: one, or those of a composed one, by their own names."""
     if isinstance(value, Parameters):
         yield name, value
-    elif isinstance(value, tuple) and hasattr(value, "_fields"):
-        yield from ((k, x) for k, x in zip(value._fields, value, strict=True))
+    elif hasattr(value, "_fields"):  # the members of a composed cell
+        yield from zip(value._fields, value, strict=True)
 
 
 def _value(value: Any) -> str:

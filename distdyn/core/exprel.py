@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 NEAR = 0.5  # below, the derivative is summed as a series; above, it cancels no more than 2 bits
+TINY = 1e-30  # in place of 0: exprel of both is 1
 TERMS = 14  # of the series: the next one is below the rounding of float64
 
 
@@ -22,10 +23,8 @@ def exprel(x: Any) -> Any:
     formulas are 0 / 0 or lose all digits.
     """
     x = jnp.asarray(x)
-    is_zero = x == 0
-    one = jnp.ones((), x.dtype)
-    safe = jnp.where(is_zero, one, x)
-    return jnp.where(is_zero, one, jnp.expm1(safe) / safe)
+    x = jnp.where(x == 0, jnp.asarray(TINY, x.dtype), x)
+    return jnp.expm1(x) / x
 
 
 @exprel.defjvp

@@ -202,7 +202,7 @@ class GIF(ODE):
     def reset(self, s: State) -> State:
         """After a spike."""
         return self.State(
-            V=self.V_reset,
+            V=jnp.asarray(self.V_reset),
             theta=jnp.maximum(self.theta_reset, s.theta),
             I1=self.R1 * s.I1 + self.A1,
             I2=self.R2 * s.I2 + self.A2,

@@ -5,6 +5,8 @@ synapses from all to all, cells whose drive differs by 3 % fire in synchrony at 
 not with few synapses each: coherence needs about 60, whatever n.
 """
 
+from typing import Any
+
 import distdyn as dd
 
 E_SYN = -75.0  # mV
@@ -35,7 +37,8 @@ class Gamma(dd.Network):
         I_mean: float = 1.0,
         I_sd: float = 0.03,
     ):
-        cell = dd.WangBuzsaki(I_e=dd.Normal(I_mean, I_sd), method=dd.RK4())
+        drive: Any = dd.Normal(I_mean, I_sd)
+        cell = dd.WangBuzsaki(I_e=drive, method=dd.RK4())
         self.I = dd.Population(n, cell, V=dd.Uniform(-70.0, -50.0))
         self.inh = dd.Projection(
             self.I,

@@ -19,16 +19,8 @@ def cell(neuron, *receptors):
     return Cell.of(neuron, tuple(Receptor(kinetics, output) for kinetics, output in receptors))
 
 
-def composed():
-    """A cell with all the channels that there are: a channel is elementwise if the cell is."""
-    kinds = {name: kind for name, kind in vars(dd).items() if isinstance(kind, type)}
-    kinds = {name: kind for name, kind in kinds.items() if issubclass(kind, dd.AbstractChannel)}
-    del kinds["AbstractChannel"], kinds["Channel"]
-    ions = {"Ca": dd.CalciumDetailed(K_T=1e-4), "other": dd.CalciumFirstOrder()}
-    ions |= {"Na": dd.SodiumFixed(), "K": dd.PotassiumFixed(), "fixed": dd.CalciumFixed()}
-    members = {f"a_{name}": kind() for name, kind in kinds.items()} | ions
-    more = {"I1": dd.ICaT_HP1992(E="other"), "I2": dd.IK_HH1952(E="K"), "I3": dd.INa_HH1952(E="Na")}
-    return dd.Conductance(**members, **more, I4=dd.ICaN_IS2008(Ca="fixed"))
+def squid():
+    return dd.Conductance(INa=dd.INa_HH1952(), IK=dd.IK_HH1952(), IL=dd.ILeak(g=0.3, E=-54.387))
 
 
 CATALOGUE = {
@@ -43,7 +35,7 @@ CATALOGUE = {
     "LIF-Euler": lambda: cell(dd.LIF(I_e=400.0, method=dd.Euler()), (dd.Exponential(), E)),
     "FitzHughNagumo": lambda: cell(FitzHughNagumo(), (dd.Exponential(), dd.CUBA())),
     "Coupled": lambda: cell(Coupled(), (dd.Alpha(), dd.CUBA())),
-    "Conductance": lambda: cell(composed(), (dd.Exponential(), E)),
+    "Conductance": lambda: cell(squid(), (dd.Exponential(), E)),
     "Poisson": lambda: dd.Poisson(rate=2000.0),
 }
 

@@ -227,22 +227,60 @@ def test_parameters_of_channels_are_checked_with_the_population():
 # However it is cut
 
 
-def thalamic(**parameters):
-    """All families of channels, with calcium of its own for some of them."""
-    return dd.Conductance(
-        INa=dd.INa_Ba2002(), IK=dd.IKDR_Ba2002(E="K"), IA=dd.IKA1_HM1992(g=dd.Uniform(1.0, 5.0)),
-        IK2=dd.IKK2A_HM1992(g=0.1), IT=dd.ICaT_HM1992(), IL=dd.ICaL_IS2008(E="CaL"),
-        IAHP=dd.IAHP_De1994(E="K"), ICAN=dd.ICaN_IS2008(Ca="CaL"), Ih=dd.Ih_De1996(),
-        leak=dd.ILeak(g=0.02), K=dd.PotassiumFixed(), Ca=dd.CalciumDetailed(),
-        CaL=dd.CalciumFirstOrder(), **parameters,
-    )  # fmt: skip
+def every_channel():
+    """A cell with all the channels that there are, some of them with calcium of their own."""
+    kinds = {name: kind for name, kind in vars(dd).items() if isinstance(kind, type)}
+    kinds = {name: kind for name, kind in kinds.items() if issubclass(kind, dd.AbstractChannel)}
+    del kinds["AbstractChannel"], kinds["Channel"]
+    members = {f"the_{name}": kind() for name, kind in kinds.items()}
+    ions = {"Ca": dd.CalciumDetailed(K_T=1e-4), "CaL": dd.CalciumFirstOrder()}
+    ions |= {"Na": dd.SodiumFixed(), "K": dd.PotassiumFixed(), "fixed": dd.CalciumFixed()}
+    more = {"IL": dd.ICaL_IS2008(E="CaL"), "IK": dd.IK_HH1952(E="K"), "INa": dd.INa_HH1952(E="Na")}
+    return dd.Conductance(**members, **ions, **more, ICAN=dd.ICaN_IS2008(Ca="fixed"))
+
+
+class Parts(dd.Network):
+    """Cells with currents and initial values of their own, and parts of them once more."""
+
+    lengths = 1, 3, 7, 1000
+
+    def __init__(self, n=1100):
+        rng = np.random.default_rng(1)
+        V, I = rng.uniform(-90.0, 20.0, n), rng.uniform(0.0, 20.0, n)
+        C, cell = rng.uniform(1e-4, 1e-2, n), every_channel()
+        self.parts = [slice((n - k) // 2, (n + k) // 2) for k in (n, *self.lengths)]
+        self.N = [
+            dd.Population(len(V[of]), cell, **{"V": V[of], "Ca.C": C[of]}) for of in self.parts
+        ]
+        self.I = [dd.CurrentInput(post, I[of]) for post, of in zip(self.N, self.parts, strict=True)]
+
+
+@pytest.mark.parametrize("precision", ["float32", "float64"])
+def test_a_part_of_the_cells_has_the_bits_of_the_whole(precision):
+    """Of all channels, wherever in memory a cell stands: kernels work on sixteen at a time."""
+    network = Parts()
+    runner = dd.DSRunner(network, dt=0.05, precision=precision)
+    assert "1 group" in repr(runner) and "without their kernel" not in repr(runner)
+    runner.run(5.0)
+    names = [name for name in runner._shard.state_names("N.0") if "." in name]
+    assert len(names) > 40
+    for name in ["V", *names]:
+        whole = runner._shard.read_state("N.0", name)
+        assert np.isfinite(whole).all() and len(np.unique(whole)) > 100
+        for k, of in enumerate(network.parts):
+            np.testing.assert_array_equal(runner._shard.read_state(f"N.{k}", name), whole[of])
 
 
 class Nucleus(dd.Network):
     """Cells with parameters and initial values of their own, driven and coupled."""
 
     def __init__(self):
-        self.N = dd.Population(131, thalamic(area=29_000.0), V=dd.Normal(-65.0, 5.0))
+        cell = dd.Conductance(
+            INa=dd.INa_Ba2002(g=dd.Uniform(80.0, 100.0)), IK=dd.IKDR_Ba2002(),
+            IT=dd.ICaT_HM1992(), IAHP=dd.IAHP_De1994(), Ih=dd.Ih_De1996(),
+            leak=dd.ILeak(g=0.02), Ca=dd.CalciumDetailed(), area=29_000.0,
+        )  # fmt: skip
+        self.N = dd.Population(131, cell, V=dd.Normal(-65.0, 5.0))
         excitation, cells = dd.Exponential(tau=2.0), self.N
         self.noise = dd.PoissonInput(cells, 2000.0, excitation, dd.COBA(E=0.0), weight=8.0)
         self.syn = dd.Projection(
@@ -251,7 +289,7 @@ class Nucleus(dd.Network):
 
 
 def test_the_same_bits_on_two_devices():
-    record = ["spikes", *(dd.every(5.0, f"N.{x}") for x in ("V", "Ca.C", "CaL.C", "Ih.L", "IA.q"))]
+    record = ["spikes", *(dd.every(5.0, f"N.{x}") for x in ("V", "Ca.C", "Ih.L", "IT.q"))]
     found = []
     for devices in (1, 2):
         runner = dd.DSRunner(Nucleus(), dt=0.05, seed=3, record=record, devices=devices)
