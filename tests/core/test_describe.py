@@ -49,7 +49,7 @@ def test_a_composed_cell_says_what_is_in_it():
         (dd.COBA, ["I = g (E - V)", "reversal potential"]),
         (dd.Poisson, ["Independent Poisson spike trains", "rate  10  Hz"]),
         (dd.ExpEuler, ["g(t + dt) = exp(K dt) g", "Order 1"]),
-        (dd.RK4, ["Runge-Kutta", "Source: Kutta (1901)"]),
+        (dd.RK4, ["order 4", "Source: Kutta (1901)"]),
         (by_name("gamma"), ["M_syn    100   mean number of synapses onto a cell"]),
     ],
 )

@@ -64,10 +64,10 @@ def test_the_network_is_there(name):
 
 @pytest.mark.parametrize("name", [*NAMES, *NETWORKS])
 def test_it_is_tested_by_values(name):
-    assert tests_of_values(name), f"no test under {', '.join(ROOMS)} compares numbers of {name}"
+    assert proofs_of(name), f"no test under {', '.join(ROOMS)} compares numbers of {name}"
 
 
-def tests_of_values(name: str) -> list[str]:
+def proofs_of(name: str) -> list[str]:
     """The tests that mention the name and compare numbers."""
     return [test for test, words in _tests().items() if name in words]
 
