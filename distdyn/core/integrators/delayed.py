@@ -162,6 +162,7 @@ class Past:
 
     def __init__(self, of: _Past, t: Any) -> None:
         self._of, self._t = of, t
+        self.step = of.tick.dt
 
     def __call__(self, name: str, delay: Any) -> Any:
         """The variable's value a delay before now."""
@@ -213,8 +214,19 @@ class PastOfAll:
         return self._all(self._past.slope, delay)
 
     def _all(self, read: Any, delay: Any) -> Any:
+        if not isinstance(delay, jax.Array):
+            self._check(np.asarray(delay, float))
         structure = jax.tree.structure(self._flow.example()[0])
         return jax.tree.unflatten(structure, [read(name, delay) for name in self._flow.names])
+
+    def _check(self, delay: np.ndarray) -> None:
+        shortest, longest = self._past.step, self._flow.neuron.longest
+        wrong = delay[~((delay >= shortest * (1 - 1e-6)) & (delay <= longest * (1 + 1e-6)))]
+        if wrong.size:
+            raise DelayError(
+                f"past({wrong.flat[0]:g}): the delay must be from dt = {shortest:g} to longest = "
+                f"{longest:g}. Use a smaller dt, or a larger `longest`."
+            )
 
 
 # --- what a model reads of its past --------------------------------------------------------------

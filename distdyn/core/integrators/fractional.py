@@ -219,7 +219,8 @@ def orders_of(flow: Flow) -> dict[str, float]:
     model, names = flow.neuron, flow.names
     given = getattr(model, "order", None) or getattr(type(model), "order", None) or {}
     is_one = isinstance(given, int | float)
-    orders, what = dict.fromkeys(names, given) if is_one else dict(given), type(model).__name__
+    orders: dict[str, Any] = dict.fromkeys(names, given) if is_one else dict(given)
+    what = type(model).__name__ if flow.is_elementwise else "the equation"
     for name, a in orders.items():
         if name not in names:
             raise NameLookupError(
