@@ -167,7 +167,7 @@ def test_implicit_methods_are_stable_where_explicit_ones_are_not():
     ratio = ((1 - 500) / (1 + 500)) ** 20
     V, _ = found[dd.CrankNicolson()]
     assert float(V) - np.cos(2.0) == pytest.approx(2.0 * ratio, rel=0.01)
-    assert not np.isfinite(float(end(Stiff(method=dd.RK4()), 20, 0.1).V))
+    assert float(end(Stiff(method=dd.RK4()), 20, 0.1).V) > 1e100
 
 
 class Folded(dd.ODE):
