@@ -23,6 +23,7 @@ from distdyn.core.ode import ODE, per_cell
 from distdyn.core.parameters import fields_of
 from distdyn.core.receptor import Receptor
 from distdyn.core.system import Drive, DynamicalSystem, Tick
+from distdyn.errors import DelayError
 
 
 class CellState(NamedTuple):
@@ -173,3 +174,16 @@ def _as_before(new: Any, old: Any) -> Any:
     return jax.tree.map(
         lambda x, like: jnp.broadcast_to(jnp.asarray(x).astype(like.dtype), like.shape), new, old
     )
+
+
+def check_new_delays(system: Any, changed: Any, dt: float) -> None:
+    """Raise a DelayError if a neuron with other parameters does not fit the past that is kept."""
+    if not isinstance(system, Cell) or system.delays is None:
+        return
+    shortest, longest = delays_of(changed)
+    check_delay(changed, shortest, dt)
+    if longest > system.delays[1] * (1 + 1e-6):
+        raise DelayError(
+            f"{type(changed).__name__}: a delay of {longest:g} ms, but the last "
+            f"{system.delays[1]:g} ms are kept. Begin with the longest delay, or give `longest`."
+        )

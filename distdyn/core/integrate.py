@@ -21,9 +21,10 @@ from jax.core import Tracer
 
 from distdyn.core.flow import Flow, Function
 from distdyn.core.integrators.adaptive import COLLAPSED, TOO_MANY_STEPS, Outcome, Tolerance, solve
+from distdyn.core.integrators.default import Method, method_of
 from distdyn.core.integrators.embedded import DormandPrince
 from distdyn.core.integrators.implicit import AbstractImplicit
-from distdyn.core.integrators.integrator import Integrator
+from distdyn.core.integrators.integrator import Remembering
 from distdyn.core.integrators.runge_kutta import AbstractRungeKutta
 from distdyn.core.system import Tick
 from distdyn.errors import ParameterError, SimulationError, TimeError
@@ -34,12 +35,18 @@ def integrate(
     y0: Any,
     ts: Any,
     *,
-    method: Integrator | None = None,
+    method: Method | None = None,
     args: tuple[Any, ...] = (),
     dt: float | None = None,
     rtol: float | None = None,
     atol: float | None = None,
     max_steps: int = 10_000,
+    diffusion: Callable[..., Any] | None = None,
+    noise: str = "ito",
+    key: Any = None,
+    longest: float | None = None,
+    history: Callable[[Any], Any] | None = None,
+    order: Any = None,
 ) -> Any:
     """Solve y' = f(t, y, *args), y(ts[0]) = y0, and return y at the times `ts`.
 
@@ -63,6 +70,19 @@ def integrate(
         rtol: the error of a step relative to y; by default 1e-6.
         atol: its error where y is small; by default 1e-9.
         max_steps: the most steps that are tried when they are chosen.
+        diffusion: g(t, y, *args), the strength of the noise of every number of y, in the structure
+            of y, None where there is none: dy = f dt + g dW.
+        noise: its calculus, "ito" or "stratonovich".
+        key: of the noise, of `jax.random`.
+        longest: makes it f(t, y, past, *args): `past(d)` is y at t - d, `past.slope(d)` its
+            derivative there, for delays d from dt to `longest`. A delay may be an array: of shape
+            [n, n] it gives for y of shape [n] element j as each i sees it.
+        history: y as a function of t before the start; by default y0.
+        order: of the derivative (Caputo's), a number in (0, 1], or {name: number} for some of y.
+            How long the past is kept is said by the method.
+
+    Noise, delays and orders need dt, and a method for them (`distdyn.core.integrators.method_of`
+    says which is taken by default).
 
     Returns:
         y at `ts`: a pytree like y0, every array with one more axis in front. Under a
@@ -74,23 +94,33 @@ def integrate(
         SimulationError: the solution is not finite, a chosen step became too short, or there were
             too many.
     """
-    method = DormandPrince() if method is None else method
-    if not isinstance(method, Integrator):
+    is_ordinary = diffusion is None and longest is None and order is None
+    if method is not None and not isinstance(method, Method):
         cure = f"{method.__name__}()" if isinstance(method, type) else "dd.RK4()"
         raise ParameterError(f"method = {method!r} is no integrator. Give one: method={cure}.")
     y0, times = _initial(y0), _times(ts)
     args = jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, float) else x, tuple(args))
     start = jnp.asarray(times[0], jnp.result_type(float))
-    _check_function(f, start, y0, args)
-    closed = eqx.filter_closure_convert(f, start, y0, *args)
-    flow = Flow(Function(closed, args, y0))
+    if longest is None:
+        _check_function(f, start, y0, args)
+        f = eqx.filter_closure_convert(f, start, y0, *args)
+    flow = Flow(Function(f, args, y0, diffusion, noise, longest, history, order))
+    if is_ordinary:
+        method = DormandPrince() if method is None else method
+    elif dt is None:
+        raise ParameterError(
+            "noise, delays and fractional orders are integrated on a grid of steps. Give dt."
+        )
+    elif diffusion is not None and key is None:
+        raise ParameterError("noise needs a random key. Give key=jax.random.key(seed).")
     if dt is not None:
         if rtol is not None or atol is not None:
             raise ParameterError(
                 f"dt = {dt} makes steps of one length, for which rtol and atol mean nothing. Give "
                 "either dt or tolerances."
             )
-        ys = _on_grid(method, flow, y0, *_grid(times, dt))
+        method = method_of(flow, method)
+        ys = _on_grid(method, flow, y0, *_grid(times, dt), key)
         _check_finite(ys, times, method)
         return ys
     scheme, tolerance = _pair(method), _tolerance(rtol, atol, max_steps)
@@ -102,7 +132,14 @@ def integrate(
 
 
 def march(
-    advance: Callable[[Any, Tick], Any], y: Any, steps: np.ndarray, t0: Any, dt: float
+    advance: Callable[[Any, Tick], Any],
+    y: Any,
+    steps: np.ndarray,
+    t0: Any,
+    dt: float,
+    *,
+    key: Any = None,
+    shown: Callable[[Any], Any] = lambda y: y,
 ) -> Any:
     """The states after `steps` steps on a grid (ascending numbers, the first is 0).
 
@@ -112,30 +149,43 @@ def march(
         steps: after how many steps the state is returned.
         t0: the time at which step 0 begins.
         dt: the time step.
+        key: of the noise.
+        shown: what of the state is returned.
     """
     every = int(np.gcd.reduce(steps)) or 1
 
     def one(y: Any, k: Any) -> tuple[Any, None]:
         t = t0 + jnp.asarray(k, jnp.result_type(float)) * dt
-        return advance(y, Tick(k, dt, t)), None
+        return advance(y, Tick(k, dt, t, key)), None
 
     def block(y: Any, first: Any) -> tuple[Any, Any]:
         y, _ = jax.lax.scan(one, y, first + jnp.arange(every))
-        return y, y
+        return y, shown(y)
 
     _, after = jax.lax.scan(block, y, jnp.arange(0, int(steps[-1]), every))
     chosen = steps[1:] // every - 1
-    return jax.tree.map(lambda x, xs: jnp.concatenate([x[None], xs[chosen]]), y, after)
+    return jax.tree.map(lambda x, xs: jnp.concatenate([x[None], xs[chosen]]), shown(y), after)
 
 
-def _on_grid(method: Integrator, flow: Flow, y0: Any, steps: np.ndarray, t0: Any, dt: float) -> Any:
+def _on_grid(
+    method: Method, flow: Flow, y0: Any, steps: np.ndarray, t0: Any, dt: float, key: Any
+) -> Any:
     prepared = method.prepare(flow, dt)
+    if isinstance(method, Remembering):
+
+        def remember(given: tuple[Any, Any], tick: Tick) -> tuple[Any, Any]:
+            y, memory = given
+            (new, _), memory = method.advance(flow, prepared, (y, ()), memory, None, None, tick)
+            return new, memory
+
+        first = y0, method.begin(flow, (y0, ()), dt, flow.neuron.longest or 0.0)
+        return march(remember, first, steps, t0, dt, key=key, shown=lambda given: given[0])
 
     def advance(y: Any, tick: Tick) -> Any:
         new, _ = method.advance(flow, prepared, (y, ()), None, None, tick)
         return new
 
-    return march(advance, y0, steps, t0, dt)
+    return march(advance, y0, steps, t0, dt, key=key)
 
 
 def _initial(y0: Any) -> Any:
@@ -194,7 +244,7 @@ def _grid(times: Any, dt: float) -> tuple[np.ndarray, Any, float]:
     return steps, float(times[0]), float(dt)
 
 
-def _pair(method: Integrator) -> AbstractRungeKutta:
+def _pair(method: Any) -> AbstractRungeKutta:
     """The method, which must estimate its error."""
     if isinstance(method, AbstractRungeKutta) and method.tableau.lower is not None:
         return method
@@ -257,7 +307,7 @@ def _check_outcome(outcome: Outcome, tolerance: Tolerance) -> None:
         )
 
 
-def _check_finite(ys: Any, times: Any, method: Integrator) -> None:
+def _check_finite(ys: Any, times: Any, method: Any) -> None:
     for path, y in jax.tree_util.tree_leaves_with_path(ys):
         if _is_known(y) and not np.isfinite(y).all():
             finite = np.isfinite(np.asarray(y).reshape(len(y), -1)).all(axis=1)

@@ -11,6 +11,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
+from distdyn.core.cell import check_new_delays
 from distdyn.core.parameters import fields_of
 from distdyn.errors import NameLookupError, ParameterError, suggestion
 from distdyn.network.distributions import Distribution
@@ -119,6 +120,8 @@ def _checked_parameter(shard: Shard, path: str, name: str, value: Any, size: int
         lambda m: reduce(getattr, name.split("."), m), model, number, is_leaf=lambda x: x is None
     )
     check_model(changed, f'population "{path}": {type(model).__name__}', length=size)
+    group = shard.group_of(path)
+    check_new_delays(group.systems[group.segment[path]], changed, shard.setting.dt)
     if name == "t_ref":
         to_steps(number, shard.setting.dt, f'population "{path}": t_ref')
     return float(number) if np.ndim(number) == 0 else number

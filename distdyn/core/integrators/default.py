@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import jax
+
 from distdyn.core.flow import Flow, Function, is_linear
 from distdyn.core.integrators.delayed import Delayed, has_past
 from distdyn.core.integrators.exact import Exact
@@ -38,7 +40,8 @@ def method_of(flow: Flow, asked: Method | None = None) -> Method:
     Raises:
         MethodError: the method is for other equations.
     """
-    model, what = flow.neuron, type(flow.neuron).__name__
+    model = flow.neuron
+    what = type(model).__name__ if flow.is_elementwise else "the equation"
     asked = getattr(model, "method", None) if asked is None else asked
     is_noisy, is_delayed, orders = has_noise(model), has_past(model), orders_of(flow)
     if orders and (is_noisy or is_delayed):
@@ -56,8 +59,15 @@ def method_of(flow: Flow, asked: Method | None = None) -> Method:
     scheme = asked.scheme if isinstance(asked, Delayed) else asked
     if is_noisy:
         calculus = calculus_of(model)
-        if scheme is None and not is_delayed and is_linear(flow) and is_additive(flow):
+        is_of_numbers = all(x.ndim == 0 for x in jax.tree.leaves(flow.example()))
+        is_exact = is_of_numbers and not is_delayed and is_linear(flow) and is_additive(flow)
+        if scheme is None and is_exact:
             return ExactOU()
+        if isinstance(scheme, ExactOU) and not is_exact:
+            raise MethodError(
+                f"{what}: ExactOU is for linear equations of numbers, with additive noise and "
+                "without delays. Use ExpEulerMaruyama()."
+            )
         scheme = scheme or (ExpEulerMaruyama() if calculus == ITO else StochasticHeun())
         scheme = _fitting(scheme, Stochastic, what, "has noise")
         if calculus not in scheme.calculus:
@@ -73,9 +83,9 @@ def method_of(flow: Flow, asked: Method | None = None) -> Method:
             raise MethodError(f"{what}: its derivative takes no `past`: Delayed is not for it.")
         return scheme or default_method(flow)
     scheme = scheme or ExpEuler()
-    if isinstance(scheme, Exact | ExactOU):
+    if isinstance(scheme, Exact) or not isinstance(scheme, Integrator):
         raise MethodError(
-            f"{what} has delays: {_name(scheme)} is for linear equations without. Use another."
+            f"{what} has delays: {_name(scheme)} is for equations without. Use another."
         )
     return asked if isinstance(asked, Delayed) else Delayed(scheme)
 

@@ -8,6 +8,9 @@ cubic (Hermite); before the beginning of the run lies `history(t)` of the model,
 initial state. A delay that the state makes shorter than dt is read as if nothing had happened since
 the last whole step; one that is longer than what is kept makes the state NaN, which ends the run.
 
+Where the start has a kink, so has a derivative of x a delay later, and a higher one after two.
+Steps meet these times if the delay is a multiple of dt; if not, the order is 2 at most.
+
 Source: Bellen & Zennaro (2003), Numerical Methods for Delay Differential Equations, ch. 4.
 """
 
@@ -19,6 +22,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from distdyn.core.flow import Flow, Function, Point, dependence
 from distdyn.core.integrators.integrator import Integrator, Remembering, vector_field
@@ -162,6 +166,7 @@ class Past:
 
     def __init__(self, of: _Past, t: Any) -> None:
         self._of, self._t = of, t
+        self.step = of.tick.dt
 
     def __call__(self, name: str, delay: Any) -> Any:
         """The variable's value a delay before now."""
@@ -213,8 +218,19 @@ class PastOfAll:
         return self._all(self._past.slope, delay)
 
     def _all(self, read: Any, delay: Any) -> Any:
+        if not isinstance(delay, jax.Array):
+            self._check(np.asarray(delay, float))
         structure = jax.tree.structure(self._flow.example()[0])
         return jax.tree.unflatten(structure, [read(name, delay) for name in self._flow.names])
+
+    def _check(self, delay: np.ndarray) -> None:
+        shortest, longest = self._past.step, self._flow.neuron.longest
+        wrong = delay[~((delay >= shortest * (1 - 1e-6)) & (delay <= longest * (1 + 1e-6)))]
+        if wrong.size:
+            raise DelayError(
+                f"past({wrong.flat[0]:g}): the delay must be from dt = {shortest:g} to longest = "
+                f"{longest:g}. Use a smaller dt, or a larger `longest`."
+            )
 
 
 # --- what a model reads of its past --------------------------------------------------------------
@@ -284,7 +300,14 @@ def delays_of(model: Any) -> tuple[float, float]:
 
     zero = jnp.zeros(())
     is_free = [bool(row.any()) for row in dependence(delays, zero, *fields)]
-    found = [x for x, free in zip(jax.jit(delays)(zero, *fields), is_free, strict=True) if not free]
+    with jax.ensure_compile_time_eval():
+        values = jax.jit(delays)(np.zeros(()), *(np.zeros(x.shape) for x in fields))
+    found = [x for x, free in zip(values, is_free, strict=True) if not free]
+    if any(isinstance(x, Tracer) for x in found):
+        raise MethodError(
+            f"{what}: a delay is traced, and how much of the past must be kept depends on it. Make "
+            "the state before, with start() of a model that has the longest delay."
+        )
     known = np.concatenate([np.ravel(x) for x in found]) if found else np.zeros(0)
     if longest is None and any(is_free):
         raise MethodError(

@@ -60,7 +60,7 @@ class ExpEuler(Integrator):
 
         V, new, rates = flow.membrane(), [], []
         for row, value in enumerate(x):
-            F, a = _with_own_slope(lambda v, row=row: slope(row, v), value, flow.is_elementwise)
+            F, a = with_own_slope(lambda v, row=row: slope(row, v), value, flow.is_elementwise)
             growth = jnp.minimum(a * tick.dt, MOST_GROWTH)
             delta = jnp.asarray(tick.dt, value.dtype) * F * phi1(growth)
             if held is not None and row == V:
@@ -70,7 +70,7 @@ class ExpEuler(Integrator):
         return (jax.tree.unflatten(structure, new), tuple(after)), rates
 
 
-def _with_own_slope(F: Callable, x: Any, is_elementwise: bool) -> tuple[Any, Any]:
+def with_own_slope(F: Callable, x: Any, is_elementwise: bool) -> tuple[Any, Any]:
     """F(x), and the derivative of each of its elements by the same element of x."""
     if is_elementwise or not jnp.ndim(x):
         return jax.jvp(F, (x,), (jnp.ones_like(x),))

@@ -7,7 +7,8 @@
 
 The whole past of x enters. A scheme keeps what it needs of the steps of the last `memory` ms and
 drops what is older (the short-memory principle; Podlubny 1999, Fractional Differential Equations,
-sec. 7.3), which costs a number per variable, cell and step. Here a step is
+sec. 7.3): over longer times a power law becomes an exponential. Memory and time go with it: a
+number, and a product, per variable, cell and step that is kept. Here a step is
 
     x_{n+1} = A + B f,   A a sum over the steps that are kept,   f at t_n, or (implicit) at t_{n+1}
 
@@ -160,7 +161,8 @@ class CaputoEuler(Fractional):
 
         x_{n+1} = x_0 + h^a / Gamma(1 + a) sum_j ((j + 1)^a - j^a) f_{n-j}
 
-    as the difference of two steps, so that what is forgotten is small. Implicit: f_{n+1-j}.
+    as the difference of two steps, so that what is forgotten is small. Implicit, with f_{n+1-j}, it
+    is of order a only for solutions that start like t^a, as most do.
 
     Source: Diethelm, Ford & Freed (2002), Nonlinear Dyn. 29, 3, the rectangle rule.
     """
@@ -219,7 +221,8 @@ def orders_of(flow: Flow) -> dict[str, float]:
     model, names = flow.neuron, flow.names
     given = getattr(model, "order", None) or getattr(type(model), "order", None) or {}
     is_one = isinstance(given, int | float)
-    orders, what = dict.fromkeys(names, given) if is_one else dict(given), type(model).__name__
+    orders: dict[str, Any] = dict.fromkeys(names, given) if is_one else dict(given)
+    what = type(model).__name__ if flow.is_elementwise else "the equation"
     for name, a in orders.items():
         if name not in names:
             raise NameLookupError(

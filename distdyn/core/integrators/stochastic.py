@@ -20,7 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from distdyn.core.flow import Flow, Point
-from distdyn.core.integrators.exponential import ExpEuler
+from distdyn.core.integrators.exponential import ExpEuler, with_own_slope
 from distdyn.core.integrators.integrator import Integrator
 from distdyn.core.integrators.linear import phi1
 from distdyn.core.system import Tick
@@ -80,7 +80,7 @@ class _Equations:
             return self.noise(0.0, [*x[:row], value, *x[row + 1 :]])[row]
 
         def rate(row: int) -> Any:
-            return jax.jvp(lambda v: own(row, v), (x[row],), (jnp.ones_like(x[row]),))[1]
+            return with_own_slope(lambda v: own(row, v), x[row], self.flow.is_elementwise)[1]
 
         return [None if g is None else rate(row) for row, g in enumerate(self.g)]
 
