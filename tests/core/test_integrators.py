@@ -49,6 +49,7 @@ METHODS = [
     (dd.CrankNicolson(), 2, 0.36757254238287, None),
 ]
 NAMES = [type(method).__name__ for method, *_ in METHODS]
+ALL_KINDS = "Ralston4", "DormandPrince", "ExpEuler", "BackwardEuler", "CrankNicolson"
 EXPLICIT = [method for method, *_ in METHODS if isinstance(method, AbstractRungeKutta)]
 EXACT = 2.482577728015001  # exp(sin 2)
 
@@ -77,7 +78,13 @@ def test_exact_decay():
     assert float(end(Decay(method=dd.Exact()), 10, 0.1).y) == pytest.approx(np.exp(-1.0), abs=1e-14)
 
 
-@pytest.mark.parametrize("method, order", [m[:2] for m in METHODS], ids=NAMES)
+@pytest.mark.parametrize(
+    "method, order",
+    [
+        pytest.param(method, order, id=name, marks=[] if name in ALL_KINDS else pytest.mark.slow)
+        for name, (method, order, *_) in zip(NAMES, METHODS, strict=True)
+    ],
+)
 def test_order_for_equations_that_are_coupled_and_nonlinear(method, order):
     """Which asks for more conditions of the coefficients than one equation does."""
 

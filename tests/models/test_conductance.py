@@ -255,7 +255,7 @@ class Parts(dd.Network):
         self.I = [dd.CurrentInput(post, I[of]) for post, of in zip(self.N, self.parts, strict=True)]
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
+@pytest.mark.parametrize("precision", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 def test_a_part_of_the_cells_has_the_bits_of_the_whole(precision):
     """Of all channels, wherever in memory a cell stands: kernels work on sixteen at a time."""
     network = Parts()
