@@ -16,6 +16,7 @@ CLASSES = {
     "cuba": "CUBA",
     "cobahh": "COBAHH",
     "gamma": "Gamma",
+    "thalamus": "Thalamocortical",
     "brunel": "Brunel",
     "hpc_benchmark": "HPCBenchmark",
 }
