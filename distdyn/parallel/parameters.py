@@ -85,7 +85,9 @@ def _is_signal(x: Any) -> bool:
 
 
 def _name(path: tuple[Any, ...]) -> str:
-    words = [str(getattr(key, "name", getattr(key, "idx", key))) for key in path]
+    words = [
+        str(getattr(key, "name", getattr(key, "key", getattr(key, "idx", key)))) for key in path
+    ]
     return ".".join(words[1:] if words[0] == "neuron" else words)
 
 
