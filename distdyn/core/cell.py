@@ -4,7 +4,8 @@ One step, from t to t + dt, on the grid (as in NEST, so that results compare to 
 
 1. neuron and receptors advance from what they hold at t; while refractory, V is held;
 2. arrivals due at t + dt enter the receptors (a `Delta` arrival moves V; none while refractory);
-3. a cell with V >= V_th, not refractory, spikes, is reset and refractory for t_ref / dt steps.
+3. a cell with V >= V_th, not refractory, spikes, is reset and refractory for t_ref / dt steps;
+   where the threshold moves, the neuron's `threshold(state)` stands for V_th.
 
 Source: Morrison, Straube, Plesser, Diesmann (2007), Neural Comput. 19, 47, for the grid.
 """
@@ -85,11 +86,20 @@ class Cell(DynamicalSystem):
         if self.delays is not None:
             check_delay(self.neuron, self.delays[0], dt)
 
+    def threshold(self, state: Any) -> Any:
+        """Where the neuron spikes: V_th, or what its own `threshold(state)` says."""
+        moving = getattr(self.neuron, "threshold", None)
+        return moving(state) if callable(moving) else self.neuron.V_th
+
     def init(self, id: Any, key: Any) -> CellState:
         """The neuron's initial state; receptors empty, not refractory, no memory yet."""
         receptors = tuple(receptor.state() for receptor in self.receptors)
         refractory = jnp.zeros((), jnp.int32) if self.is_refractory else None
         return CellState(self.neuron.init(id, key), receptors, refractory)
+
+    def settle(self, state: CellState) -> CellState:
+        """The neuron settled."""
+        return state._replace(neuron=self.neuron.settle(state.neuron))
 
     def remember(self, state: CellState, dt: float) -> CellState:
         """The state with which a run begins: with a memory of the past, if there must be one."""
@@ -129,9 +139,9 @@ class Cell(DynamicalSystem):
         neuron, receptors = self.arrive(neuron, receptors, drive.arrivals, held)
         if not self.is_spiking:
             return CellState(neuron, receptors, state.refractory, memory), None
-        spike = neuron.V >= self.neuron.V_th
+        spike = neuron.V >= self.threshold(neuron)
         if not self.is_reset:
-            spike = spike & (before.V < self.neuron.V_th)
+            spike = spike & (before.V < self.threshold(before))
             return CellState(neuron, receptors, state.refractory, memory), spike
         if held is not None:
             spike = spike & ~held

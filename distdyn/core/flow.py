@@ -16,7 +16,7 @@ import numpy as np
 
 from distdyn._jax import Literal
 from distdyn.core.receptor import Receptor
-from distdyn.core.system import Drive, state_fields
+from distdyn.core.system import Drive, filled, state_fields
 
 State = Any  # of the neuron
 Point = tuple[State, tuple[Any, ...]]  # where the flow is: the neuron's state and its receptors'
@@ -93,9 +93,7 @@ class Flow(eqx.Module):
         if isinstance(self.neuron, Function):
             return jax.tree.map(jnp.zeros_like, self.neuron.like), ()
         zero = jnp.zeros((), dtype)
-        state = type(self.neuron).State
-        neuron = state(*[zero for _ in state._fields])
-        return neuron, tuple(
+        return filled(self.neuron.State, zero), tuple(
             jax.tree.map(lambda _: zero, receptor.state()) for receptor in self.receptors
         )
 

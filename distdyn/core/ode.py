@@ -38,6 +38,7 @@ class ODE(DynamicalSystem):
 
     With a parameter `V_th` it spikes where V reaches it: with `reset(state) -> state` it is reset
     there, and refractory for a parameter `t_ref` (ms); without, it spikes at the upward crossing.
+    With `threshold(state)` it spikes where V reaches that, and V_th is where the threshold rests.
 
     A model with noise gives `diffusion(t, s, drive) -> State` too, per square root of ms (0 where
     there is none), and `noise = "stratonovich"` if it is not Ito's. One with delays takes a fourth

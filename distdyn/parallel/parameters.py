@@ -21,6 +21,7 @@ from distdyn.random import stream_key
 from distdyn.units import to_steps
 
 BLOCK = 256  # cells that are worked on at once
+TRANSPARENT = ("neuron", "members")  # fields that hold what has names of its own
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def _name(path: tuple[Any, ...]) -> str:
     words = [
         str(getattr(key, "name", getattr(key, "key", getattr(key, "idx", key)))) for key in path
     ]
-    return ".".join(words[1:] if words[0] == "neuron" else words)
+    return ".".join([*(word for word in words[:-1] if word not in TRANSPARENT), words[-1]])
 
 
 def prepare(cells: Cells, parameters: CellParameters, dt: float) -> list[Fixed]:
@@ -150,6 +151,21 @@ class _Init:
         key = jax.random.fold_in(jax.random.wrap_key_data(words, impl="threefry2x32"), id)
         state = jax.tree.unflatten(self.structure, leaves).init(id, key)
         return jax.tree.map(jnp.asarray, state)
+
+
+@dataclass(frozen=True)
+class _Settle:
+    """From the parameters of one cell and its chosen state to the state that it starts in."""
+
+    structure: Any
+    state: Any
+
+    def __call__(self, *given: Any) -> Any:
+        n = self.structure.num_leaves
+        system = jax.tree.unflatten(self.structure, given[:n])
+        state = system.settle(jax.tree.unflatten(self.state, given[n:]))
+        return jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), state,
+                            jax.tree.unflatten(self.state, given[n:]))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -228,21 +244,36 @@ def initial_state(
     word0, word1 = np.repeat(words, np.diff(cells.bounds), axis=0).T
     given = (*leaves, word0, word1, np.concatenate(cells.ids))
     state = _in_blocks(_Init(parameters.structure), given, cells.size)
-    paths, _ = jax.tree.flatten_with_path(state)
+    paths, structure = jax.tree.flatten_with_path(state)
     names = [_name(path) for path, _ in paths]
     arrays = [np.array(leaf) for _, leaf in paths]
-    for path, population in zip(group.paths, group.populations, strict=True):
-        mine, ids = cells.of(path)
-        for name, value in population.initial.items():
-            values = drawn(value, ids, s.seed, path, f"initial {name}")
-            k = names.index(name)
-            arrays[k] = arrays[k].astype(np.float64)
+    chosen = _chosen(cells, names, s.seed)
+    for k, mine, values in chosen:
+        arrays[k] = arrays[k].astype(np.float64)
+        arrays[k][mine] = values
+    if chosen:
+        settled = _in_blocks(
+            _Settle(parameters.structure, structure), (*leaves, *arrays), cells.size
+        )
+        arrays = [np.array(leaf) for leaf in jax.tree.leaves(settled)]
+        for k, mine, values in chosen:
             arrays[k][mine] = values
     remember = _Remember(parameters.structure, jax.tree.structure(state), len(leaves), s.dt)
     memory, _ = jax.tree.flatten_with_path(_in_blocks(remember, (*leaves, *arrays), cells.size))
     names += [_name(path) for path, _ in memory]
     arrays += [np.array(leaf) for _, leaf in memory]
     return [_cast(array, s.precision) for array in arrays], names
+
+
+def _chosen(cells: Cells, names: list[str], seed: int) -> list[tuple[int, slice, np.ndarray]]:
+    """The initial values that the populations give: leaf of the state, cells, values."""
+    found = []
+    for path, population in zip(cells.group.paths, cells.group.populations, strict=True):
+        mine, ids = cells.of(path)
+        for name, value in population.initial.items():
+            values = drawn(value, ids, seed, path, f"initial {name}")
+            found.append((names.index(name), mine, values))
+    return found
 
 
 @jax.tree_util.register_static

@@ -14,6 +14,8 @@ CLASSES = {
     "microcircuit": "Microcircuit",
     "coba": "COBA",
     "cuba": "CUBA",
+    "cobahh": "COBAHH",
+    "gamma": "Gamma",
     "brunel": "Brunel",
     "hpc_benchmark": "HPCBenchmark",
 }

@@ -22,6 +22,10 @@ def cell(neuron, *receptors):
     return Cell.of(neuron, tuple(Receptor(kinetics, output) for kinetics, output in receptors))
 
 
+def squid():
+    return dd.Conductance(INa=dd.INa_HH1952(), IK=dd.IK_HH1952(), IL=dd.ILeak(g=0.3, E=-54.387))
+
+
 CATALOGUE = {
     "LIF": lambda: cell(dd.LIF(I_e=400.0)),
     "LIF-Delta": lambda: cell(dd.LIF(I_e=400.0), (dd.Delta(), dd.CUBA())),
@@ -43,6 +47,7 @@ CATALOGUE = {
     "LIF-Fractional": lambda: cell(
         dd.LIF(I_e=400.0, order={"V": 0.8}, method=dd.CaputoL1(memory=1.5)), (dd.Exponential(), E)
     ),
+    "Conductance": lambda: cell(squid(), (dd.Exponential(), E)),
     "Poisson": lambda: dd.Poisson(rate=2000.0),
 }
 

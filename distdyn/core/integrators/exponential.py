@@ -13,6 +13,10 @@ from distdyn.core.integrators.linear import closure, phi1, phi1_matrix, scalars
 from distdyn.core.receptor import Kinetics
 from distdyn.core.system import Tick
 
+# Of an explosion, the upstroke of a spike: exp(30) times in a step is beyond any threshold, and
+# what is computed from it is still finite in single precision, as are its derivatives.
+MOST_GROWTH = 30.0
+
 
 class ExpEuler(Integrator):
     """Exponential Euler, with the receptors integrated exactly.
@@ -57,7 +61,8 @@ class ExpEuler(Integrator):
         V, new, rates = flow.membrane(), [], []
         for row, value in enumerate(x):
             F, a = with_own_slope(lambda v, row=row: slope(row, v), value, flow.is_elementwise)
-            delta = jnp.asarray(tick.dt, value.dtype) * F * phi1(a * tick.dt)
+            growth = jnp.minimum(a * tick.dt, MOST_GROWTH)
+            delta = jnp.asarray(tick.dt, value.dtype) * F * phi1(growth)
             if held is not None and row == V:
                 delta = jnp.where(held, jnp.zeros((), value.dtype), delta)
             new.append(value + delta)
