@@ -242,6 +242,19 @@ def test_initial_values_fill_the_past():
     np.testing.assert_allclose(runner["N"].y, [0.5, -1.5], rtol=1e-6)
 
 
+def test_populations_that_differ_in_their_delays_run_as_one_group():
+    class Three(dd.Network):
+        def __init__(self):
+            self.A = dd.Population(3, Delay(tau=1.0, method=dd.RK4()))
+            self.B = dd.Population(2, Delay(tau=2.0, method=dd.RK4()))
+
+    runner = dd.DSRunner(Three(), dt=0.1, precision="float64")
+    assert len(runner._shard.groups) == 1
+    runner.run(1.5)
+    np.testing.assert_allclose(runner["A"].y, -0.375, atol=1e-12)
+    np.testing.assert_allclose(runner["B"].y, -0.5, atol=1e-12)
+
+
 # what is refused
 
 
