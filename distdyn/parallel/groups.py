@@ -5,6 +5,7 @@ group every population is a *segment*; what differs between populations is a val
 differs between neurons a value per cell, and the description alone decides which.
 """
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 from functools import cached_property
@@ -126,6 +127,8 @@ def group_populations(graph: Graph) -> list[Group]:
     systems, methods = {}, {}
     for path, population in graph.populations.items():
         systems[path] = _system(path, population, receptors[path], methods)
+    _share_delays(systems)
+    for path in graph.populations:
         is_schedule = isinstance(systems[path], Schedule)
         members.setdefault("schedule" if is_schedule else _kind(systems[path]), []).append(path)
     groups = []
@@ -197,6 +200,20 @@ def _delays(model: ODE) -> tuple[float, float] | None:
         extreme = jax.tree.map(functools.partial(_extreme, end), model, is_leaf=_is_value)
         found.append(delays_of(extreme))
     return min(x for x, _ in found), max(x for _, x in found)
+
+
+def _share_delays(systems: dict[str, Any]) -> None:
+    """Let cells that differ in their delays alone keep as much of the past, to form one group."""
+    alike: dict[Any, list[str]] = {}
+    for path, system in systems.items():
+        if isinstance(system, Cell) and system.delays is not None:
+            kind = _kind(dataclasses.replace(system, delays=None))
+            alike.setdefault(kind, []).append(path)
+    for paths in alike.values():
+        shortest, longest = zip(*(systems[path].delays for path in paths), strict=True)
+        for path in paths:
+            delays = min(shortest), max(longest)
+            systems[path] = dataclasses.replace(systems[path], delays=delays)
 
 
 def _extreme(end: int, value: Any) -> Any:

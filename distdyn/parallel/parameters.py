@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from distdyn.core.cell import Cell
+from distdyn.core.integrators import Remembering
 from distdyn.core.signal import Signal
 from distdyn.parallel.groups import Cells, Group
 from distdyn.parallel.operands import Fixed, Piece, Values, collect, drawn, parameter
@@ -86,7 +87,9 @@ def _is_signal(x: Any) -> bool:
 
 
 def _name(path: tuple[Any, ...]) -> str:
-    words = [str(getattr(key, "name", getattr(key, "idx", key))) for key in path]
+    words = [
+        str(getattr(key, "name", getattr(key, "key", getattr(key, "idx", key)))) for key in path
+    ]
     return ".".join([*(word for word in words[:-1] if word not in TRANSPARENT), words[-1]])
 
 
@@ -168,27 +171,23 @@ class _Settle:
 
 @dataclass(frozen=True)
 class _Remember:
-    """From the parameters and the first state of one cell to its memory, if it has one."""
+    """From the parameters and the first state of one cell to its memory."""
 
     structure: Any
     state: Any
-    n_parameters: int
     dt: float
 
     def __call__(self, *given: Any) -> Any:
-        system = jax.tree.unflatten(self.structure, given[: self.n_parameters])
-        state = jax.tree.unflatten(self.state, given[self.n_parameters :])
-        return _Memory(getattr(_with_memory(system, state, self.dt), "memory", None))
+        n = self.structure.num_leaves
+        system = jax.tree.unflatten(self.structure, given[:n])
+        state = jax.tree.unflatten(self.state, given[n:])
+        return _Memory(system.remember(state, self.dt).memory)
 
 
 class _Memory(NamedTuple):
     """Gives the leaves of a memory their place in the names of a state."""
 
     memory: Any
-
-
-def _with_memory(system: Any, state: Any, dt: float) -> Any:
-    return system.remember(state, dt) if isinstance(system, Cell) else state
 
 
 def _in_blocks(function: Any, leaves: tuple[Any, ...], n: int) -> Any:
@@ -256,10 +255,11 @@ def initial_state(
         arrays = [np.array(leaf) for leaf in jax.tree.leaves(settled)]
         for k, mine, values in chosen:
             arrays[k][mine] = values
-    remember = _Remember(parameters.structure, jax.tree.structure(state), len(leaves), s.dt)
-    memory, _ = jax.tree.flatten_with_path(_in_blocks(remember, (*leaves, *arrays), cells.size))
-    names += [_name(path) for path, _ in memory]
-    arrays += [np.array(leaf) for _, leaf in memory]
+    if isinstance(getattr(group.systems[0], "method", None), Remembering):
+        remember = _Remember(parameters.structure, structure, s.dt)
+        memory, _ = jax.tree.flatten_with_path(_in_blocks(remember, (*leaves, *arrays), cells.size))
+        names += [_name(path) for path, _ in memory]
+        arrays += [np.array(leaf) for _, leaf in memory]
     return [_cast(array, s.precision) for array in arrays], names
 
 
@@ -298,6 +298,6 @@ def state_shapes(parameters: CellParameters, dt: float) -> Any:
 
     def begin() -> Any:
         state = system.init(jnp.int64(0), jax.random.key(0, impl="threefry2x32"))
-        return _with_memory(system, state, dt)
+        return system.remember(state, dt) if isinstance(system, Cell) else state
 
     return jax.eval_shape(begin)

@@ -175,6 +175,35 @@ def test_delays_with_noise():
     assert float(y.var()) == pytest.approx(1.0, abs=4 * np.sqrt(2 / n))
 
 
+def test_any_function():
+    """Of a number, and of pairs: y_i' = -sum_j w_ij y_j(t - tau_ij) with tau > t and y = (1, 2)."""
+    found = dd.integrate(
+        lambda t, y, past: -past(1.0), 1.0, [0.0, *T27], method=dd.RK4(), dt=0.1, longest=1.0
+    )
+    np.testing.assert_allclose(found[1:], Y27, atol=1e-5)
+    tau, w = np.array([[2.0, 1.0], [0.5, 3.0]]), np.array([[0.5, 0.2], [0.1, 0.6]])
+
+    def pairs(t, y, past, w):
+        return -jnp.sum(w * past(tau), 1)
+
+    given = {"method": dd.RK4(), "dt": 0.1, "longest": 3.0, "args": (w,)}
+    found = dd.integrate(pairs, jnp.array([1.0, 2.0]), [0.0, 0.5, 1.0], **given)
+    np.testing.assert_allclose(found[1], [1.0 - 0.5 * 0.9, 2.0 - 0.5 * 1.3], rtol=1e-12)
+    # from 0.5 on y_0 as the second cell sees it falls by 0.9 per ms
+    second = 2.0 - 1.0 * 1.3 + 0.1 * 0.9 * 0.5**2 / 2
+    np.testing.assert_allclose(found[2], [1.0 - 0.9, second], rtol=1e-12)
+
+
+def test_what_any_function_must_be_given():
+    f = lambda t, y, past: -past(2.0)  # noqa: E731
+    with pytest.raises(
+        DelayError, match=r"past\(2\): the delay must be from dt = 0.1 to longest = 1"
+    ):
+        dd.integrate(f, 1.0, [0.0, 1.0], dt=0.1, longest=1.0)
+    with pytest.raises(ParameterError, match="Give dt"):
+        dd.integrate(f, 1.0, [0.0, 1.0], longest=3.0)
+
+
 # in populations: of each cell its own
 
 
@@ -211,6 +240,19 @@ def test_initial_values_fill_the_past():
     runner = dd.DSRunner(Many(2, Delay(), y=np.array([1.0, -3.0])), dt=0.1, record="N.y")
     runner.run(0.5)
     np.testing.assert_allclose(runner["N"].y, [0.5, -1.5], rtol=1e-6)
+
+
+def test_populations_that_differ_in_their_delays_run_as_one_group():
+    class Three(dd.Network):
+        def __init__(self):
+            self.A = dd.Population(3, Delay(tau=1.0, method=dd.RK4()))
+            self.B = dd.Population(2, Delay(tau=2.0, method=dd.RK4()))
+
+    runner = dd.DSRunner(Three(), dt=0.1, precision="float64")
+    assert len(runner._shard.groups) == 1
+    runner.run(1.5)
+    np.testing.assert_allclose(runner["A"].y, -0.375, atol=1e-12)
+    np.testing.assert_allclose(runner["B"].y, -0.5, atol=1e-12)
 
 
 # what is refused

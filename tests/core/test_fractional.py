@@ -93,6 +93,20 @@ def test_mittag_leffler():
             assert decay(a, dd.CaputoL1(), float(t), 200) == pytest.approx(value, rel=0.02)
 
 
+def test_any_function_and_orders_by_name():
+    """The figure of N29, and a number of order 1 beside an array of order 0.8."""
+    found = dd.integrate(
+        lambda t, y: -y, 1.0, [0.0, 1.0], dt=0.05, order=0.8, method=dd.CaputoL1(implicit=True)
+    )
+    assert float(found[-1]) == pytest.approx(0.39460920196452653, abs=1e-12)
+    start = {"a": 1.0, "b": jnp.ones(3)}
+    found = dd.integrate(
+        lambda t, y: {"a": -y["a"], "b": -y["b"]}, start, [0.0, 1.0], dt=1 / 160, order={"b": 0.8}
+    )
+    assert float(found["a"][-1]) == pytest.approx((1 - 1 / 160) ** 160, rel=1e-13)
+    np.testing.assert_allclose(found["b"][-1], 0.38606307541191903, rtol=1e-12)
+
+
 def test_order_of_1_is_euler():
     for method, expected in ((dd.CaputoL1(), 0.9**10), (dd.CaputoL1(implicit=True), 1.1**-10)):
         assert decay(1.0, method, 1.0, 10) == pytest.approx(expected, abs=1e-13)
@@ -163,7 +177,7 @@ def test_a_reset_is_part_of_the_past():
         cell = dd.LIF(I_e=600.0, t_ref=2.0, **given)
         return np.diff(dd.DSRunner(cell, dt=0.1, record="spikes").run(100.0).spikes["cell"].step)
 
-    assert np.ptp(intervals(order={"V": 0.8})) >= 5  # it adapts, as it remembers the first ones
+    assert np.ptp(intervals(order={"V": 0.8})) >= 5  # it remembers the first ones
     assert np.ptp(intervals()) <= 1
 
 

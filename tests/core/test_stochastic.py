@@ -256,6 +256,27 @@ def test_exact_for_several_variables_whatever_the_step():
     assert (np.abs(covariance - expected) < 4 * errors).all()
 
 
+def test_any_function():
+    """The numbers of an array have noise of their own; g may be None for a part of y."""
+
+    def drift(t, y):
+        return {"x": -y["x"] / 10, "t": 1.0}
+
+    def strength(t, y):
+        return {"x": jnp.ones_like(y["x"]), "t": None}
+
+    y0, ts = {"x": jnp.zeros(50_000), "t": 0.0}, [0.0, 100.0]
+    found = dd.integrate(drift, y0, ts, dt=1.0, diffusion=strength, key=jax.random.key(1))
+    x = np.asarray(found["x"][-1])
+    assert x.var() == pytest.approx(5.0, abs=4 * 5.0 * np.sqrt(2 / 50_000))
+    assert float(found["t"][-1]) == pytest.approx(100.0)
+    with pytest.raises(ParameterError, match=r"Give key=jax\.random\.key"):
+        dd.integrate(drift, y0, ts, dt=1.0, diffusion=strength)
+    with pytest.raises(MethodError, match=r'the equation: .* "ito", StochasticHeun is for'):
+        given = {"diffusion": strength, "method": dd.StochasticHeun(), "key": jax.random.key(1)}
+        dd.integrate(drift, y0, ts, dt=1.0, **given)
+
+
 # what is drawn, and what a step needs
 
 
