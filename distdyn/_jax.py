@@ -91,8 +91,7 @@ def new_primitive(
         return transpose(ct, known, linear, **parameters)
 
     def mapped(operands: Any, axes: Any, **parameters: Any) -> Any:
-        given = [None if axis is batching.not_mapped else axis for axis in axes]
-        return batch(operands, given, **parameters)
+        return batch(operands, list(axes), **parameters)
 
     primitive.def_impl(run)
     primitive.def_abstract_eval(abstract)

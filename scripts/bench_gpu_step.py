@@ -3,13 +3,9 @@
 
     python scripts/bench_gpu_step.py                              # on a GPU: everything
     python scripts/bench_gpu_step.py --scale 0.1 --parts kernels  # anywhere
-    python scripts/bench_gpu_step.py --parts kernels --target h100.textproto
 
 `kernels`: compiles a chunk and counts what the loop over steps launches, from XLA's optimized
-program. Without a GPU that is XLA's program for the CPU, in which the interpreter's loops count
-too: an estimate from above. With `--target`, a description of a GPU as XLA writes it
-(`gpu_target_config.pbtxt` of `--xla_dump_to`), it is the program for that GPU; the packages
-jax-cuda12-plugin and jax-cuda12-pjrt must be there, a GPU need not.
+program. Without a GPU that is XLA's program for the CPU with the references of the kernels.
 
 `golden`: the hash of the golden network in float64 on every platform that is here.
 `network`: the real-time factor, rates and hash of the network; in float64 on CPU, too, if asked.
@@ -17,9 +13,9 @@ jax-cuda12-plugin and jax-cuda12-pjrt must be there, a GPU need not.
 """
 
 import argparse
-import dataclasses
 import gzip
 import json
+import os
 import re
 import sys
 import tempfile
@@ -30,15 +26,13 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import distdyn as dd  # noqa: E402
 from distdyn.network.network import graph  # noqa: E402
-from distdyn.ops.gpu import Road  # noqa: E402
-from distdyn.parallel import chunk, roads  # noqa: E402
+from distdyn.parallel import chunk  # noqa: E402
 from distdyn.parallel.parameters import Setting  # noqa: E402
 from distdyn.parallel.shard import Shard  # noqa: E402
 from distdyn.zoo import by_name  # noqa: E402
@@ -64,7 +58,6 @@ def main() -> None:
     parser.add_argument("--duration", type=float, default=10_000.0, help="ms (default 10000)")
     parser.add_argument("--warmup", type=float, default=500.0, help="ms before that (default 500)")
     parser.add_argument("--cpu", action="store_true", help="compare `network` with the CPU's hash")
-    parser.add_argument("--target", type=Path, help="a GPU that is not here, for `kernels`")
     options = parser.parse_args()
     gpus = has("gpu")
     found: dict[str, Any] = {
@@ -101,48 +94,25 @@ def microcircuit(options: argparse.Namespace) -> dd.Network:
 
 def kernels(options: argparse.Namespace) -> dict[str, Any]:
     """What one step launches, and how long it takes to compile a chunk."""
-    is_here = has("gpu") and options.target is None
-    road = Road() if is_here or options.target else roads.INTERPRETED
     with jax.enable_x64(True):
         setting = Setting(0.1, 1, options.precision, 0)
-        devices = jax.devices("gpu" if is_here else "cpu")[:1]
-        shard = Shard(graph(microcircuit(options)), setting, devices=devices, road=road)
+        devices = jax.devices("gpu" if has("gpu") else "cpu")[:1]
+        os.environ["DISTDYN_KERNELS"] = "gpu"
+        shard = Shard(graph(microcircuit(options)), setting, devices=devices)
         shard.watch(list(shard.graph.populations), ())
-        mesh = shard.stack.mesh if options.target is None else described(options.target)
         began = time.perf_counter()
-        text = compiled(shard, mesh)
+        text = compiled(shard)
     seconds = time.perf_counter() - began
-    return {"for": str(mesh.devices.flat[0]), "compile": seconds, **count(text)}
+    return {"for": str(devices[0]), "compile": seconds, **count(text)}
 
 
-def described(target: Path) -> Mesh:
-    """One GPU of which there is a description only."""
-    from jax.experimental import topologies
-
-    topology = topologies.get_topology_desc(
-        "1x1x1", "cuda", target_config=target.read_text(), topology="1x1x1"
-    )
-    return Mesh(np.array(topology.devices[:1]), ("part",), axis_types=(AxisType.Auto,))
-
-
-def compiled(shard: Shard, mesh: Mesh) -> str:
+def compiled(shard: Shard) -> str:
     """XLA's optimized program of a chunk."""
     carry = chunk.Carry(
         np.int64(0), tuple(shard.states), tuple(shard.rings), shard.events, shard.traces
     )
-
-    def shape(x: Any) -> Any:
-        spec = x.sharding.spec if isinstance(x, jax.Array) else PartitionSpec()
-        return jax.ShapeDtypeStruct(
-            np.shape(x), np.result_type(x), sharding=NamedSharding(mesh, spec)
-        )
-
-    arguments = jax.tree.map(shape, (shard.data, carry, np.int64(1)))
-    plan = dataclasses.replace(shard.plan, devices=mesh)
-    traced = chunk.run_chunk.trace(plan, *arguments)
-    platform = mesh.devices.flat[0].platform
-    names = ("cuda",) if platform in ("gpu", "cuda") else (platform,)
-    return traced.lower(lowering_platforms=names).compile().as_text()
+    lowered = chunk.run_chunk.lower(shard.plan, shard.data, carry, np.int64(1))
+    return lowered.compile().as_text()
 
 
 def count(text: str) -> dict[str, Any]:
@@ -170,7 +140,7 @@ def count(text: str) -> dict[str, Any]:
 
     walk(entry[1], 0)
     # The loop over steps is inside one over blocks of steps.
-    steps = [loop for loop in loops if "distdyn_list_spikes" in loop["names"]]
+    steps = [loop for loop in loops if any("list_spikes" in name for name in loop["names"])]
     steps = steps or [loop for loop in loops if loop["depth"] == 1]
     step = max((loop["kernels"] for loop in steps), default=0)
     return {"per step": step, "loops": loops}
@@ -182,8 +152,8 @@ def launch(line: str) -> str | None:
     assert found is not None
     if found["opcode"] in WITHOUT_KERNEL:
         return None
-    ours = re.search(r"distdyn_\w+", line)
-    return ours[0] if ours and found["opcode"] == "custom-call" else found["name"]
+    ours = re.search(r"distdyn_cuda_(\w+)", line)
+    return ours[1] if ours and found["opcode"] == "custom-call" else found["name"]
 
 
 # --- on a GPU ------------------------------------------------------------------------------------

@@ -44,8 +44,8 @@ def call(
     given = operator.kernels["cpu"]
     if not is_debugging and not kernels_work():
         return operator.reference(*arrays, **attributes)
-    function = _imported(given) if isinstance(given, str) else given
-    names = _attributes_of(operator, function, len(arrays) + len(shapes), attributes)
+    function = imported(given) if isinstance(given, str) else given
+    names = attributes_of(operator, function, len(arrays) + len(shapes), attributes)
     chosen = {name: attributes[name] for name in names}
     if is_debugging and not isinstance(given, str):
         return _in_python(operator, function, arrays, shapes, chosen)
@@ -58,12 +58,13 @@ def call(
     return tuple(results)
 
 
-def _imported(name: str) -> Rule:
+def imported(name: str) -> Rule:
+    """The function of this "module:name"."""
     module, _, function = name.partition(":")
     return getattr(importlib.import_module(module), function)
 
 
-def _attributes_of(
+def attributes_of(
     operator: "Operator", function: Rule, n_buffers: int, attributes: dict[str, Any]
 ) -> list[str]:
     """The names behind the buffers in the function's signature."""

@@ -37,6 +37,7 @@ INT64, INT32 = ir.IntType(64), ir.IntType(32)
 SUPPORTED_MAJOR = 0
 INTERNAL = 13  # the code of an error that is neither the caller's nor the machine's
 METADATA = 1  # the type of the extension by which XLA asks for the API version
+CAN_BE_RECORDED = 1  # the trait of a handler that does nothing but launch on the stream it is given
 
 
 class FrameLayout(NamedTuple):
@@ -51,6 +52,7 @@ class FrameLayout(NamedTuple):
     extension_metadata: int
     metadata_major: int
     metadata_minor: int
+    metadata_traits: int
     buffer_data: int
     buffer_dims: int
     api: int  # of the table of XLA's own functions in the frame
@@ -58,6 +60,11 @@ class FrameLayout(NamedTuple):
     error_message: int  # of the message in what it is given
     error_code: int
     error_size: int
+    context: int  # of what XLA knows of this execution, in the frame
+    stream_get: int  # of the function in the table that gives the stream of a GPU
+    stream_context: int  # of the context in what it is given
+    stream_found: int  # of the stream in what it fills in
+    stream_size: int
 
 
 class UnknownLayout(Exception):
@@ -112,6 +119,7 @@ def parse_layout(text: str) -> FrameLayout:
         buffer = layout("XLA_FFI_Buffer")[0]
         functions = layout("XLA_FFI_Api")[0]
         error, error_size, _ = layout("XLA_FFI_Error_Create_Args")
+        stream, stream_size, _ = layout("XLA_FFI_Stream_Get_Args")
         return FrameLayout(
             major=version["MAJOR"],
             minor=version["MINOR"],
@@ -122,6 +130,7 @@ def parse_layout(text: str) -> FrameLayout:
             extension_metadata=extension["metadata"],
             metadata_major=metadata["api_version"] + api["major_version"],
             metadata_minor=metadata["api_version"] + api["minor_version"],
+            metadata_traits=metadata["traits"],
             buffer_data=buffer["data"],
             buffer_dims=buffer["dims"],
             api=frame["api"],
@@ -129,6 +138,11 @@ def parse_layout(text: str) -> FrameLayout:
             error_message=error["message"],
             error_code=error["errc"],
             error_size=error_size,
+            context=frame["ctx"],
+            stream_get=functions["XLA_FFI_Stream_Get"],
+            stream_context=stream["ctx"],
+            stream_found=stream["stream"],
+            stream_size=stream_size,
         )
     except (KeyError, AttributeError) as error:
         raise UnknownLayout(f"field {error} is not where it was") from error
@@ -227,40 +241,18 @@ def _trampoline(
     layout: FrameLayout, steps: Any, n_args: int, n_rets: int, halt: int | None = None
 ) -> str:
     """The handler: answer a question for metadata, otherwise unpack the buffers and call."""
-    module = ir.Module("handler")
-    module.triple = llvm.get_process_triple()
-    handler = ir.Function(module, ir.FunctionType(POINTER, [POINTER]), "handler")
-    builder = ir.IRBuilder(handler.append_basic_block("entry"))
-    frame = handler.args[0]
-
-    def at(base: ir.Value, offset: int) -> ir.Value:
-        return builder.gep(base, [INT64(offset)], source_etype=ir.IntType(8))
-
-    def load(base: ir.Value, offset: int, type: ir.Type = POINTER) -> ir.Value:
-        return builder.load(at(base, offset), typ=type)
-
-    extension = load(frame, layout.extension)
-    with builder.if_then(builder.icmp_unsigned("!=", builder.ptrtoint(extension, INT64), INT64(0))):
-        kind = load(extension, layout.extension_type, INT32)
-        with builder.if_then(builder.icmp_unsigned("==", kind, INT32(METADATA))):
-            metadata = load(extension, layout.extension_metadata)
-            builder.store(INT32(layout.major), at(metadata, layout.metadata_major))
-            builder.store(INT32(layout.minor), at(metadata, layout.metadata_minor))
-            builder.ret(ir.Constant(POINTER, None))
-    found = []
-    for offset, count in ((layout.args, n_args), (layout.rets, n_rets)):
-        array = load(frame, offset)
-        for index in range(count):
-            buffer = load(array, 8 * index)
-            found.append((load(buffer, layout.buffer_data), load(buffer, layout.buffer_dims)))
-    lead = _external(module, team.code().address("team_lead"), [POINTER, POINTER, POINTER, INT64])
-    tally = _room(builder, team.MOST_MEMBERS)
+    builder, frame = begin_handler(layout)
+    module = builder.module
+    load = functools.partial(load_at, builder)
+    found = buffers_of(builder, layout, frame, n_args, n_rets)
+    lead = external(module, team.code().address("team_lead"), [POINTER, POINTER, POINTER, INT64])
+    tally = room(builder, team.MOST_MEMBERS)
     calls = []
     for number, (operator, buffers) in enumerate(steps):
         pointers = [pointer for k in buffers for pointer in found[k]]
-        shared = _room(builder, len(pointers) + 1)
+        shared = room(builder, len(pointers) + 1)
         for index, pointer in enumerate([*pointers, tally]):
-            builder.store(pointer, at(shared, 8 * index))
+            builder.store(pointer, at(builder, shared, 8 * index))
         share = _share(module, number, operator.kernel, len(pointers))
         calls.append((operator, pointers, shared, share))
     if halt is not None:
@@ -275,17 +267,62 @@ def _trampoline(
         builder.call(lead, [memory, share, shared, members])
         if operator.join:
             kind = [POINTER] * len(pointers) + [INT64, POINTER]
-            join = _external(module, operator.join, kind)
+            join = external(module, operator.join, kind)
             builder.call(join, [*pointers, members, tally])
         if operator.failure:
             has_failed = builder.icmp_unsigned("!=", load(tally, 0, INT64), INT64(0))
             with builder.if_then(has_failed, likely=False):
-                builder.ret(_error(builder, layout, load(frame, layout.api), operator.failure))
+                builder.ret(error_of(builder, layout, load(frame, layout.api), operator.failure))
     if halt is not None:
         builder.branch(look)
         builder.position_at_end(done)
     builder.ret(ir.Constant(POINTER, None))
     return str(module)
+
+
+def begin_handler(layout: FrameLayout, traits: int = 0) -> tuple[ir.IRBuilder, ir.Value]:
+    """A handler that has answered a question for metadata, and the call frame that it is given."""
+    module = ir.Module("handler")
+    module.triple = llvm.get_process_triple()
+    handler = ir.Function(module, ir.FunctionType(POINTER, [POINTER]), "handler")
+    builder = ir.IRBuilder(handler.append_basic_block("entry"))
+    frame = handler.args[0]
+    extension = load_at(builder, frame, layout.extension)
+    with builder.if_then(builder.icmp_unsigned("!=", builder.ptrtoint(extension, INT64), INT64(0))):
+        kind = load_at(builder, extension, layout.extension_type, INT32)
+        with builder.if_then(builder.icmp_unsigned("==", kind, INT32(METADATA))):
+            metadata = load_at(builder, extension, layout.extension_metadata)
+            builder.store(INT32(layout.major), at(builder, metadata, layout.metadata_major))
+            builder.store(INT32(layout.minor), at(builder, metadata, layout.metadata_minor))
+            builder.store(INT32(traits), at(builder, metadata, layout.metadata_traits))
+            builder.ret(ir.Constant(POINTER, None))
+    return builder, frame
+
+
+def buffers_of(
+    builder: ir.IRBuilder, layout: FrameLayout, frame: ir.Value, n_args: int, n_rets: int
+) -> list[tuple[ir.Value, ir.Value]]:
+    """Of the arguments, then the results: where the data are, and where the shape is."""
+    found = []
+    for offset, count in ((layout.args, n_args), (layout.rets, n_rets)):
+        array = load_at(builder, frame, offset)
+        for index in range(count):
+            buffer = load_at(builder, array, 8 * index)
+            data = load_at(builder, buffer, layout.buffer_data)
+            found.append((data, load_at(builder, buffer, layout.buffer_dims)))
+    return found
+
+
+def at(builder: ir.IRBuilder, base: ir.Value, offset: int) -> ir.Value:
+    """The address so many bytes behind another."""
+    return builder.gep(base, [INT64(offset)], source_etype=ir.IntType(8))
+
+
+def load_at(
+    builder: ir.IRBuilder, base: ir.Value, offset: int, type: ir.Type = POINTER
+) -> ir.Value:
+    """What stands so many bytes behind an address."""
+    return builder.load(at(builder, base, offset), typ=type)
 
 
 # llvmlite's builder cannot call an address that is known only when it runs
@@ -307,21 +344,18 @@ declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 """
 
 
-def _error(builder: ir.IRBuilder, layout: FrameLayout, api: ir.Value, message: str) -> ir.Value:
+def error_of(builder: ir.IRBuilder, layout: FrameLayout, api: ir.Value, message: str) -> ir.Value:
     """An error of XLA's with this message."""
     code = compile_module(_FAIL.format(internal=INTERNAL, **layout._asdict()))
     text = bytearray(message.encode() + b"\0")
     kind = ir.ArrayType(ir.IntType(8), len(text))
     held = ir.GlobalVariable(builder.module, kind, builder.module.get_unique_name("message"))
     held.global_constant, held.linkage, held.initializer = True, "internal", kind(text)
-    address = code.address("fail")
-    symbol = f"at_{address:x}"
-    llvm.add_symbol(symbol, address)
-    fail = ir.Function(builder.module, ir.FunctionType(POINTER, [POINTER, POINTER]), symbol)
+    fail = external(builder.module, code.address("fail"), [POINTER, POINTER], POINTER)
     return builder.call(fail, [api, builder.bitcast(held, POINTER)])
 
 
-def _room(builder: ir.IRBuilder, words: int) -> ir.Value:
+def room(builder: ir.IRBuilder, words: int) -> ir.Value:
     """Memory for so many pointers or integers, as long as the handler runs."""
     place = builder.ptrtoint(builder.alloca(INT64, words), INT64)
     return builder.inttoptr(place, POINTER)
@@ -338,16 +372,18 @@ def _share(module: ir.Module, number: int, kernel: int, n_pointers: int) -> ir.F
         builder.load(builder.gep(shared, [INT64(index)], source_etype=POINTER), typ=POINTER)
         for index in range(n_pointers + 1)
     ]
-    function = _external(module, kernel, [POINTER] * n_pointers + [INT64, INT64, POINTER])
+    function = external(module, kernel, [POINTER] * n_pointers + [INT64, INT64, POINTER])
     builder.call(function, [*pointers[:-1], member, members, pointers[-1]])
     builder.ret_void()
     return share
 
 
-def _external(module: ir.Module, address: int, arguments: list[ir.Type]) -> ir.Function:
+def external(
+    module: ir.Module, address: int, arguments: list[ir.Type], returns: ir.Type | None = None
+) -> ir.Function:
     """The function at an address, as a symbol of the module."""
     symbol = f"at_{address:x}"
     if symbol in module.globals:
         return module.globals[symbol]
     llvm.add_symbol(symbol, address)
-    return ir.Function(module, ir.FunctionType(ir.VoidType(), arguments), symbol)
+    return ir.Function(module, ir.FunctionType(returns or ir.VoidType(), arguments), symbol)

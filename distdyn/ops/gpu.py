@@ -1,12 +1,11 @@
 """The road of GPUs: what the CPU kernels do, in a few kernels per step that share no order.
 
-    update       XLA's own fusions, and one kernel that lists the cells that spiked, ascending
-    deliver      per table and round:  find_rows  ->  look_up  ->  scatter
+    take         one kernel per ring: what is due, which is cleared
+    update       XLA's own fusions
+    list         one kernel per group: the cells that spiked, ascending
+    deliver      one kernel per table: threads that share the row of a spike, integer atomics
 
-A round takes the rows of the step's spikes, lays them end to end along a fixed number of lanes, one
-synapse per lane however long the rows are, and adds all lanes to the ring with integer atomics, so
-that the sum does not depend on order. What does not fit waits for the next round; how many rounds
-there are is decided on the device. Kernels are in `ops.gpu_kernels`; the scatter is XLA's.
+All but `update` are operators: where there is no GPU their references run, in plain JAX.
 """
 
 from collections.abc import Sequence
@@ -15,40 +14,25 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from distdyn.ops import gpu_kernels
+from distdyn.ops import deliver as on_any
+from distdyn.ops.operator import Operator
 from distdyn.ops.rows import Rows
 
-
-class Road(NamedTuple):
-    """How the kernels run.
-
-    Attributes:
-        interpret: in the interpreter, on any platform, slowly: for tests.
-        events: spikes that a round looks at, a power of two.
-        lanes: synapses of a round, a power of two.
-    """
-
-    interpret: bool = False
-    events: int = 1024
-    lanes: int = 1 << 18
+BLOCK = 1024  # cells of a block that lists spikes
+THREADS = 1 << 18  # that deliver
 
 
 class Entries(NamedTuple):
-    """Spikes by part and step: of entry e the cells[begin[e] : begin[e] + count[e]].
+    """Spikes by part and step.
 
     Attributes:
         cells: int32[capacity].
-        part: int64[k], whose cells they are.
-        begin: int64[k].
-        count: int32[k].
-        stamp: int64[k], the step of the spikes.
+        of: int64[4, k]. Of entry e: how many spikes it and those before it have; the part to which
+            its cells belong; where they begin in `cells`; the step with which they are stamped.
     """
 
     cells: Any
-    part: Any
-    begin: Any
-    count: Any
-    stamp: Any
+    of: Any
 
 
 class Job(NamedTuple):
@@ -58,71 +42,51 @@ class Job(NamedTuple):
         ring: the number of the ring to add to.
         rows: the synapses, not cut for a team.
         entries: the spikes.
-        most: spikes that an entry may have, each cell at most once; None: any number.
+        index: `row_index` of the part to which all cells belong, to look up less; or None.
     """
 
     ring: int
     rows: Rows
     entries: Entries
-    most: int | None
+    index: Any = None
 
 
-def one_entry(cells: Any, part: Any, begin: Any, count: Any, stamp: Any) -> Entries:
-    """The spikes of one part and step."""
-    return Entries(cells, *(jnp.reshape(x, (1,)) for x in (part, begin, count, stamp)))
+def entries(cells: Any, part: Any, begin: Any, count: Any, stamp: Any) -> Entries:
+    """Entries from part, begin, count and stamp of each, int[k]; or of one, int[]."""
+    given = [jnp.atleast_1d(x).astype(jnp.int64) for x in (part, begin, count, stamp)]
+    part, begin, count, stamp = given
+    return Entries(cells, jnp.stack([jnp.cumsum(count), part, begin, stamp]))
 
 
-def deliver(road: Road, rings: Sequence[jax.Array], jobs: Sequence[Job]) -> list[jax.Array]:
+def deliver(rings: Sequence[jax.Array], jobs: Sequence[Job]) -> list[jax.Array]:
     """Add the weights of the spikes' synapses to the ring rows in which they are due.
 
         ring[(stamp + d_ij) mod slots, j] += w_ij    for every source i that spiked, every target j
 
     Args:
-        road: how to run.
         rings: arrivals still to come, int32 or int64[slots, cells]; updated in place.
         jobs: the tables, each with the spikes of its sources.
 
     Returns:
         The rings with the arrivals added; the same for any order of spikes and jobs.
     """
-    jobs = [job for job in jobs if has_synapses(job.rows)]
-    loop = deliver_round(road, rings, jobs, [None] * len(jobs))
-    if all(_size(road, job)[2] for job in jobs):
-        return loop[0]
-    totals = [jnp.sum(job.entries.count, dtype=jnp.int64) for job in jobs]
-
-    def has_more(loop: tuple[list, list]) -> jax.Array:
-        return jnp.stack([at[0] < n for at, n in zip(loop[1], totals, strict=True)]).any()
-
-    def further(loop: tuple[list, list]) -> tuple[list, list]:
-        return deliver_round(road, loop[0], jobs, loop[1])
-
-    return jax.lax.while_loop(has_more, further, loop)[0]
+    rings = list(rings)
+    for ring, rows, spikes, index in jobs:
+        if not has_synapses(rows) or not spikes.cells.shape[0]:
+            continue
+        slots, n_post = rings[ring].shape
+        index = jnp.zeros((0, 2), jnp.int64) if index is None else index
+        given = spikes.of, spikes.cells, index, *rows, rings[ring].reshape(-1)
+        flat = _deliver(*given, n_post=n_post, slots=slots, lanes=_lanes(rows))
+        rings[ring] = flat.reshape(slots, n_post)
+    return rings
 
 
-def deliver_round(
-    road: Road,
-    rings: Sequence[jax.Array],
-    jobs: Sequence[Job],
-    ats: Sequence[jax.Array | None],
-) -> tuple[list[jax.Array], list[jax.Array]]:
-    """One round of `deliver`, for a caller that has a loop of its own.
-
-    Args:
-        road: how to run.
-        rings: arrivals still to come; updated in place.
-        jobs: the tables, all with synapses.
-        ats: where each of them goes on, int64[2]: the first spike not done, and how many of its
-            synapses are; None or zeros to begin.
-
-    Returns:
-        The rings, and where to go on. A table is done when that is beyond its last spike.
-    """
-    rings, after = list(rings), []
-    for job, at in zip(jobs, ats, strict=True):
-        rings[job.ring], at = _round(road, rings[job.ring], job, at)
-        after.append(at)
-    return rings, after
+def _lanes(rows: Rows) -> int:
+    """Threads that share a row: about as many as it has synapses, whole warps."""
+    n_rows = max(1, (rows.start.shape[0] - 1) // rows.unit.shape[1])
+    length = max(1, rows.offset.shape[0] // n_rows)
+    return min(4096, max(32, 1 << (length - 1).bit_length()))
 
 
 def has_synapses(rows: Rows) -> bool:
@@ -130,42 +94,123 @@ def has_synapses(rows: Rows) -> bool:
     return rows.bits.shape[0] > 0 and rows.offset.shape[0] > 0
 
 
-def _size(road: Road, job: Job) -> tuple[int, int, bool]:
-    """Events and lanes of a round, not more than there can be, and whether one is always enough."""
-    k, cells = job.entries.part.shape[0], job.entries.cells.shape[0]
-    most = max(1, cells if job.most is None else job.most * k)
-    events, lanes = (1 << (n - 1).bit_length() for n in (most, job.rows.offset.shape[0] * k))
-    fits = job.most is not None and events <= road.events and lanes <= road.lanes
-    return min(events, road.events), min(lanes, road.lanes), fits
+def row_index(rows: Rows, part: Any, n: int) -> jax.Array:
+    """int64[n, 2]: of each of the n cells of a part its first segment, or -1, and population."""
+    cell = jnp.arange(n)
+    bounds = rows.bounds[part]
+    population = jnp.sum(bounds[1:-1] <= cell[:, None], axis=1)
+    place = cell - bounds[population]
+    first = rows.word[part, population]
+    word = jnp.where(first >= 0, first + (place >> 6), 0)
+    bit = jnp.uint64(1) << (place & 63).astype(jnp.uint64)
+    found = rows.bits[word]
+    before = jax.lax.population_count(found & (bit - jnp.uint64(1))).astype(jnp.int64)
+    segment = rows.rank[word].astype(jnp.int64) + rows.width[population] * before
+    has_row = (first >= 0) & ((found & bit) != 0) & (cell < bounds[-1])
+    return jnp.stack([jnp.where(has_row, segment, -1), population], axis=1)
 
 
-def _round(
-    road: Road, ring: jax.Array, job: Job, at: jax.Array | None
-) -> tuple[jax.Array, jax.Array]:
-    rows, spikes, size = job.rows, job.entries, ring.size
-    events, lanes, _ = _size(road, job)
-    ends = jnp.cumsum(spikes.count.astype(jnp.int64))
-    cells = spikes.cells if spikes.cells.shape[0] else jnp.zeros(1, jnp.int32)
-    bits = jax.lax.bitcast_convert_type(rows.bits, jnp.int64)  # no unsigned shifts and counts
-    at, *found = gpu_kernels.find_rows(
-        at,
-        (ends, spikes.part, spikes.begin, spikes.stamp, cells),
-        (
-            rows.width, rows.bounds.reshape(-1), rows.word.reshape(-1), bits, rows.rank,
-            rows.base, rows.start,
-        ),
-        slots=ring.shape[0], n_post=ring.shape[1], events=events, lanes=lanes,
-        interpret=road.interpret,
-    )  # fmt: skip
-    place, value = gpu_kernels.look_up(
-        tuple(found),
-        (rows.width, rows.unit.reshape(-1), rows.base, rows.start, rows.offset, rows.weight),
-        lanes=lanes, size=size, widest=rows.unit.shape[1],
-        place=jnp.int32 if size < (1 << 31) else jnp.int64, value=ring.dtype,
-        interpret=road.interpret,
-    )  # fmt: skip
-    flat = ring.reshape(-1).at[place].add(value, mode="drop", wrap_negative_indices=False)
-    return flat.reshape(ring.shape), at
+def _deliver_reference(
+    of: Any, cells: Any, _: Any, *rest: Any, n_post: int, **of_kernel: int
+) -> Any:
+    *fields, ring = rest
+    rows = Rows(*fields)
+    ends, part, begin, stamp = of
+    counts = jnp.diff(ends, prepend=0).astype(jnp.int32)
+
+    def entry(e: Any, ring: Any) -> Any:
+        return on_any.deliver(ring, rows, part[e], cells, begin[e], counts[e], stamp[e], None)
+
+    ring = ring.reshape(-1, n_post)
+    return jax.lax.fori_loop(0, ends.shape[0], entry, ring).reshape(-1)
+
+
+_deliver = Operator("deliver", _deliver_reference, aliases={13: 0})
+_deliver.kernel("cuda", threads=THREADS)("distdyn.ops.gpu_kernels:deliver")
+
+
+def take(ring: jax.Array, clock: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """What is due at the end of a step, int[cells], and the ring without it.
+
+    The clock is that of `list_spikes`; in a chunk that has ended nothing is cleared.
+    """
+    slots, n_post = ring.shape
+    flat, row = _take(clock, ring.reshape(-1), n_post=n_post, slots=slots)
+    return row, flat.reshape(ring.shape)
+
+
+def _take_reference(clock: Any, flat: Any, *, n_post: int, slots: int) -> Any:
+    begin = ((clock[0] + 1) % slots * n_post,)
+    row = jax.lax.dynamic_slice(flat, begin, (n_post,))
+    is_active = (clock[1] < clock[3]) & (clock[2] == 0)
+    rest = jnp.where(is_active, jnp.zeros_like(row), row)
+    return jax.lax.dynamic_update_slice(flat, rest, begin), row
+
+
+_take = Operator("take", _take_reference, aliases={1: 0})
+_take.kernel("cuda", threads=lambda clock, ring, after, row: row.shape[0])(
+    "distdyn.ops.gpu_kernels:take"
+)
+
+
+class Lists(NamedTuple):
+    """What listing the spikes of a group leaves for the next step.
+
+    Attributes:
+        events: int32[capacity], the cells that spiked.
+        totals: int64[blocks], of use to the kernel alone.
+        counts: int32[steps], how many spiked in each step of the chunk; or empty.
+    """
+
+    events: Any
+    totals: Any
+    counts: Any
+
+
+def list_spikes(
+    spike: jax.Array, clock: jax.Array, cursor: int, part: jax.Array, lists: Lists
+) -> tuple[Lists, Entries]:
+    """Append the cells that spiked, ascending, to a list.
+
+    Args:
+        spike: bool[n].
+        clock: int64[k]: the steps before this one; how many of them in this chunk; why that ends,
+            or 0; how long it is at most; and what else its owner keeps there. Another step at each
+            call with these lists, if there are spikes.
+        cursor: where in the clock stands where to begin in the list.
+        part: int64[1], to which the cells belong.
+        lists: with room for n more events; updated in place.
+
+    Returns:
+        The lists, and the spikes of this step.
+    """
+    *after, entry = _list(spike, clock, part, *lists, cursor=cursor)
+    return Lists(*after), Entries(after[0], entry)
+
+
+def no_totals(n: int) -> jax.Array:
+    """The totals that the first call of `list_spikes` for n cells is given."""
+    return jnp.zeros(-(-n // BLOCK), jnp.int64)
+
+
+def _list_reference(
+    spike: Any, clock: Any, part: Any, events: Any, totals: Any, counts: Any, *, cursor: int
+) -> Any:
+    ranks = jnp.cumsum(spike, dtype=jnp.int32)
+    place = jnp.where(spike, clock[cursor] + ranks - 1, events.shape[0])
+    cells = jnp.arange(spike.shape[0], dtype=jnp.int32)
+    count = ranks[-1] if spike.shape[0] else jnp.int32(0)
+    of = entries(events, part[0], clock[cursor], count, clock[0] + 1).of
+    events = events.at[place].set(cells, mode="drop")
+    if counts.shape[0]:
+        counts = counts.at[clock[1]].set(count, mode="drop")
+    return events, totals, counts, of
+
+
+_list = Operator("list_spikes", _list_reference, aliases={3: 0, 4: 1, 5: 2})
+_list.kernel("cuda", threads=lambda spike, *_: spike.shape[0], block=BLOCK)(
+    "distdyn.ops.gpu_kernels:list_spikes"
+)
 
 
 def segments(bounds: jax.Array, n: int) -> jax.Array:
@@ -175,10 +220,3 @@ def segments(bounds: jax.Array, n: int) -> jax.Array:
     """
     inner = bounds[1:-1]
     return jnp.sum(inner[None, :] <= jnp.arange(n)[:, None], axis=1, dtype=jnp.int32)
-
-
-def list_spikes(
-    road: Road, spike: jax.Array, events: jax.Array, cursor: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    """Append the cells that spiked, ascending, to a list; the list, and how many they are."""
-    return gpu_kernels.list_spikes(spike, events, cursor, interpret=road.interpret)

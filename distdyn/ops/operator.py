@@ -24,7 +24,7 @@ import numpy as np
 
 from distdyn._jax import axes_of, has_wide_numbers, lower, new_primitive
 from distdyn.errors import OperatorError
-from distdyn.ops import compile
+from distdyn.ops import compile, cuda
 from distdyn.ops.compile import Static, static_of
 
 Rule = Callable[..., Any]
@@ -98,24 +98,42 @@ class Operator:
 
     # --- what can be written ----------------------------------------------------------------------
 
-    def kernel(self, platform: str) -> Callable[[Any], Any]:
-        """Give the kernel of a platform.
+    def kernel(self, platform: str, **launch: Any) -> Callable[[Any], Any]:
+        """Give the kernel of a platform: a Python function that Numba can compile, for arrays.
 
-        "cpu": a Python function that Numba can compile. It takes NumPy arrays, first the arguments,
-        then the results, which it fills, and by name the attributes that it wants. It runs on one
-        core; the cores of a machine are so many devices. "module:name" is imported at first use.
-        "cuda": a JAX function as the reference is one, around a kernel that is written in Pallas.
+        It takes first the arguments, then the results, which it fills, and by name the attributes
+        that it wants. "module:name" is imported at first use.
+
+        "cpu": it runs on one core; the cores of a machine are so many devices.
+        "cuda": it runs in each of many threads, `numba.cuda.grid(1)` says in which. `threads=`,
+        `block=` and `zeros=` say how many, see `distdyn.ops.cuda.Launch`; without, there is one for
+        each element of the first result.
         """
         if platform not in PLATFORMS:
             raise self.error(f'no kernel can be for "{platform}". Give one of {PLATFORMS}.')
+        if platform == "cpu":
+            if launch:
+                raise self.error(f"a kernel for CPUs has one thread: it takes no {set(launch)}.")
+            run: Any = self._on_cpu
+        else:
+            run = functools.partial(self._on_cuda, self._launch(launch))
 
         def given(function: Rule | str) -> Rule | str:
             self.kernels[platform] = function
-            run: Any = self._on_cpu if platform == "cpu" else function
             lower(self.primitive, _plain(lambda *args, **kw: _flat(run(*args, **kw))), platform)
             return function
 
         return given
+
+    def _launch(self, given: dict[str, Any]) -> cuda.Launch:
+        try:
+            launch = cuda.Launch(**given)
+        except TypeError:
+            known = ", ".join(cuda.Launch._fields)
+            raise self.error(f"a CUDA kernel is started by {known}, not by {set(given)}.") from None
+        if not 0 < launch.block <= 1024:
+            raise self.error(f"a block of {launch.block} threads. CUDA's have 1 to 1024.")
+        return launch
 
     def jvp(self, i: int) -> Callable[[Rule], Rule]:
         """Give `rule(tangent, *arrays, **attributes)`: the derivative of the results along i."""
@@ -239,6 +257,9 @@ class Operator:
 
     def _on_cpu(self, /, *arrays: Any, **attributes: Any) -> Any:
         return compile.call(self, arrays, self._shapes(*arrays, **attributes), attributes)
+
+    def _on_cuda(self, launch: cuda.Launch, /, *arrays: Any, **attributes: Any) -> Any:
+        return cuda.call(self, launch, arrays, self._shapes(*arrays, **attributes), attributes)
 
 
 @functools.lru_cache(maxsize=4096)

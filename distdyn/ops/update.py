@@ -5,6 +5,7 @@ works elementwise on arrays as well. `fuse` compiles it for CPU into one pass ov
 reference here is the same function on whole arrays, for any platform.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -94,13 +95,15 @@ def update_reference(
     events: Any,
     segment: Any = None,
     lister: Any = None,
+    taker: Any = None,
     is_active: Any = True,
 ) -> tuple[list[jax.Array], list[jax.Array], Any, jax.Array]:
     """The same in plain jax.numpy, for any platform and any function, on arrays of n cells.
 
     Cells from `bounds[-1]` on are padding: what becomes of them is not looked at. Where the segment
     of each cell is known already, `segment` gives it; a `lister` lists spikes in another way than
-    `list_spikes` below; unless `is_active`, a bool[], everything stays as it is.
+    `list_spikes` below, a `taker` takes a ring and gives what is due and the ring without it;
+    unless `is_active`, a bool[], everything stays as it is.
     """
     cell = jnp.arange(n)
     if segment is None:
@@ -110,17 +113,9 @@ def update_reference(
         x[segment] if operand.per == "segment" else x
         for x, operand in zip(operands, signature.operands, strict=True)
     ]
-    slots = [(step + 1) % ring.shape[0] for ring in rings]
-    arrivals = [
-        jax.lax.dynamic_index_in_dim(ring, slot, keepdims=False)
-        for ring, slot in zip(rings, slots, strict=True)
-    ]
-    cleared = [
-        jax.lax.dynamic_update_slice(
-            ring, jnp.where(is_active, jnp.zeros_like(row), row)[None], (slots[k], jnp.int64(0))
-        )
-        for k, (ring, row) in enumerate(zip(rings, arrivals, strict=True))
-    ]
+    take = taker or functools.partial(_take, step=step, is_active=is_active)
+    taken = [take(ring) for ring in rings]
+    arrivals, cleared = [row for row, _ in taken], [ring for _, ring in taken]
     new, spike = function(values, list(state), arrivals)
     is_cell = (cell < bounds[-1]) & is_active
     new = [
@@ -133,6 +128,13 @@ def update_reference(
     spike = jnp.broadcast_to(spike, (n,)) & is_cell
     events, count = (lister or list_spikes)(spike, events, cursor)
     return new, cleared, events, count
+
+
+def _take(ring: jax.Array, step: jax.Array, is_active: Any) -> tuple[jax.Array, jax.Array]:
+    slot = (step + 1) % ring.shape[0]
+    row = jax.lax.dynamic_index_in_dim(ring, slot, keepdims=False)
+    rest = jnp.where(is_active, jnp.zeros_like(row), row)
+    return row, jax.lax.dynamic_update_slice(ring, rest[None], (slot, jnp.int64(0)))
 
 
 def list_spikes(

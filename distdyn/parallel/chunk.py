@@ -26,7 +26,6 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
 from distdyn.core.system import Tick
-from distdyn.ops import gpu
 from distdyn.ops.deliver import deliver
 from distdyn.ops.formula import Formula
 from distdyn.ops.packed import Packed
@@ -85,7 +84,7 @@ class Plan:
     exchange: str | None  # "mailbox" or "mesh"; None: there is no other part in the node
     interval: int  # steps between two exchanges inside the node
     capacity: int  # of a round of the mesh's exchange
-    road: gpu.Road | None = None  # the kernels for GPUs; None: those for CPUs, or the reference
+    gpu: bool = False  # the kernels for GPUs, and not those for CPUs or the reference
 
 
 @dataclass(frozen=True)
@@ -216,7 +215,7 @@ def _run(plan: Plan, data: Data, carry: Carry, most: Any) -> tuple[Carry, Progre
     data = data._replace(
         groups=tuple(g._replace(operands=o) for g, o in zip(data.groups, whole, strict=True))
     )
-    if plan.road is not None:
+    if plan.gpu:
         data = data._replace(groups=on_gpu.with_segments(plan, data))
     last = carry.step + most
     if data.inbox is not None:
@@ -242,7 +241,7 @@ def _run(plan: Plan, data: Data, carry: Carry, most: Any) -> tuple[Carry, Progre
     )
     if data.team is not None:
         carry, progress = on_cpu.run(plan, data, carry, progress, most, ON_CPU)
-    elif plan.road is not None and plan.exchange is None:
+    elif plan.gpu and plan.exchange is None:
         carry, progress = on_gpu.run(plan, data, carry, progress, most, ON_GPU)
     else:
         carry, progress = jax.lax.while_loop(goes_on, step, (carry, progress))
@@ -257,7 +256,8 @@ def _step(
     plan: Plan, data: Data, carry: Carry, progress: Progress, last: Any
 ) -> tuple[Carry, Progress]:
     stamp = carry.step + 1
-    states, rings, events, spikes = _advance(plan, data, carry, progress)
+    listers = on_gpu.fresh_listers(plan, data, carry, progress) if plan.gpu else None
+    states, rings, events, spikes = _advance(plan, data, carry, progress, listers=listers)
     counts = tuple(
         kept.at[progress.done[0]].set(count)
         for kept, (_, _, count) in zip(progress.counts, spikes, strict=True)
@@ -274,7 +274,7 @@ def _step(
     )  # fmt: skip
     full = _is_full(plan, data, events, traces, progress)
     stop = full.astype(jnp.int64)[None]
-    if plan.road is not None:
+    if plan.gpu:
         rings = on_gpu.deliver_own(plan, data, rings, spikes, stamp)
     else:
         _deliver_own(plan, data, rings, spikes, stamp)
@@ -287,11 +287,18 @@ def _step(
 
 
 def _advance(
-    plan: Plan, data: Data, carry: Carry, progress: Progress, is_active: Any = True
+    plan: Plan,
+    data: Data,
+    carry: Carry,
+    progress: Progress,
+    is_active: Any = True,
+    listers: Any = None,
+    taker: Any = None,
 ) -> tuple:
     """Update all groups; per group the list that holds its spikes, where they begin, how many.
 
-    Unless `is_active`, which only the road of GPUs says, nothing changes and nobody spikes.
+    Unless `is_active`, which only the road of GPUs says, nothing changes and nobody spikes. It also
+    says for each group how its spikes are listed, and how what is due is taken from a ring.
     """
     stamp = carry.step + 1
     states, rings, events = list(carry.states), [list(r) for r in carry.rings], list(carry.events)
@@ -300,7 +307,7 @@ def _advance(
         if group.program is None:
             steps, cells = given.schedule  # pyright: ignore[reportGeneralTypeIssues]
             # On a GPU each turn of a search is a kernel: one kernel that looks at all is faster.
-            method = "scan" if plan.road is None else "compare_all"
+            method = "compare_all" if plan.gpu else "scan"
             first, after = (
                 jnp.searchsorted(steps, stamp, side=side, method=method)
                 for side in ("left", "right")
@@ -319,9 +326,16 @@ def _advance(
             rings[index],
             events[index],
         )
-        lister = None if plan.road is None else functools.partial(gpu.list_spikes, plan.road)
+        lister = None if listers is None else listers[index]
         result = update_reference(
-            group.program, group.signature, group.cells, *rest, given.segment, lister, is_active
+            group.program,
+            group.signature,
+            group.cells,
+            *rest,
+            given.segment,
+            lister,
+            taker,
+            is_active,
         )
         states[index], rings[index], list_, count = result
         events[index] = list_ if list_ is not None else events[index]
@@ -366,7 +380,7 @@ def _deliver_inbox(plan: Plan, data: Data, carry: Carry) -> tuple:
     if data.team is not None:
         return on_cpu.deliver_inbox(plan, data, carry)
     rings = [list(of) for of in carry.rings]
-    if plan.road is not None:
+    if plan.gpu:
         return tuple(on_gpu.deliver_inbox(plan, data, rings))
     for table, rows in zip(plan.tables, data.tables, strict=True):
         of, ring, inbox = rings[table.group], table.ring, data.inbox[table.source]

@@ -1,7 +1,7 @@
 """Roads: which kernels compute here; the platform decides, or DISTDYN_KERNELS.
 
     cpu          machine code, on CPU alone
-    gpu          the kernels for GPUs; on CPU the interpreter runs them, slowly: for tests
+    gpu          the kernels for GPUs; on CPU the same steps with their references: for tests
     reference    plain jax.numpy, on any platform, slowly
 
 All ranks of a job must take the same road: they round in different ways.
@@ -12,12 +12,10 @@ from typing import NamedTuple
 
 from distdyn.errors import PlatformError
 from distdyn.ops.deliver import kernels_work
-from distdyn.ops.gpu import Road
 from distdyn.units import shown
 
 VARIABLE = "DISTDYN_KERNELS"
 CHOICES = ("cpu", "gpu", "reference")
-INTERPRETED = Road(interpret=True, events=64, lanes=1024)
 
 
 class Choice(NamedTuple):
@@ -25,18 +23,20 @@ class Choice(NamedTuple):
 
     Attributes:
         kernels: whether machine code for CPUs does.
-        road: the kernels for GPUs, or None; the reference if there are neither.
+        gpu: whether the kernels for GPUs do; the reference if there are neither.
+        platform: of the devices.
     """
 
     kernels: bool
-    road: Road | None
+    gpu: bool
+    platform: str
 
     def __str__(self) -> str:
         if self.kernels:
             return "CPU kernels"
-        if self.road is None:
+        if not self.gpu:
             return "plain reference"
-        return "GPU kernels, interpreted" if self.road.interpret else "GPU kernels"
+        return "GPU kernels" if self.platform == "gpu" else "GPU kernels' references"
 
 
 def choose(platform: str, environment: Mapping[str, str], *, is_spanning: bool = False) -> Choice:
@@ -62,8 +62,6 @@ def choose(platform: str, environment: Mapping[str, str], *, is_spanning: bool =
             f"{VARIABLE}=cpu, but machine code for CPUs does not run on {where}. "
             'Use platform="cpu" without DISTDYN_COLLECTIVES, or unset it.'
         )
-    if asked == "gpu":
-        return Choice(False, INTERPRETED if is_cpu else Road())
-    if asked is None and platform == "gpu":
-        return Choice(False, Road())
-    return Choice(asked != "reference" and is_cpu and not is_spanning and kernels_work(), None)
+    gpu = asked == "gpu" or (asked is None and platform == "gpu")
+    kernels = asked in (None, "cpu") and is_cpu and not is_spanning and kernels_work()
+    return Choice(kernels, gpu, platform)

@@ -19,7 +19,6 @@ import numpy as np
 from distdyn.errors import SimulationError
 from distdyn.network.network import Graph
 from distdyn.network.projection import Projection
-from distdyn.ops.gpu import Road
 from distdyn.ops.rows import sources_in, synapses_in
 from distdyn.ops.update import Operand, Signature
 from distdyn.parallel import chunk, connect, roads
@@ -66,7 +65,6 @@ class Shard:
         decomposition: who owns which neurons; by default blocks are dealt round-robin.
         kernels: whether to use machine code (CPU); None: where it works. Without it, the rows of
             procedural projections are stored: the results are the same, memory is not saved.
-        road: how to run the kernels for GPUs; None: as usual on a GPU, elsewhere not at all.
         threads: of each part; None: the cores that are left to it.
         capacity: cells in a round of the exchange by collectives (without machine code).
         overlap: exchange with other nodes twice as often, and compute while spikes travel.
@@ -82,7 +80,6 @@ class Shard:
         everywhere: Sequence[Any] | None = None,
         decomposition: Decomposition | None = None,
         kernels: bool | None = None,
-        road: Road | None = None,
         threads: int | None = None,
         capacity: int = ROUND,
         overlap: bool = False,
@@ -90,10 +87,10 @@ class Shard:
         self.graph, self.setting, self.capacity = graph, setting, capacity
         self.world = us = world or World()
         self.stack = Stack(devices or jax.local_devices()[:1], everywhere)
-        if road is not None or kernels is not None:
-            self.choice = roads.Choice(bool(kernels), road)
+        platform, spanning = self.stack.devices[0].platform, self.stack.is_spanning
+        if kernels is not None:
+            self.choice = roads.Choice(kernels, False, platform)
         else:
-            platform, spanning = self.stack.devices[0].platform, self.stack.is_spanning
             self.choice = roads.choose(platform, os.environ, is_spanning=spanning)
         self.kernels = self.choice.kernels
         self.unfused: dict[str, str] = {}  # path: why its cells are not compiled in one pass
@@ -210,7 +207,7 @@ class Shard:
             exchange=self.near.exchange,
             interval=self.near.interval,
             capacity=self.capacity,
-            road=self.choice.road,
+            gpu=self.choice.gpu,
         )
 
     def _group_plan(self, group: Group) -> chunk.GroupPlan:

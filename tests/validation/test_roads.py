@@ -9,15 +9,14 @@ import pytest
 
 import distdyn as dd
 from distdyn.errors import PlatformError
-from distdyn.ops.gpu import Road
-from distdyn.parallel import roads, shard
+from distdyn.parallel import shard
 from distdyn.parallel.roads import VARIABLE, choose
 from distdyn.zoo import by_name
 from tests.validation.test_golden import FIRST_100_MS, WHOLE, Golden
 
 ROADS = {
     "cpu": "CPU kernels",
-    "gpu": "GPU kernels, interpreted",
+    "gpu": "GPU kernels' references",
     "reference": "plain reference",
 }
 
@@ -75,15 +74,14 @@ def test_the_golden_network_on_every_road(road, monkeypatch):  # D22
     assert recording.spikes_sha256() == FIRST_100_MS
     names = {
         "cpu": "CPU kernels",
-        "gpu": "GPU kernels, interpreted",
+        "gpu": "GPU kernels' references",
         "reference": "plain reference",
     }
     assert repr(runner).split("\n")[2].endswith(f"device, {names[road]}")
 
 
-def test_steps_of_many_rounds_and_lists_that_fill_up(monkeypatch):
-    """Steps pause until their spikes are delivered, and chunks end early; the spikes stay."""
-    monkeypatch.setattr(roads, "INTERPRETED", Road(interpret=True, events=2, lanes=16))
+def test_lists_that_fill_up(monkeypatch):
+    """Chunks end early; the spikes stay."""
     monkeypatch.setattr(shard, "EVENT_ROOM", 0)
     chunks = []
     monkeypatch.setattr(shard.Shard, "_chunk", counted(shard.Shard._chunk, chunks))

@@ -10,8 +10,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from distdyn.ops import gpu
 from distdyn.ops.deliver import deliver
-from distdyn.ops.gpu import Entries
 from distdyn.parallel import on_gpu
 
 
@@ -79,11 +79,11 @@ def _deliver_group(
         stop = jnp.clip(before + of_all - low, 0, plan.capacity)
         n = jnp.where(jnp.arange(len(of_all))[:, None] == me, 0, stop - start)
 
-        if plan.road is not None:  # all devices and steps at once
+        if plan.gpu:  # all devices and steps at once
             place = start + plan.capacity * jnp.arange(len(of_all))[:, None]
             of_step = (parts[:, None], place, n, stamps[None, :])
             flat = [jnp.broadcast_to(x, n.shape).reshape(-1) for x in of_step]
-            sources = {group: Entries(lists.reshape(-1), *flat)}
+            sources = {group: gpu.entries(lists.reshape(-1), *flat)}
             return index + 1, on_gpu.deliver(plan, data, rings, sources)
 
         def entry(k: Any, rings: list) -> list:
