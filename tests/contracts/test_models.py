@@ -13,7 +13,7 @@ from distdyn.core import Cell, Receptor
 from distdyn.ops.normal import Stream
 from tests.core.equations import Coupled, FitzHughNagumo
 from tests.core.test_delayed import MackeyGlass
-from tests.core.test_stochastic import Growth, NoisyLIF
+from tests.core.test_stochastic import NoisyLIF
 
 E, I = dd.COBA(E=0.0), dd.COBA(E=-80.0)
 
@@ -42,7 +42,6 @@ CATALOGUE = {
     "FitzHughNagumo": lambda: cell(FitzHughNagumo(), (dd.Exponential(), dd.CUBA())),
     "Coupled": lambda: cell(Coupled(), (dd.Alpha(), dd.CUBA())),
     "OU-LIF": lambda: cell(NoisyLIF(), (dd.Exponential(), dd.CUBA())),
-    "GBM-Milstein": lambda: cell(Growth(method=dd.Milstein())),
     "MackeyGlass-RK4": lambda: cell(MackeyGlass(tau=1.7, method=dd.RK4())),
     "LIF-Fractional": lambda: cell(
         dd.LIF(I_e=400.0, order={"V": 0.8}, method=dd.CaputoL1(memory=1.5)), (dd.Exponential(), E)
