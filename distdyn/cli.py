@@ -5,6 +5,7 @@
     distdyn plan microcircuit --ranks 64 --devices 4 --nodes 8
     distdyn sbatch microcircuit --duration 1000 --nodes 2 --ranks-per-node 8
     distdyn plot runs/a
+    distdyn describe AdEx
     distdyn doctor
 
 Wrong input ends with exit status 2 and one message; a broken installation or run with 1.
@@ -16,6 +17,7 @@ import importlib.util
 import inspect
 import json
 import math
+import os
 import signal
 import sys
 import threading
@@ -53,6 +55,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return options.command(options)
     except DistDynError as error:
         return _end(ExitCode.WRONG_INPUT, f"distdyn: {type(error).__name__}: {error}", error)
+    except BrokenPipeError:  # whoever read our output wants no more of it, as `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
     except KeyboardInterrupt as error:
         return _end(ExitCode.INTERRUPTED, "distdyn: interrupted", error)
 
@@ -86,6 +91,14 @@ def _parser() -> argparse.ArgumentParser:
     plot.add_argument("-o", "--output", help="the picture; DIRECTORY/raster.png by default")
     plot.add_argument("--window", nargs=2, type=float, metavar="MS", help="first and last time")
     plot.set_defaults(command=_plot)
+    tell = commands.add_parser(
+        "describe", help="print equations, parameters and source", description=_describe.__doc__
+    )
+    tell.add_argument(
+        "name", nargs="?", help="a model, a published network or FILE.py:CLASS; all by default"
+    )
+    tell.add_argument("--markdown", action="store_true", help="for a page")
+    tell.set_defaults(command=_describe)
     doctor = commands.add_parser("doctor", help="check that everything needed works")
     doctor.set_defaults(command=_doctor)
     return parser
@@ -344,6 +357,33 @@ def network_of(name: str, assignments: Sequence[str] = ()) -> Network:
                 f'{name} has no argument "{key}" (--set). {suggestion(key, known)}'
             )
     return factory(**arguments)
+
+
+def _describe(options: argparse.Namespace) -> int:
+    """Print what a model is: equations, parameters with units and defaults, state, source."""
+    from distdyn import catalogue
+    from distdyn.core.describe import describe
+    from distdyn.zoo import CLASSES, by_name
+
+    name, families = options.name, catalogue.models()
+    if name is None:
+        lines = [
+            f"{module.rpartition('.')[2]}: {', '.join(names)}" for module, names in families.items()
+        ]
+        print(catalogue.page() if options.markdown else "\n".join([*lines, ""]), end="")
+        return ExitCode.OK
+    known = {name: model for names in families.values() for name, model in names.items()}
+    if ":" in name or name.endswith(".py"):
+        found = _from_file(name)
+    elif name in known or name not in CLASSES:
+        if name not in known:
+            raise NameLookupError(f'There is no "{name}". {suggestion(name, [*known, *CLASSES])}')
+        found = known[name]
+    else:
+        found = by_name(name)
+    description = describe(found)
+    print(description.markdown() if options.markdown else description)
+    return ExitCode.OK
 
 
 def _from_zoo(name: str) -> Any:

@@ -32,6 +32,10 @@ class ParameterError(DistDynError, ValueError):
     """A parameter, initial value or input outside its domain, or of the wrong type or length."""
 
 
+class MethodError(DistDynError, ValueError):
+    """A method that does not fit the equations, or equations that no method fits."""
+
+
 class NameLookupError(DistDynError, AttributeError, KeyError):
     """A name that does not exist; the message suggests the nearest one that does."""
 

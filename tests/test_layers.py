@@ -33,6 +33,7 @@ FLOORS = {
     "zoo": 7,
     "plot": 7,
     "jobscript": 7,
+    "catalogue": 8,
     "doctor": 8,
     "sbatch": 8,
     "cli": 9,
@@ -41,7 +42,7 @@ FLOORS = {
 }
 GROUND = 0  # the one floor without walls: units and random raise errors
 # `import distdyn` runs everything below: only what nothing below imports may say it.
-ABOVE_THE_FACE = {"zoo", "plot", "jobscript", "doctor", "sbatch", "cli", "__main__"}
+ABOVE_THE_FACE = {"zoo", "plot", "jobscript", "catalogue", "doctor", "sbatch", "cli", "__main__"}
 NOT_MODELS = {"network", "parallel", "run"}
 PARTITION_USERS = {"network", "parallel"}
 
@@ -194,8 +195,8 @@ RULES: dict[Rule, list[tuple[str, str]]] = {
     imports_point_down: [
         ("distdyn.errors", "import distdyn.ops"),
         ("distdyn.ops.deliver", "def f():\n    from distdyn.core import cell"),
-        ("distdyn.network.rules", "from ..models import neurons"),
-        ("distdyn.parallel.build", "import distdyn.models.neurons"),
+        ("distdyn.network.rules", "from ..models import synapses"),
+        ("distdyn.parallel.build", "import distdyn.models.synapses"),
         ("distdyn.run.runner", "import distdyn as dd"),
         ("distdyn.zoo.coba", "from distdyn import cli"),
         ("distdyn.attic", ""),
@@ -254,7 +255,7 @@ def test_the_rule_sees_a_planted_fault(rule):
     [
         ("distdyn.units", "from distdyn.errors import TimeError"),
         ("distdyn.ops.ffi", "import numba, jax\nfrom jax.extend.core import Primitive\njax.ffi"),
-        ("distdyn.models.neurons", "from ..core import system\nfrom .. import units"),
+        ("distdyn.models.synapses", "from ..core import system\nfrom .. import units"),
         ("distdyn.zoo.coba", "import distdyn as dd"),
         ("distdyn.parallel.build", "import partition\nfrom distdyn.network import rules"),
     ],

@@ -4,7 +4,8 @@ One step, from t to t + dt, on the grid (as in NEST, so that results compare to 
 
 1. neuron and receptors advance from what they hold at t; while refractory, V is held;
 2. arrivals due at t + dt enter the receptors (a `Delta` arrival moves V; none while refractory);
-3. a cell with V >= V_th, not refractory, spikes, is reset and refractory for t_ref / dt steps.
+3. a cell with V >= V_th, not refractory, spikes, is reset and refractory for t_ref / dt steps;
+   where the threshold moves, the neuron's `threshold(state)` stands for V_th.
 
 Source: Morrison, Straube, Plesser, Diesmann (2007), Neural Comput. 19, 47, for the grid.
 """
@@ -16,19 +17,22 @@ import jax
 import jax.numpy as jnp
 
 from distdyn.core.flow import Flow
-from distdyn.core.integrators import Integrator, default_method
+from distdyn.core.integrators import Method, Remembering, has_noise, has_past, method_of
+from distdyn.core.integrators.delayed import check_delay, delays_of
 from distdyn.core.ode import ODE, per_cell
 from distdyn.core.parameters import fields_of
 from distdyn.core.receptor import Receptor
 from distdyn.core.system import Drive, DynamicalSystem, Tick
+from distdyn.errors import DelayError
 
 
 class CellState(NamedTuple):
-    """State of a cell: of the neuron, of each receptor, and how long it stays refractory."""
+    """State of a cell: of the neuron, of each receptor, how long it stays refractory, its past."""
 
     neuron: Any
     receptors: tuple[Any, ...]
     refractory: Any  # int32, steps left; None where the model has no t_ref
+    memory: Any = None  # what a method for delays or fractional orders keeps
 
 
 class Prepared(NamedTuple):
@@ -43,14 +47,14 @@ class Cell(DynamicalSystem):
 
     neuron: Any  # an ODE; with V_th, reset and t_ref where it has them
     receptors: tuple[Receptor, ...] = ()
-    method: Integrator = eqx.field(kw_only=True)
+    method: Method = eqx.field(kw_only=True)
+    delays: tuple[float, float] | None = eqx.field(default=None, kw_only=True, static=True)
 
     @classmethod
     def of(cls, neuron: ODE, receptors: tuple[Receptor, ...] = ()) -> "Cell":
         """The cell of this neuron with these receptors, with the neuron's method or the default."""
-        return cls(
-            neuron, receptors, method=neuron.method or default_method(Flow(neuron, receptors))
-        )
+        delays = delays_of(neuron) if has_past(neuron) else None
+        return cls(neuron, receptors, method=method_of(Flow(neuron, receptors)), delays=delays)
 
     @property
     def flow(self) -> Flow:
@@ -72,11 +76,38 @@ class Cell(DynamicalSystem):
         """Whether the neuron has an absolute refractory period."""
         return self.is_reset and "t_ref" in fields_of(self.neuron)
 
+    @property
+    def has_noise(self) -> bool:
+        """Whether its steps take random numbers."""
+        return has_noise(self.neuron)
+
+    def check(self, dt: float) -> None:
+        """Raise a DelayError for a delay shorter than a step of dt ms."""
+        if self.delays is not None:
+            check_delay(self.neuron, self.delays[0], dt)
+
+    def threshold(self, state: Any) -> Any:
+        """Where the neuron spikes: V_th, or what its own `threshold(state)` says."""
+        moving = getattr(self.neuron, "threshold", None)
+        return moving(state) if callable(moving) else self.neuron.V_th
+
     def init(self, id: Any, key: Any) -> CellState:
-        """The neuron's initial state; receptors empty, not refractory."""
+        """The neuron's initial state; receptors empty, not refractory, no memory yet."""
         receptors = tuple(receptor.state() for receptor in self.receptors)
         refractory = jnp.zeros((), jnp.int32) if self.is_refractory else None
         return CellState(self.neuron.init(id, key), receptors, refractory)
+
+    def settle(self, state: CellState) -> CellState:
+        """The neuron settled."""
+        return state._replace(neuron=self.neuron.settle(state.neuron))
+
+    def remember(self, state: CellState, dt: float) -> CellState:
+        """The state with which a run begins: with a memory of the past, if there must be one."""
+        if not isinstance(self.method, Remembering):
+            return state
+        longest = self.delays[1] if self.delays else 0.0
+        point = state.neuron, state.receptors
+        return state._replace(memory=self.method.begin(self.flow, point, dt, longest))
 
     def prepare(self, dt: float) -> Prepared:
         """Coefficients for one cell, to be mapped over cells whose parameters differ."""
@@ -94,17 +125,24 @@ class Cell(DynamicalSystem):
         """One step with coefficients at hand, in the order that the head of this file gives."""
         held = state.refractory > 0 if self.is_refractory else None
         before = state.neuron
-        neuron, receptors = self.method.advance(
-            self.flow, prepared.method, (before, state.receptors), drive.current, held, tick
-        )
+        point, memory = (before, state.receptors), state.memory
+        if isinstance(self.method, Remembering):
+            point, memory = self.method.advance(
+                self.flow, prepared.method, point, memory, drive.current, held, tick
+            )
+        else:
+            point = self.method.advance(
+                self.flow, prepared.method, point, drive.current, held, tick
+            )
+        neuron, receptors = point
         neuron = _as_before(neuron, before)
         neuron, receptors = self.arrive(neuron, receptors, drive.arrivals, held)
         if not self.is_spiking:
-            return CellState(neuron, receptors, state.refractory), None
-        spike = neuron.V >= self.neuron.V_th
+            return CellState(neuron, receptors, state.refractory, memory), None
+        spike = neuron.V >= self.threshold(neuron)
         if not self.is_reset:
-            spike = spike & (before.V < self.neuron.V_th)
-            return CellState(neuron, receptors, state.refractory), spike
+            spike = spike & (before.V < self.threshold(before))
+            return CellState(neuron, receptors, state.refractory, memory), spike
         if held is not None:
             spike = spike & ~held
         after = _as_before(self.neuron.reset(neuron), neuron)
@@ -113,7 +151,7 @@ class Cell(DynamicalSystem):
         if held is not None:
             left = refractory - held.astype(refractory.dtype)
             refractory = jnp.where(spike, prepared.refractory.astype(left.dtype), left)
-        return CellState(neuron, receptors, refractory), spike
+        return CellState(neuron, receptors, refractory, memory), spike
 
     def arrive(
         self, neuron: Any, receptors: tuple[Any, ...], arrivals: tuple[Any, ...], held: Any
@@ -136,3 +174,16 @@ def _as_before(new: Any, old: Any) -> Any:
     return jax.tree.map(
         lambda x, like: jnp.broadcast_to(jnp.asarray(x).astype(like.dtype), like.shape), new, old
     )
+
+
+def check_new_delays(system: Any, changed: Any, dt: float) -> None:
+    """Raise a DelayError if a neuron with other parameters does not fit the past that is kept."""
+    if not isinstance(system, Cell) or system.delays is None:
+        return
+    shortest, longest = delays_of(changed)
+    check_delay(changed, shortest, dt)
+    if longest > system.delays[1] * (1 + 1e-6):
+        raise DelayError(
+            f"{type(changed).__name__}: a delay of {longest:g} ms, but the last "
+            f"{system.delays[1]:g} ms are kept. Begin with the longest delay, or give `longest`."
+        )

@@ -16,27 +16,70 @@ import numpy as np
 
 from distdyn._jax import Literal
 from distdyn.core.receptor import Receptor
-from distdyn.core.system import Drive
+from distdyn.core.system import Drive, filled, state_fields
 
 State = Any  # of the neuron
 Point = tuple[State, tuple[Any, ...]]  # where the flow is: the neuron's state and its receptors'
 
 
+class Function(eqx.Module):
+    """Any function f(t, y, *args) in the place of a neuron: of one system, whatever its arrays.
+
+    With noise, delays or fractional order, as a model would have it.
+    """
+
+    f: Callable
+    args: tuple[Any, ...]
+    like: Any  # a pytree with the structure, shapes and types of y
+    strength: Callable | None = None  # of the noise, g(t, y, *args)
+    noise: str = "ito"
+    longest: float | None = None  # delay, ms; f takes `past` after y if it is given
+    history: Callable | None = None  # y before the start, of t
+    order: Any = None
+
+    def derivative(self, t: Any, s: Any, drive: Drive, *past: Any) -> Any:
+        """D y / dt."""
+        return self.f(*self._typed(t, s), *past, *self.args)
+
+    def diffusion(self, t: Any, s: Any, drive: Drive) -> Any:
+        """The strength of the noise."""
+        assert self.strength is not None
+        return self.strength(*self._typed(t, s), *self.args)
+
+    def _typed(self, t: Any, s: Any) -> tuple[Any, Any]:
+        t = jax.lax.convert_element_type(t, jnp.result_type(float))  # whatever t is computed from
+        s = jax.tree.map(lambda x, y: jax.lax.convert_element_type(x, y.dtype), s, self.like)
+        return t, s
+
+
 class Flow(eqx.Module):
-    """A neuron with its receptors."""
+    """A neuron with its receptors, and with the past where its equations have delays."""
 
     neuron: Any
     receptors: tuple[Receptor, ...] = ()
+    past: Any = None  # a function of t: what the neuron's derivative at t is given as `past`
 
     def derivative(self, t: Any, y: Point, current: Any = 0.0) -> Point:
         """D y / dt with this much input current besides that of the receptors."""
         state, receptors = y
-        drive = Drive(self.total_current(state, receptors, current))
-        neuron = self.neuron.derivative(t, state, drive)
+        neuron = self.rate(t, state, self.total_current(state, receptors, current))
         kinetics = tuple(
             r.kinetics.derivative(s) for r, s in zip(self.receptors, receptors, strict=True)
         )
         return neuron, kinetics
+
+    def rate(self, t: Any, state: State, current: Any) -> State:
+        """D neuron / dt with this total current."""
+        past = () if self.past is None else (self.past(t),)
+        return self.neuron.derivative(t, state, Drive(current), *past)
+
+    def diffusion(self, t: Any, y: Point, current: Any = 0.0) -> list[Any]:
+        """The strength of the noise of each leaf of y; None where there is none."""
+        state, receptors = y
+        drive = Drive(self.total_current(state, receptors, current))
+        found = jax.tree.leaves(self.neuron.diffusion(t, state, drive), is_leaf=_is_none)
+        of_receptors = len(jax.tree.leaves(receptors))
+        return [None if _is_nothing(x) else x for x in found] + [None] * of_receptors
 
     def total_current(self, state: State, receptors: tuple[Any, ...], current: Any) -> Any:
         """The input current plus that through every receptor."""
@@ -47,17 +90,41 @@ class Flow(eqx.Module):
 
     def example(self, dtype: Any = float) -> Point:
         """A point of the right structure, in zeros, for one cell."""
+        if isinstance(self.neuron, Function):
+            return jax.tree.map(jnp.zeros_like, self.neuron.like), ()
         zero = jnp.zeros((), dtype)
-        state = type(self.neuron).State
-        neuron = state(*[zero for _ in state._fields])
-        return neuron, tuple(
+        return filled(self.neuron.State, zero), tuple(
             jax.tree.map(lambda _: zero, receptor.state()) for receptor in self.receptors
         )
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the neuron's variables, leaf by leaf."""
+        paths, _ = jax.tree_util.tree_flatten_with_path(self.example()[0])
+        return tuple(".".join(_word(key) for key in path) for path, _ in paths)
+
+    @property
+    def is_elementwise(self) -> bool:
+        """Whether arrays are cells side by side, each with equations of its own."""
+        return not isinstance(self.neuron, Function)
+
     def membrane(self) -> int | None:
         """Which leaf of a point is V, if there is one."""
-        fields = type(self.neuron).State._fields
+        fields = state_fields(self.neuron)
         return fields.index("V") if "V" in fields else None
+
+
+def _word(key: Any) -> str:
+    return str(getattr(key, "name", getattr(key, "key", getattr(key, "idx", key))))
+
+
+def _is_none(x: Any) -> bool:
+    return x is None
+
+
+def _is_nothing(x: Any) -> bool:
+    """Whether a strength is no number at all, or 0 whatever the state."""
+    return x is None or (isinstance(x, int | float) and x == 0)
 
 
 def is_linear(flow: Flow) -> bool:

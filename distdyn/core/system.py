@@ -6,6 +6,7 @@ pytree with the cells on the leading axis. Time, step and randomness are argumen
 """
 
 import abc
+from collections.abc import Iterator
 from typing import Any, ClassVar, NamedTuple
 
 from distdyn.core.parameters import Parameters, fields_of
@@ -17,6 +18,8 @@ class Tick(NamedTuple):
     step: Any  # int64, number of steps done before this one
     dt: float  # ms
     t: Any  # float64, ms, at the beginning of the step
+    key: Any = None  # of the noise: of `jax.random`, one for all cells or one per cell; or a Stream
+    origin: Any = 0  # int64, the step at which the run began: what was before is given
 
 
 class Drive(NamedTuple):
@@ -42,15 +45,43 @@ class DynamicalSystem(Parameters):
     def check(self, dt: float) -> None:
         """Raise a ParameterError if the parameters do not fit a time step of dt ms."""
 
+    def settle(self, state: Any) -> Any:
+        """The state with all that follows from the rest of it; called at the beginning.
+
+        A population's initial values come first: gates of channels go to their steady state for
+        the V that was given. Values that are given stay.
+        """
+        return state
+
     @abc.abstractmethod
     def step(self, state: Any, drive: Drive, tick: Tick) -> tuple[Any, Any]:
         """Advance by one step; returns the new state and the output."""
 
 
 def state_fields(model: Any) -> tuple[str, ...]:
-    """The names of a model's state variables."""
-    kind = model if isinstance(model, type) else type(model)
-    return tuple(getattr(getattr(kind, "State", None), "_fields", ()))
+    """The names of a model's state variables; of one within another, `INa.m`."""
+    return tuple(_leaves(getattr(model, "State", None)))
+
+
+def filled(State: Any, value: Any) -> Any:
+    """A state, or composed state, with this value everywhere."""
+    inner = _inner(State)
+    return State(*[value if kind is None else filled(kind, value) for kind in inner.values()])
+
+
+def _leaves(State: Any) -> Iterator[str]:
+    for name, kind in _inner(State).items():
+        if kind is None:
+            yield name
+        else:
+            yield from (f"{name}.{leaf}" for leaf in _leaves(kind))
+
+
+def _inner(State: Any) -> dict[str, Any]:
+    """The fields of a State: None for an array, or the State of a part."""
+    annotations = getattr(State, "__annotations__", {})
+    kinds = {name: annotations.get(name) for name in getattr(State, "_fields", ())}
+    return {name: kind if hasattr(kind, "_fields") else None for name, kind in kinds.items()}
 
 
 def emits_spikes(model: Any) -> bool:

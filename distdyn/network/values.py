@@ -144,6 +144,10 @@ def check_model(model: eqx.Module, where: str, *, length: int | None = None) -> 
         value = getattr(model, field.name, None)
         if isinstance(value, eqx.Module) and not isinstance(value, Signal):
             check_model(value, f"{where}.{field.name}", length=length)
+        elif isinstance(value, tuple):  # the parts of a composed model, by their names
+            for name, part in zip(getattr(value, "_fields", ()), value, strict=False):
+                if isinstance(part, eqx.Module):
+                    check_model(part, f"{where}.{name}", length=length)
         elif _is_parameter(field, value):
             _check_parameter(field, value, f"{where}: {field.name}", length)
     _check_reset(model, where)

@@ -40,12 +40,9 @@ def compile_cell(function: CellFunction, signature: Signature) -> str:
         lanes.Unsupported: the function uses a primitive or shape that has no vector code.
     """
     scalars = [
-        [jax.ShapeDtypeStruct((), dtype) for dtype in dtypes]
-        for dtypes in (
-            [operand.dtype for operand in signature.operands],
-            signature.state,
-            signature.rings,
-        )
+        [jax.ShapeDtypeStruct((), operand.dtype) for operand in signature.operands],
+        [jax.ShapeDtypeStruct((n,) if n else (), dtype) for dtype, n in signature.leaves],
+        [jax.ShapeDtypeStruct((), dtype) for dtype in signature.rings],
     ]
     closed = jax.make_jaxpr(lambda *a: _flat(function, signature, *a))(*scalars)
     assembly = _Loop(signature).emit(lanes.flatten(closed))
@@ -229,21 +226,31 @@ class _Loop:
         """The cells from `cell` on, as many as the environment has lanes."""
         signature, width = self.signature, environment.width
         pointers = [
-            (pointer, operand.dtype, operand.per == "cell")
+            (pointer, operand.dtype, 0, operand.per == "cell")
             for pointer, operand in zip(operands, signature.operands, strict=True)
         ]
-        pointers += [(p, d, True) for p, d in zip(state, signature.state, strict=True)]
-        pointers += [(p, d, True) for p, d in zip(rows, signature.rings, strict=True)]
-        for number, (pointer, dtype, is_per_cell) in zip(program.inputs, pointers, strict=True):
-            if is_per_cell:
+        pointers += [(p, *leaf, True) for p, leaf in zip(state, signature.leaves, strict=True)]
+        pointers += [(p, d, 0, True) for p, d in zip(rows, signature.rings, strict=True)]
+        for number, (pointer, dtype, slots, is_per_cell) in zip(
+            program.inputs, pointers, strict=True
+        ):
+            if slots:
+                environment.define(number, lanes.Ring(pointer, slots, cell))
+            elif is_per_cell:
                 environment.define(number, self.load(pointer, cell, dtype, width))
         for pointer, dtype in zip(rows, signature.rings, strict=True):
             zero = lanes.fill(lanes.vector(lanes.MEMORY[dtype], width), 0)
             self.store(zero, pointer, cell, dtype)
         for instruction in instructions:
             environment.run(instruction)
-        for number, pointer, dtype in zip(program.outputs, state, signature.state, strict=False):
-            self.store(environment.read(number, dtype), pointer, cell, dtype)
+        for number, pointer, (dtype, slots) in zip(
+            program.outputs, state, signature.leaves, strict=False
+        ):
+            value = environment.read(number, dtype)
+            if not slots:
+                self.store(value, pointer, cell, dtype)
+            elif not isinstance(value, lanes.Ring) or value.pointer is not pointer:
+                raise lanes.Unsupported("a memory that becomes another one")
         if signature.spikes:
             self.append_events(environment.read(program.outputs[-1], "bool"), cell, width)
 

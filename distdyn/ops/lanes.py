@@ -18,6 +18,7 @@ import numpy as np
 from llvmlite import ir
 
 from distdyn._jax import Literal
+from distdyn.ops import memory
 
 FLOAT32, FLOAT64 = ir.FloatType(), ir.DoubleType()
 MEMORY = {
@@ -28,6 +29,7 @@ MEMORY = {
 }
 TYPES = MEMORY | {"bool": ir.IntType(1)}
 CALLS = ("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint")
+OF_RINGS = {memory.READ: 2, memory.WRITE: 3, memory.SUM: 3}  # how many operands
 
 
 class Unsupported(Exception):
@@ -74,14 +76,16 @@ def flatten(closed: Any) -> Program:
         for equation in jaxpr.eqns:
             name, params = equation.primitive.name, equation.params
             inputs = [value(atom) for atom in equation.invars]
-            inner = _inner(name, params)
+            is_of_ring = name in CALLS and OF_RINGS.get(params.get("name")) == len(inputs)
+            inner = None if is_of_ring else _inner(name, params)
             if inner is not None:
                 consts = [Constant(np.asarray(c)) for c in inner.consts]
                 known |= dict(zip(equation.outvars, walk(inner.jaxpr, consts, inputs), strict=True))
                 continue
             for atom in (*equation.invars, *equation.outvars):
-                if atom.aval.shape != ():
+                if atom.aval.shape != () and not is_of_ring:
                     raise Unsupported(f"{name} of shape {atom.aval.shape}")
+            name = params["name"] if is_of_ring else name
             if len(equation.outvars) != 1:
                 raise Unsupported(f"{name} with {len(equation.outvars)} results")
             if name in COPIES:
@@ -89,14 +93,14 @@ def flatten(closed: Any) -> Program:
                 continue
             if name == "cond":
                 params = {"branches": tuple(flatten(branch) for branch in params["branches"])}
-            if name not in EMITTERS:
+            if name not in EMITTERS and not is_of_ring:
                 raise Unsupported(name)
             output = next(counter)
             known[equation.outvars[0]] = output
             instructions.append(
                 Instruction(
                     name,
-                    dict(params),
+                    {} if is_of_ring else dict(params),
                     tuple(inputs),
                     output,
                     tuple(str(atom.aval.dtype) for atom in equation.invars),
@@ -108,7 +112,46 @@ def flatten(closed: Any) -> Program:
     arguments = [next(counter) for _ in closed.jaxpr.invars]
     consts = [Constant(np.asarray(c)) for c in closed.consts]
     outputs = walk(closed.jaxpr, consts, arguments)
-    return Program(tuple(arguments), tuple(instructions), tuple(outputs))
+    return _once(Program(tuple(arguments), tuple(instructions), tuple(outputs)))
+
+
+def _once(program: Program) -> Program:
+    """The same with nothing computed twice, and nothing that is not used.
+
+    Derivatives by `jvp` evaluate their function again for each direction. LLVM does not see that
+    two exponential functions are one: there are branches in them.
+    """
+    first: dict[Any, int] = {}
+    same: dict[int, int] = {}
+    kept = []
+
+    def renamed(values: Sequence[int | Constant]) -> tuple[int | Constant, ...]:
+        return tuple(v if isinstance(v, Constant) else same.get(v, v) for v in values)
+
+    for instruction in program.instructions:
+        instruction = instruction._replace(inputs=renamed(instruction.inputs))
+        what = tuple(
+            (v.value.dtype.str, v.value.tobytes()) if isinstance(v, Constant) else v
+            for v in instruction.inputs
+        )
+        if instruction.primitive == "cond":  # its branches are not compared
+            what = (*what, instruction.output)
+        else:
+            what = (*what, repr(sorted(instruction.params.items())))
+        key = instruction.primitive, instruction.input_dtypes, instruction.dtype, what
+        if key in first:
+            same[instruction.output] = first[key]
+        else:
+            first[key] = instruction.output
+            kept.append(instruction)
+    outputs = renamed(program.outputs)
+    used = {v for v in outputs if not isinstance(v, Constant)}
+    instructions = []
+    for instruction in reversed(kept):
+        if instruction.output in used:
+            used.update(v for v in instruction.inputs if not isinstance(v, Constant))
+            instructions.append(instruction)
+    return Program(program.inputs, tuple(reversed(instructions)), outputs)
 
 
 COPIES = ("copy", "copy_p", "broadcast_in_dim", "reshape", "squeeze", "stop_gradient", "pvary")
@@ -142,6 +185,14 @@ def fill(type: ir.Type, value: Any) -> ir.Constant:
     if isinstance(type, ir.IntType):
         return ir.Constant(type, int(value) & ((1 << type.width) - 1))
     return ir.Constant(type, float(value))
+
+
+class Ring(NamedTuple):
+    """The memory of each lane: `slots` numbers, one lane's after the other's."""
+
+    pointer: ir.Value
+    slots: int
+    cell: ir.Value  # of the first lane
 
 
 class Environment:
@@ -181,6 +232,10 @@ class Environment:
 
     def run(self, instruction: Instruction) -> None:
         """Emit one instruction and keep its value."""
+        if instruction.primitive in RINGS:
+            emit = RINGS[instruction.primitive]
+            self.values[instruction.output] = emit(Emission(self, instruction), *instruction.inputs)
+            return
         inputs = [
             self.read(number, dtype)
             for number, dtype in zip(instruction.inputs, instruction.input_dtypes, strict=True)
@@ -295,7 +350,10 @@ def _divide(e: Emission, x: ir.Value, y: ir.Value) -> ir.Value:
 
 
 def _remainder(e: Emission, x: ir.Value, y: ir.Value) -> ir.Value:
-    _floating(e)
+    divisor = e.instruction.inputs[1]
+    if not e.is_float and isinstance(divisor, Constant) and divisor.value > 0:
+        return (e.builder.srem if e.is_signed else e.builder.urem)(x, y)
+    _floating(e)  # integers: LLVM leaves the remainder by zero undefined
     return e.library("fmod", x, y)
 
 
@@ -612,6 +670,105 @@ def _logic(method: str) -> Callable:
         return getattr(e.builder, method)(*values)
 
     return emit
+
+
+# --- rings ---------------------------------------------------------------------------------------
+
+
+def _ring_of(e: Emission, number: int | Constant) -> Ring:
+    ring = e.environment.values.get(number) if isinstance(number, int) else None
+    if not isinstance(ring, Ring):
+        raise Unsupported(f"{e.instruction.primitive} of what is not a cell's memory as it is now")
+    return ring
+
+
+def _element(e: Emission, ring: Ring, lane: int, slot: ir.Value) -> ir.Value:
+    """The address of a lane's slot, int64."""
+    b, I64 = e.builder, ir.IntType(64)
+    cell = b.add(ring.cell, I64(lane))
+    place = b.add(b.mul(cell, I64(ring.slots)), slot)
+    return b.gep(ring.pointer, [place], source_etype=TYPES[e.dtype])
+
+
+def _lane(e: Emission, value: ir.Value, lane: int) -> ir.Value:
+    return e.builder.extract_element(value, I32(lane)) if e.environment.width > 1 else value
+
+
+def _gathered(e: Emission, values: list[ir.Value]) -> ir.Value:
+    """One value per lane as a vector."""
+    if len(values) == 1:
+        return values[0]
+    result = ir.Constant(ir.VectorType(values[0].type, len(values)), ir.Undefined)
+    for lane, value in enumerate(values):
+        result = e.builder.insert_element(result, value, I32(lane))
+    return result
+
+
+def _ring_read(e: Emission, ring: Any, slot: Any) -> ir.Value:
+    of, slots = _ring_of(e, ring), e.environment.read(slot, "int32")
+    size, values = np.dtype(e.dtype).itemsize, []
+    for lane in range(e.environment.width):
+        place = _element(e, of, lane, e.builder.sext(_lane(e, slots, lane), ir.IntType(64)))
+        values.append(e.builder.load(place, align=size, typ=TYPES[e.dtype]))
+    return _gathered(e, values)
+
+
+def _ring_write(e: Emission, ring: Any, slot: Any, value: Any) -> Ring:
+    of, slots = _ring_of(e, ring), e.environment.read(slot, "int32")
+    values, size = e.environment.read(value, e.dtype), np.dtype(e.dtype).itemsize
+    for lane in range(e.environment.width):
+        place = _element(e, of, lane, e.builder.sext(_lane(e, slots, lane), ir.IntType(64)))
+        e.builder.store(_lane(e, values, lane), place, align=size)
+    del e.environment.values[ring]  # the ring before is not there any more
+    return of
+
+
+def _ring_weighted(e: Emission, ring: Any, weights: Any, newest: Any) -> ir.Value:
+    """One slot after the other, so that a lane sums in the order in which the others do."""
+    of, b, I64 = _ring_of(e, ring), e.builder, ir.IntType(64)
+    if not isinstance(weights, Constant):
+        raise Unsupported("ring_sum with weights that are not known when the code is made")
+    size, type = np.dtype(e.dtype).itemsize, TYPES[e.dtype]
+    table = _table(e, weights.value)
+    first = b.sub(I64(of.slots - 1), b.sext(_lane(e, e.environment.read(newest, "int32"), 0), I64))
+    before = b.block
+    body, after = b.append_basic_block("slot"), b.append_basic_block("summed")
+    b.branch(body)
+    b.position_at_end(body)
+    slot, total = b.phi(I64), b.phi(e.type(e.dtype))
+    slot.add_incoming(I64(0), before)
+    total.add_incoming(e.constant(0.0), before)
+    place = b.gep(table, [b.add(first, slot)], source_etype=type)
+    weight = b.load(place, align=size, typ=type)
+    values = [
+        b.load(_element(e, of, lane, slot), align=size, typ=type)
+        for lane in range(e.environment.width)
+    ]
+    if len(values) > 1:
+        weight = e.environment.splat(weight)
+    sum_ = b.fadd(total, b.fmul(weight, _gathered(e, values)))
+    following = b.add(slot, I64(1))
+    slot.add_incoming(following, b.block)
+    total.add_incoming(sum_, b.block)
+    b.cbranch(b.icmp_unsigned("<", following, I64(of.slots)), body, after)
+    b.position_at_end(after)
+    return sum_
+
+
+def _table(e: Emission, values: np.ndarray) -> ir.Value:
+    """The address of these numbers, which are kept with the code."""
+    module, type = e.environment.module, ir.ArrayType(TYPES[e.dtype], len(values))
+    table = ir.GlobalVariable(module, type, module.get_unique_name("weights"))
+    table.initializer = ir.Constant(type, [fill(TYPES[e.dtype], x) for x in values])
+    table.global_constant, table.linkage = True, "internal"
+    return table
+
+
+RINGS: dict[str, Callable[..., Any]] = {
+    memory.READ: _ring_read,
+    memory.WRITE: _ring_write,
+    memory.SUM: _ring_weighted,
+}
 
 
 EMITTERS: dict[str, Callable[..., ir.Value]] = {

@@ -29,6 +29,12 @@ class Signature(NamedTuple):
     state: tuple[str, ...]
     rings: tuple[str, ...]
     spikes: bool
+    slots: tuple[int, ...] = ()  # of each state, where some are memories: numbers kept, or 0
+
+    @property
+    def leaves(self) -> list[tuple[str, int]]:
+        """Of each state its dtype, and how many numbers a cell has in memory; 0: it has one."""
+        return list(zip(self.state, self.slots or (0,) * len(self.state), strict=True))
 
 
 CellFunction = Callable[[list[Any], list[Any], list[Any]], tuple[Sequence[Any], Any]]
@@ -58,7 +64,7 @@ def update(
         step: int64[], steps made; of each ring the slot of step + 1 is read, then cleared.
         cursor: int64[], where in `events` this step's spikes begin.
         operands: values per call [], per segment [p], per cell [n].
-        state: arrays [n].
+        state: arrays [n]; memories [n, slots].
         rings: arrays [slots, n] of integers.
         events: int32[capacity] with room for n more, or None without spikes.
         via: calls now, or as part of a `Chain`.
@@ -113,7 +119,8 @@ def update_reference(
     new, spike = function(values, list(state), arrivals)
     is_cell = (cell < bounds[-1]) & is_active
     new = [
-        jnp.where(is_cell, jnp.asarray(x).astype(old.dtype), old)
+        # What is written to a memory does not change until a step is made.
+        x if old.ndim > 1 else jnp.where(is_cell, jnp.asarray(x).astype(old.dtype), old)
         for x, old in zip(new, state, strict=True)
     ]
     if not signature.spikes:

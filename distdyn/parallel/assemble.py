@@ -21,6 +21,7 @@ from distdyn.parallel.parameters import (
     state_structure,
 )
 from distdyn.parallel.program import GroupProgram, ReceptorInput
+from distdyn.random import stream_key
 
 
 @dataclass
@@ -55,7 +56,9 @@ def assemble(
     layers = [poisson_layers(graph, group, r, s.dt) for r in range(len(group.receptors))]
     units = [_receptor_scale(graph, group, r, s) for r in range(len(group.receptors))]
     current = current_of(graph, cells)
-    is_cell = isinstance(group.systems[0], Cell)
+    system = group.systems[0]
+    is_cell = isinstance(system, Cell)
+    has_noise = isinstance(system, Cell) and system.has_noise
     numeric = [k for k in range(len(parameters.values)) if parameters.is_numeric(k)]
     program = GroupProgram(
         system=_Structure(
@@ -63,12 +66,13 @@ def assemble(
             tuple((k, v) for k, v in enumerate(parameters.values) if k not in numeric),
         ),
         prepared=prepared_structure(parameters, s.dt) if is_cell else None,
-        state=state_structure(parameters),
+        state=state_structure(parameters, s.dt),
         receptors=tuple(
             ReceptorInput(slots > 0, tuple(layer.terms for layer in of))
             for slots, of in zip(ring_slots, layers, strict=True)
         ),
         has_current=current is not None,
+        has_noise=has_noise,
         dt=s.dt,
         origin=s.origin,
         dtype=s.precision,
@@ -81,12 +85,16 @@ def assemble(
     for leaf in prepare(cells, parameters, s.dt) if is_cell else ():
         is_integer = np.issubdtype(leaf.array.dtype, np.integer)
         assembly.put(leaf, "int32" if is_integer else s.precision)
+    if has_noise:
+        words = np.array([stream_key(s.seed, "noise", path) for path in group.paths], np.uint32)
+        for word in words.T:
+            assembly.put(Fixed("segment", word), "uint32")
     for r, of in enumerate(layers):
         assembly.put(Fixed("segment", np.full(len(group.paths), 1.0 / units[r])), s.precision)
         for layer in of:
             for operand, dtype in layer_operands(graph, cells, r, layer, units[r], s):
                 assembly.put(operand, dtype)
-    if any(layers):
+    if program.needs_id:
         assembly.put(Fixed("cell", np.concatenate(cells.ids)), "uint32")
     return assembly
 

@@ -62,6 +62,8 @@ class Built:
         for population in graph.populations.values():
             population.model.check(setting.dt)
         self.groups = group_populations(graph)
+        for system in (system for group in self.groups for system in group.systems):
+            system.check(setting.dt)
         numbers = tuple(rank * devices + device for device in range(devices))
         equal = range(ranks * devices) if alike else numbers
         self.parts = self._parts(decomposition, numbers, ranks * devices, equal)

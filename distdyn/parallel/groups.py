@@ -5,6 +5,8 @@ group every population is a *segment*; what differs between populations is a val
 differs between neurons a value per cell, and the description alone decides which.
 """
 
+import dataclasses
+import functools
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,7 +15,9 @@ import jax
 import numpy as np
 
 from distdyn.core.cell import Cell
-from distdyn.core.integrators import Integrator
+from distdyn.core.flow import Flow
+from distdyn.core.integrators import Method, has_past, method_of
+from distdyn.core.integrators.delayed import delays_of
 from distdyn.core.ode import ODE
 from distdyn.core.receptor import Receptor
 from distdyn.core.schedule import Schedule
@@ -123,6 +127,8 @@ def group_populations(graph: Graph) -> list[Group]:
     systems, methods = {}, {}
     for path, population in graph.populations.items():
         systems[path] = _system(path, population, receptors[path], methods)
+    _share_delays(systems)
+    for path in graph.populations:
         is_schedule = isinstance(systems[path], Schedule)
         members.setdefault("schedule" if is_schedule else _kind(systems[path]), []).append(path)
     groups = []
@@ -167,28 +173,52 @@ def _system(
     path: str,
     population: Population,
     receptors: tuple[Receptor, ...],
-    methods: dict[Any, Integrator],
+    methods: dict[Any, Method],
 ) -> Any:
     """The system of a population; `methods` are those of the kinds that have been looked at."""
     model = population.model
-    for name in ("diffusion", "order"):
-        if hasattr(model, name):
-            raise NetworkError(
-                f'population "{path}": {type(model).__name__}.{name}: stochastic and fractional '
-                "models are not available yet. Remove it."
-            )
     if isinstance(model, ODE):
         kind = _kind((model, receptors))
         if kind not in methods:
             representative = jax.tree.map(_representative, model, is_leaf=_is_value)
-            methods[kind] = Cell.of(representative, receptors).method
-        return Cell(model, receptors, method=methods[kind])
+            methods[kind] = method_of(Flow(representative, receptors))
+        return Cell(model, receptors, method=methods[kind], delays=_delays(model))
     if receptors:
         raise NetworkError(
             f'population "{path}": {type(model).__name__} gives `step`; only models that give '
             "`derivative` can receive spikes. Derive it from ODE."
         )
     return model
+
+
+def _delays(model: ODE) -> tuple[float, float] | None:
+    """The shortest and the longest delay of all cells of a population."""
+    if not has_past(model):
+        return None
+    found = []
+    for end in (0, 1):
+        extreme = jax.tree.map(functools.partial(_extreme, end), model, is_leaf=_is_value)
+        found.append(delays_of(extreme))
+    return min(x for x, _ in found), max(x for _, x in found)
+
+
+def _share_delays(systems: dict[str, Any]) -> None:
+    """Let cells that differ in their delays alone keep as much of the past, to form one group."""
+    alike: dict[Any, list[str]] = {}
+    for path, system in systems.items():
+        if isinstance(system, Cell) and system.delays is not None:
+            kind = _kind(dataclasses.replace(system, delays=None))
+            alike.setdefault(kind, []).append(path)
+    for paths in alike.values():
+        shortest, longest = zip(*(systems[path].delays for path in paths), strict=True)
+        for path in paths:
+            delays = min(shortest), max(longest)
+            systems[path] = dataclasses.replace(systems[path], delays=delays)
+
+
+def _extreme(end: int, value: Any) -> Any:
+    """The smallest or the largest value of a parameter that is drawn or changes."""
+    return value.extremes()[end] if isinstance(value, Signal | Distribution) else value
 
 
 def _kind(system: Any) -> Any:

@@ -7,12 +7,14 @@ depend on which other cells are there: the same code works on blocks of a fixed 
 
 import functools
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from distdyn.core.cell import Cell
+from distdyn.core.integrators import Remembering
 from distdyn.core.signal import Signal
 from distdyn.parallel.groups import Cells, Group
 from distdyn.parallel.operands import Fixed, Piece, Values, collect, drawn, parameter
@@ -20,6 +22,7 @@ from distdyn.random import stream_key
 from distdyn.units import to_steps
 
 BLOCK = 256  # cells that are worked on at once
+TRANSPARENT = ("neuron", "members")  # fields that hold what has names of its own
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,10 @@ def _is_signal(x: Any) -> bool:
 
 
 def _name(path: tuple[Any, ...]) -> str:
-    words = [str(getattr(key, "name", getattr(key, "idx", key))) for key in path]
-    return ".".join(words[1:] if words[0] == "neuron" else words)
+    words = [
+        str(getattr(key, "name", getattr(key, "key", getattr(key, "idx", key)))) for key in path
+    ]
+    return ".".join([*(word for word in words[:-1] if word not in TRANSPARENT), words[-1]])
 
 
 def prepare(cells: Cells, parameters: CellParameters, dt: float) -> list[Fixed]:
@@ -149,6 +154,42 @@ class _Init:
         return jax.tree.map(jnp.asarray, state)
 
 
+@dataclass(frozen=True)
+class _Settle:
+    """From the parameters of one cell and its chosen state to the state that it starts in."""
+
+    structure: Any
+    state: Any
+
+    def __call__(self, *given: Any) -> Any:
+        n = self.structure.num_leaves
+        system = jax.tree.unflatten(self.structure, given[:n])
+        state = system.settle(jax.tree.unflatten(self.state, given[n:]))
+        return jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), state,
+                            jax.tree.unflatten(self.state, given[n:]))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Remember:
+    """From the parameters and the first state of one cell to its memory."""
+
+    structure: Any
+    state: Any
+    dt: float
+
+    def __call__(self, *given: Any) -> Any:
+        n = self.structure.num_leaves
+        system = jax.tree.unflatten(self.structure, given[:n])
+        state = jax.tree.unflatten(self.state, given[n:])
+        return _Memory(system.remember(state, self.dt).memory)
+
+
+class _Memory(NamedTuple):
+    """Gives the leaves of a memory their place in the names of a state."""
+
+    memory: Any
+
+
 def _in_blocks(function: Any, leaves: tuple[Any, ...], n: int) -> Any:
     """`function` of each of n cells, with the same bits whichever others are there."""
     blocks = max(1, -(-n // BLOCK))
@@ -200,17 +241,37 @@ def initial_state(
     word0, word1 = np.repeat(words, np.diff(cells.bounds), axis=0).T
     given = (*leaves, word0, word1, np.concatenate(cells.ids))
     state = _in_blocks(_Init(parameters.structure), given, cells.size)
-    paths, _ = jax.tree.flatten_with_path(state)
+    paths, structure = jax.tree.flatten_with_path(state)
     names = [_name(path) for path, _ in paths]
     arrays = [np.array(leaf) for _, leaf in paths]
-    for path, population in zip(group.paths, group.populations, strict=True):
+    chosen = _chosen(cells, names, s.seed)
+    for k, mine, values in chosen:
+        arrays[k] = arrays[k].astype(np.float64)
+        arrays[k][mine] = values
+    if chosen:
+        settled = _in_blocks(
+            _Settle(parameters.structure, structure), (*leaves, *arrays), cells.size
+        )
+        arrays = [np.array(leaf) for leaf in jax.tree.leaves(settled)]
+        for k, mine, values in chosen:
+            arrays[k][mine] = values
+    if isinstance(getattr(group.systems[0], "method", None), Remembering):
+        remember = _Remember(parameters.structure, structure, s.dt)
+        memory, _ = jax.tree.flatten_with_path(_in_blocks(remember, (*leaves, *arrays), cells.size))
+        names += [_name(path) for path, _ in memory]
+        arrays += [np.array(leaf) for _, leaf in memory]
+    return [_cast(array, s.precision) for array in arrays], names
+
+
+def _chosen(cells: Cells, names: list[str], seed: int) -> list[tuple[int, slice, np.ndarray]]:
+    """The initial values that the populations give: leaf of the state, cells, values."""
+    found = []
+    for path, population in zip(cells.group.paths, cells.group.populations, strict=True):
         mine, ids = cells.of(path)
         for name, value in population.initial.items():
-            values = drawn(value, ids, s.seed, path, f"initial {name}")
-            k = names.index(name)
-            arrays[k] = arrays[k].astype(np.float64)
-            arrays[k][mine] = values
-    return [_cast(array, s.precision) for array in arrays], names
+            values = drawn(value, ids, seed, path, f"initial {name}")
+            found.append((names.index(name), mine, values))
+    return found
 
 
 @jax.tree_util.register_static
@@ -225,12 +286,18 @@ def _cast(array: np.ndarray, precision: str) -> np.ndarray:
     return array.astype(precision) if array.dtype.kind == "f" else array
 
 
-def state_structure(parameters: CellParameters) -> Any:
+def state_structure(parameters: CellParameters, dt: float) -> Any:
     """The tree of a group's state."""
-    shapes = jax.eval_shape(
-        lambda: jax.tree.unflatten(
-            parameters.structure,
-            [0.5 if isinstance(v, Fixed | Values) else v for v in parameters.values],
-        ).init(jnp.int64(0), jax.random.key(0, impl="threefry2x32"))
-    )
-    return jax.tree.structure(shapes)
+    return jax.tree.structure(state_shapes(parameters, dt))
+
+
+def state_shapes(parameters: CellParameters, dt: float) -> Any:
+    """The state of one cell, as shapes."""
+    leaves = [0.5 if isinstance(v, Fixed | Values) else v for v in parameters.values]
+    system = jax.tree.unflatten(parameters.structure, leaves)
+
+    def begin() -> Any:
+        state = system.init(jnp.int64(0), jax.random.key(0, impl="threefry2x32"))
+        return system.remember(state, dt) if isinstance(system, Cell) else state
+
+    return jax.eval_shape(begin)

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from distdyn.core.system import Drive, Tick
+from distdyn.ops.normal import Stream
 from distdyn.ops.poisson import Terms, poisson_count
 
 
@@ -27,9 +28,9 @@ class ReceptorInput:
 class GroupProgram:
     """`(operands, state, arrivals) -> (state, spike)` for one cell of a group.
 
-    Operands in order: step; input current if any; parameters; coefficients; per receptor its scale,
-    then for each Poisson layer delay (steps), two key words, expected count and weight;
-    the neuron's id if there is Poisson input.
+    Operands in order: step; input current if any; parameters; coefficients; two key words of the
+    noise if any; per receptor its scale, then for each Poisson layer delay (steps), two key words,
+    expected count and weight; the neuron's id if there is noise or Poisson input.
     """
 
     system: Any  # tree structure of the parameters
@@ -37,6 +38,7 @@ class GroupProgram:
     state: Any  # tree structure of the state
     receptors: tuple[ReceptorInput, ...]
     has_current: bool
+    has_noise: bool
     dt: float
     origin: int  # the step at which the run began
     dtype: str
@@ -47,11 +49,15 @@ class GroupProgram:
         """One step of one cell, or elementwise of many."""
         rest = iter(operands)
         step = next(rest)
-        tick = Tick(step, self.dt, step.astype(jnp.float64) * self.dt)
         current = next(rest) if self.has_current else None
         system = _take(self.system, rest)
         prepared = None if self.prepared is None else _take(self.prepared, rest)
-        sums = self.sums(step, rest, iter(arrivals))
+        words = (next(rest), next(rest)) if self.has_noise else None
+        inputs = self.inputs(rest, iter(arrivals))
+        id = next(rest) if self.needs_id else None
+        key = None if words is None else Stream(*words, id)
+        tick = Tick(step, self.dt, step.astype(jnp.float64) * self.dt, key, self.origin)
+        sums = self.sums(step, id, inputs)
         old = jax.tree.unflatten(self.state, state)
         if self.prepared is None:
             new, spike = system.step(old, Drive(0.0 if current is None else current), tick)
@@ -59,17 +65,25 @@ class GroupProgram:
             new, spike = system.advance(old, Drive(current, tuple(sums)), tick, prepared)
         return jax.tree.leaves(new), False if spike is None else spike
 
-    def sums(self, step: Any, operands: Any, arrivals: Any) -> list[Any]:
-        """The summed weights due at each receptor, in its unit."""
-        layers, sums = [], []
+    @property
+    def needs_id(self) -> bool:
+        """Whether something is drawn at every step."""
+        return self.has_noise or any(receptor.poisson for receptor in self.receptors)
+
+    def inputs(self, operands: Any, arrivals: Any) -> list[tuple[Any, Any, list[Any]]]:
+        """Of each receptor the scale, what the ring brings, and the layers of Poisson input."""
+        found = []
         for receptor in self.receptors:
             scale = next(operands)
             total = next(arrivals) if receptor.has_ring else None
             layers = [(terms, *(next(operands) for _ in range(5))) for terms in receptor.poisson]
-            sums.append((scale, total, layers))
-        id = next(operands) if any(layers for _, _, layers in sums) else None
+            found.append((scale, total, layers))
+        return found
+
+    def sums(self, step: Any, id: Any, inputs: list[Any]) -> list[Any]:
+        """The summed weights due at each receptor, in its unit."""
         result = []
-        for scale, total, layers in sums:
+        for scale, total, layers in inputs:
             for terms, delay, key0, key1, expected, weight in layers:
                 emitted = step - (delay - np.int64(1))  # the train's own step
                 count = poisson_count(id, emitted, (key0, key1), expected, terms)

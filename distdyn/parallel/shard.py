@@ -223,6 +223,7 @@ class Shard:
             tuple(str(x.dtype) for x in self.states[k]),
             tuple(self.setting.accumulator for slots in self.built.slots[k] if slots),
             bool(getattr(system, "is_spiking", system.spiking)),
+            tuple(x.shape[1] if x.ndim > 1 else 0 for x in self.states[k]),
         )
         target = self._compile(group, one, signature) if self.kernels else None
         return chunk.GroupPlan(one.program, length, signature, keeps, target)
@@ -360,6 +361,8 @@ class Shard:
         cells = self.parts.cells[device][group.index]
         for name, leaf in zip(self.names[group.index], self.states[group.index], strict=True):
             values = self.stack.blocks(leaf)[device][: cells.size]
+            if values.ndim > 1:
+                continue  # a memory: what is there was in the state before
             bad = np.flatnonzero(~np.isfinite(values))
             if bad.size:
                 k = int(np.searchsorted(cells.bounds, bad[0], side="right") - 1)
@@ -379,7 +382,8 @@ class Shard:
 
     def state_names(self, path: str) -> list[str]:
         """The names of a population's state variables: `V`, `refractory`, `receptors.0.g`."""
-        return self.names[self.group_of(path).index]
+        names = self.names[self.group_of(path).index]
+        return [name for name in names if not name.startswith("memory.")]
 
     def parameter_names(self, path: str) -> list[str]:
         """The names of a population's parameters, those of its receptors with their number."""

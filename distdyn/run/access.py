@@ -1,15 +1,17 @@
-"""Reading and setting by path: `runner["E"].V`, `runner["E"].I_e = 300.`, `runner["exc"]`.
+"""Reading and setting by path: `runner["E"].V`, `runner["E"].INa.g = 90.`, `runner["exc"]`.
 
 Of several ranks all read and set together, and all get and give the whole.
 """
 
 from collections.abc import Callable, Sequence
+from functools import reduce
 from typing import Any, NamedTuple
 
 import equinox as eqx
 import jax
 import numpy as np
 
+from distdyn.core.cell import check_new_delays
 from distdyn.core.parameters import fields_of
 from distdyn.errors import NameLookupError, ParameterError, suggestion
 from distdyn.network.distributions import Distribution
@@ -33,26 +35,32 @@ class Synapses(NamedTuple):
 class PopulationAccess:
     """State variables and parameters of a population, as attributes.
 
-    Reading gives a number or a new array over the population; setting takes either.
+    Reading gives a number or a new array over the population; setting takes either. Of a composed
+    model a part, such as a channel, is an attribute with attributes of its own.
 
     Collective.
     """
 
-    __slots__ = ("_changes", "_path", "_shard")
+    __slots__ = ("_changes", "_part", "_path", "_shard")
 
-    def __init__(self, shard: Shard, path: str, changes: list[tuple[str, str, Any]]) -> None:
+    def __init__(
+        self, shard: Shard, path: str, changes: list[tuple[str, str, Any]], part: str = ""
+    ) -> None:
         object.__setattr__(self, "_shard", shard)
         object.__setattr__(self, "_path", path)
         object.__setattr__(self, "_changes", changes)
+        object.__setattr__(self, "_part", part)  # "INa." within that part, "" at the top
 
     def __getattr__(self, name: str) -> Any:
-        shard, path = self._shard, self._path
+        shard, path, name = self._shard, self._path, self._part + name
         if name in self._parameters():
             return shard.read_parameter(path, name)
+        if any(known.startswith(f"{name}.") for known in self._parts()):
+            return PopulationAccess(shard, path, self._changes, f"{name}.")
         return shard.read_state(path, self._state(name))
 
     def __setattr__(self, name: str, value: Any) -> None:
-        shard, path = self._shard, self._path
+        shard, path, name = self._shard, self._path, self._part + name
         size = shard.graph.populations[path].size
         if name in self._parameters():
             checked = _checked_parameter(shard, path, name, value, size)
@@ -66,17 +74,28 @@ class PopulationAccess:
                 shard.write_state(path, state, checked)
 
     def __dir__(self) -> list[str]:
-        return [*self._parameters(), *self._shard.state_names(self._path)]
+        names = [*self._parameters(), *self._shard.state_names(self._path)]
+        inside = [name.removeprefix(self._part) for name in names if name.startswith(self._part)]
+        return list(dict.fromkeys(name.partition(".")[0] for name in inside))
 
     def __repr__(self) -> str:
-        lines = [f"{self._path}: {self._shard.graph.populations[self._path]!r}"]
-        lines += [f"  parameters: {', '.join(self._parameters())}"]
-        lines += [f"  state: {', '.join(n for n in names_at(self._shard, self._path))}"]
+        part = f", its {self._part[:-1]}" if self._part else ""
+        lines = [f"{self._path}: {self._shard.graph.populations[self._path]!r}{part}"]
+        known = {"parameters": self._parameters(), "state": names_at(self._shard, self._path)}
+        lines += [
+            f"  {noun}: {', '.join(name for name in names if name.startswith(self._part))}"
+            for noun, names in known.items()
+        ]
         return "\n".join(lines)
 
     def _parameters(self) -> list[str]:
         names = self._shard.parameter_names(self._path)
-        return [name for name in names if "." not in name]
+        return [name for name in names if not name.startswith("receptors.")]
+
+    def _parts(self) -> list[str]:
+        """The names of parameters and states of the model, dotted where it is composed."""
+        states = self._shard.state_names(self._path)
+        return [*self._parameters(), *(n for n in states if not n.startswith("receptors."))]
 
     def _state(self, name: str) -> str:
         known = [*self._parameters(), *names_at(self._shard, self._path)]
@@ -90,14 +109,19 @@ class PopulationAccess:
 def _checked_parameter(shard: Shard, path: str, name: str, value: Any, size: int) -> Any:
     """The value as a number or float64 array, if the model allows it."""
     model = shard.graph.populations[path].model
-    if isinstance(value, Distribution) or name not in fields_of(model):
+    *parts, last = name.split(".")
+    if isinstance(value, Distribution) or last not in fields_of(reduce(getattr, parts, model)):
         raise ParameterError(
             f'population "{path}": {name} = {shown(value)} cannot be set during a run. Give a '
             "number or an array."
         )
     number = value if np.ndim(value) == 0 else real(value, f"{path}.{name}")
-    changed = eqx.tree_at(lambda m: getattr(m, name), model, number, is_leaf=lambda x: x is None)
+    changed = eqx.tree_at(
+        lambda m: reduce(getattr, name.split("."), m), model, number, is_leaf=lambda x: x is None
+    )
     check_model(changed, f'population "{path}": {type(model).__name__}', length=size)
+    group = shard.group_of(path)
+    check_new_delays(group.systems[group.segment[path]], changed, shard.setting.dt)
     if name == "t_ref":
         to_steps(number, shard.setting.dt, f'population "{path}": t_ref')
     return float(number) if np.ndim(number) == 0 else number

@@ -193,9 +193,8 @@ def _variable(shard: Shard, path: str, variable: str, name: str) -> tuple[str, s
         member = graph.projections.get(connection) or graph.inputs[connection]
         unit = weight_unit(member.synapse, member.output)  # pyright: ignore
         return f"receptors.{_receptor(shard, path, connection)}.{last}", unit
-    if variable.rpartition(".")[2] in ("weight", "delay") or variable in fields_of(
-        graph.populations[path].model
-    ):
+    parameters = {*fields_of(graph.populations[path].model), *shard.parameter_names(path)}
+    if variable.rpartition(".")[2] in ("weight", "delay") or variable in parameters:
         raise RecordError(
             f'record: "{name}" does not change during a run. Read it from the runner instead.'
         )

@@ -14,6 +14,9 @@ CLASSES = {
     "microcircuit": "Microcircuit",
     "coba": "COBA",
     "cuba": "CUBA",
+    "cobahh": "COBAHH",
+    "gamma": "Gamma",
+    "thalamus": "Thalamocortical",
     "brunel": "Brunel",
     "hpc_benchmark": "HPCBenchmark",
 }

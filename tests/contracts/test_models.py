@@ -10,13 +10,20 @@ import pytest
 
 import distdyn as dd
 from distdyn.core import Cell, Receptor
+from distdyn.ops.normal import Stream
 from tests.core.equations import Coupled, FitzHughNagumo
+from tests.core.test_delayed import MackeyGlass
+from tests.core.test_stochastic import NoisyLIF
 
 E, I = dd.COBA(E=0.0), dd.COBA(E=-80.0)
 
 
 def cell(neuron, *receptors):
     return Cell.of(neuron, tuple(Receptor(kinetics, output) for kinetics, output in receptors))
+
+
+def squid():
+    return dd.Conductance(INa=dd.INa_HH1952(), IK=dd.IK_HH1952(), IL=dd.ILeak(g=0.3, E=-54.387))
 
 
 CATALOGUE = {
@@ -29,8 +36,17 @@ CATALOGUE = {
     "LIF-COBA-Dual": lambda: cell(dd.LIF(), (dd.DualExponential(), E), (dd.Delta(), dd.CUBA())),
     "LIF-RK4": lambda: cell(dd.LIF(I_e=400.0, method=dd.RK4()), (dd.Exponential(), E)),
     "LIF-Euler": lambda: cell(dd.LIF(I_e=400.0, method=dd.Euler()), (dd.Exponential(), E)),
+    "LIF-Pair": lambda: cell(dd.LIF(I_e=400.0, method=dd.DormandPrince()), (dd.Alpha(), E)),
+    "LIF-Implicit": lambda: cell(dd.LIF(I_e=400.0, method=dd.BackwardEuler()), (dd.Alpha(), E)),
+    "FitzHughNagumo-Implicit": lambda: cell(FitzHughNagumo(method=dd.CrankNicolson(12))),
     "FitzHughNagumo": lambda: cell(FitzHughNagumo(), (dd.Exponential(), dd.CUBA())),
     "Coupled": lambda: cell(Coupled(), (dd.Alpha(), dd.CUBA())),
+    "OU-LIF": lambda: cell(NoisyLIF(), (dd.Exponential(), dd.CUBA())),
+    "MackeyGlass-RK4": lambda: cell(MackeyGlass(tau=1.7, method=dd.RK4())),
+    "LIF-Fractional": lambda: cell(
+        dd.LIF(I_e=400.0, order={"V": 0.8}, method=dd.CaputoL1(memory=1.5)), (dd.Exponential(), E)
+    ),
+    "Conductance": lambda: cell(squid(), (dd.Exponential(), E)),
     "Poisson": lambda: dd.Poisson(rate=2000.0),
 }
 
@@ -45,24 +61,26 @@ def system(request):
 
 
 def group(system, n, dtype, seed):
-    """The state of n cells, no two alike, and what reaches them in a step."""
+    """The state of n cells, no two alike, with what reaches them in a step, and their ids."""
     rng = np.random.default_rng(seed)
     keys = jax.random.split(jax.random.key(seed), n)
     state = jax.vmap(lambda id, key: jax.tree.map(jnp.asarray, system.init(id, key)))(
         jnp.arange(n), keys
     )
+    state = system.remember(state, 0.1) if isinstance(system, Cell) else state
 
     def spread(leaf):
         if leaf.dtype == jnp.int32:  # steps of the refractory period
             return jnp.asarray(rng.integers(0, 3, n), jnp.int32)
         if leaf.dtype.kind != "f":
             return leaf
-        return jnp.asarray(np.asarray(leaf) + rng.uniform(0.0, 16.0, n), dtype)
+        return jnp.asarray(np.asarray(leaf) + rng.uniform(0.0, 16.0, leaf.shape), dtype)
 
     receptors = getattr(system, "receptors", ())
     arrivals = tuple(jnp.asarray(rng.uniform(0.0, 9.0, n), dtype) for _ in receptors)
     current = jnp.asarray(rng.uniform(0.0, 9.0, n), dtype)
-    return jax.tree.map(spread, state), dd.Drive(current, arrivals)
+    given = dd.Drive(current, arrivals), jnp.arange(n, dtype=jnp.uint32)
+    return jax.tree.map(spread, state), given
 
 
 @jax.jit
@@ -76,8 +94,9 @@ def prepare(system):
 
 
 @jax.jit
-def step(system, prepared, state, drive):
-    tick = dd.Tick(jnp.int64(5), 0.1, 0.5)
+def step(system, prepared, state, given):
+    drive, id = given
+    tick = dd.Tick(jnp.int64(25), 0.1, 2.5, Stream(jnp.uint32(3), jnp.uint32(7), id))
     if prepared is None:
         return system.step(state, drive, tick)
     return system.advance(state, drive, tick, prepared)

@@ -72,7 +72,7 @@ def test_arrays_as_parameters_are_one_value_per_cell():
 
 
 def test_what_a_model_is_is_read_off_its_class():
-    assert set(fields_of(FitzHughNagumo)) == {"a", "b", "tau", "I", "method"}
+    assert set(fields_of(FitzHughNagumo)) == {"a", "b", "tau", "I", "method", "order"}
     assert state_fields(FitzHughNagumo) == state_fields(FitzHughNagumo()) == ("V", "w")
     assert receives_input(FitzHughNagumo()) and not emits_spikes(FitzHughNagumo())
     assert emits_spikes(dd.LIF()) and emits_spikes(dd.Poisson())

@@ -4,8 +4,11 @@ mpirun -n 3 python same.py --devices 2 golden brunel coba       # one JSON objec
 """
 
 import argparse
+import hashlib
 import json
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 import distdyn as dd
@@ -156,7 +159,66 @@ class Drawn(dd.Network):
         )
 
 
+class Leaky(dd.ODE):
+    """A leaky cell in white noise, whose drift is an Ornstein-Uhlenbeck process."""
+
+    V_th: float = -50.0
+    V_reset: float = -65.0
+    t_ref: float = 2.0
+    E_L: Any = -55.0
+
+    class State(NamedTuple):
+        V: jax.Array
+        y: jax.Array
+
+    def init(self, id, key):
+        return self.State(V=-60.0, y=0.0)
+
+    def derivative(self, t, s, drive):
+        return self.State(V=(self.E_L - s.V + s.y + drive.current / 25) / 10, y=-s.y / 5)
+
+    def diffusion(self, t, s, drive):
+        return self.State(V=1.0, y=2.0)
+
+    def reset(self, s):
+        return s._replace(V=self.V_reset)
+
+
+class MackeyGlass(dd.ODE):
+    """The equation of Mackey and Glass in other units; it spikes where V crosses 1 upward."""
+
+    tau: Any = 17.0
+    V_th: float = 1.0
+
+    class State(NamedTuple):
+        V: jax.Array
+
+    def init(self, id, key):
+        return self.State(V=1.2)
+
+    def derivative(self, t, s, drive, past):
+        V = past("V", self.tau)
+        return self.State(V=0.2 * V / (1 + V**10) - 0.1 * s.V + 1e-4 * drive.current)
+
+
+class Memory(dd.Network):
+    """Cells with noise, with a delay that differs between them, and of fractional order."""
+
+    def __init__(self):
+        method = dd.CaputoL1(memory=5.0)
+        cell = dd.LIF(I_e=dd.Uniform(700.0, 900.0), order={"V": 0.9}, method=method)
+        self.N = dd.Population(331, Leaky(E_L=dd.Normal(-52.0, 2.0)))
+        self.D = dd.Population(100, MackeyGlass(tau=dd.Uniform(15.0, 19.0), method=dd.RK4()))
+        self.F = dd.Population(77, cell)
+        everyone = (self.N, self.D, self.F)
+        self.syn = dd.Projection(
+            everyone, everyone, dd.FixedProb(0.1), dd.Exponential(tau=2.0),
+            weight=dd.Normal(5.0, 3.0), delay=dd.Uniform(0.5, 2.0),
+        )  # fmt: skip
+
+
 NETWORKS = {
+    "memory": (Memory, 100.0, "float32"),
     "stored": (lambda: Drawn("stored"), 60.0, "float32"),
     "procedural": (lambda: Drawn("procedural"), 60.0, "float32"),
     "golden": (Golden, 1000.0, "float64"),
@@ -193,12 +255,19 @@ def main() -> None:
         found[name] = {
             "hash": recording.spikes_sha256(),
             "spikes": sum(recording.counts().values()),
+            "state": state_of(runner) if name == "memory" else None,
             "intervals": runner._shard.intervals,
             "exchanges": runner._shard.exchanges,
         }
         rank = runner.world.rank
     if rank == 0:
         print(json.dumps(found), flush=True)
+
+
+def state_of(runner: dd.DSRunner) -> str:
+    """A hash of the bits of all membrane potentials."""
+    potentials = [runner[path].V.tobytes() for path in runner.graph.populations]
+    return hashlib.sha256(b"".join(potentials)).hexdigest()
 
 
 def decomposition(network: dd.Network):

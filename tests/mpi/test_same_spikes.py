@@ -66,6 +66,13 @@ def test_rows_that_are_drawn_again(hashes, expected):
     assert found["hash"] == on_one(hashes, expected, ["stored"])["stored"]
 
 
+def test_cells_with_a_past_and_noise(hashes):
+    """Noise, delays and fractional orders, on two nodes of two devices: potentials to the bit."""
+    one, many = hashes(None, 1, "memory")["memory"], hashes(2, 2, "memory", per_node=1)["memory"]
+    assert one["spikes"] > 500
+    assert (many["hash"], many["state"]) == (one["hash"], one["state"])
+
+
 def test_areas_on_nodes_of_their_own_exchange_seldom(hashes, expected):
     found = hashes(2, 1, "areas", per_node=1, options=["--areas"])["areas"]
     assert found["hash"] == on_one(hashes, expected, ["areas"])["areas"]

@@ -143,6 +143,30 @@ def samples(dtype, n=1003, scale=4.0, seed=0):
     return np.concatenate([SPECIAL, rng.normal(0, scale, n)]).astype(dtype)
 
 
+def test_nothing_is_computed_twice_or_in_vain():
+    """A derivative by `jvp` evaluates its function once for each direction."""
+
+    def function(x, y):
+        f = lambda v: jnp.exp(-v) * y + jnp.exp(-v)  # noqa: E731
+        value, slope = jax.jvp(f, (x,), (jnp.ones_like(x),))
+        _ = jnp.tanh(y)
+        return f(x) + value, jax.jvp(f, (x,), (jnp.ones_like(x),))[1] + slope
+
+    program = lanes.flatten(jax.make_jaxpr(function)(1.0, 2.0))
+    primitives = [instruction.primitive for instruction in program.instructions]
+    assert primitives.count("exp") == 1 and "tanh" not in primitives
+    x, y = np.float64([0.3, -1.0]), np.float64([2.0, 5.0])
+    for k in (0, 1):
+        expected = jax.jit(function)(x, y)[k]
+        np.testing.assert_allclose(values_of(lambda *v, k=k: function(*v)[k], x, y), expected)
+
+
+def test_constants_that_look_alike_are_not_one():
+    """0 and -0 are equal, and so are 1 and True."""
+    program = lanes.flatten(jax.make_jaxpr(lambda x: (x * 0.0, x * -0.0))(1.0))
+    assert len(program.instructions) == 2
+
+
 @pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("name", UNARY)

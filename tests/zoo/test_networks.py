@@ -20,7 +20,7 @@ def test_unknown_name():
         by_name("cobba")
 
 
-@pytest.mark.parametrize("name", ["coba", "cuba"])
+@pytest.mark.parametrize("name", ["coba", "cuba", "cobahh"])
 @pytest.mark.parametrize("n", [100, 4000, 40_000])
 def test_number_of_inputs_does_not_depend_on_the_size(name, n):
     network = by_name(name)(n=n)

@@ -20,7 +20,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from distdyn.core.cell import Cell
@@ -49,7 +48,12 @@ from distdyn.parallel.formulas import chances_of, count_type
 from distdyn.parallel.formulas import kind_of as counting_of
 from distdyn.parallel.groups import Cells, Group, group_populations, reached
 from distdyn.parallel.operands import Fixed, Values
-from distdyn.parallel.parameters import Setting, cell_parameters, prepared_structure
+from distdyn.parallel.parameters import (
+    Setting,
+    cell_parameters,
+    prepared_structure,
+    state_shapes,
+)
 from partition import Decomposition
 from partition.graph import log_miss, some_miss
 
@@ -397,13 +401,10 @@ def _cell_bytes(graph: Graph, group: Group, s: Setting) -> float:
     number = np.dtype(s.precision).itemsize
     few = Cells(group, tuple(np.arange(min(1, p.size)) for p in group.populations))
     parameters = cell_parameters(few, s.seed)
-    leaves = [0.5 if isinstance(v, Fixed | Values) else v for v in parameters.values]
-    state = jax.eval_shape(
-        lambda: jax.tree.unflatten(parameters.structure, leaves).init(
-            jnp.int64(0), jax.random.key(0, impl="threefry2x32")
-        )
+    total = sum(
+        x.size * (number if x.dtype.kind == "f" else x.dtype.itemsize)
+        for x in jax.tree.leaves(state_shapes(parameters, s.dt))
     )
-    total = sum(number if x.dtype.kind == "f" else x.dtype.itemsize for x in jax.tree.leaves(state))
     of_cells = [v for v in parameters.values if isinstance(v, Fixed | Values) and v.per == "cell"]
     total += number * len(of_cells)
     if any(isinstance(v, Fixed) for v in of_cells) and isinstance(group.systems[0], Cell):
