@@ -216,7 +216,7 @@ class ALIF(ODE):
         V >= V_th + beta a: spike, V = V - V_th, held for t_ref, a = a + 1
 
     With `Delta` synapses, whose weights are the paper's, and a step of 1 ms it is the paper's
-    equation; there a spike is taken off V one step later.
+    equation, but that there a spike is taken off V one step later, and V goes on while refractory.
 
     Source: Bellec, Scherr, Subramoney, Hajek, Salaj, Legenstein & Maass (2020), Nat. Commun. 11,
     3625; defaults as in its task of accumulating evidence.

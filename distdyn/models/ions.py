@@ -111,7 +111,7 @@ class CalciumFirstOrder(Ion):
     I is the calcium current, negative inward; one that goes outward changes nothing. alpha is in
     mM per ms and uA/cm2, or per what else the cell's currents are in.
 
-    Source: Wang (1998), J. Neurophysiol. 79, 1549, eq. for [Ca2+].
+    Source: Wang (1998), J. Neurophysiol. 79, 1549, whose calcium decays to 0 and whose E is fixed.
     """
 
     alpha: float = param(2e-6, "", "mM of calcium per ms and unit of current", nonnegative=True)

@@ -2,7 +2,9 @@
 
 The step of a cell is a function `(operands, state, arrivals) -> (state, spike)` of scalars, which
 works elementwise on arrays as well. `fuse` compiles it for CPU into one pass over memory; the
-reference here is the same function on whole arrays, for any platform.
+reference here is the same function on arrays, for any platform. Where XLA compiles for CPU they
+are blocks of one size: it rounds in another way in the last cells of an array, and in short arrays
+(`in_blocks`).
 """
 
 import functools
@@ -38,6 +40,47 @@ class Signature(NamedTuple):
 
 
 CellFunction = Callable[[list[Any], list[Any], list[Any]], tuple[Sequence[Any], Any]]
+
+BLOCK = 256  # cells; more vectors of any processor than XLA unrolls its loops to, without remainder
+
+
+def in_blocks(function: Callable, cells: Any) -> Callable:
+    """The same function of the first `cells` cells, so that a cell's bits depend on no other.
+
+    Arguments and results are trees of arrays with the cells on the first axis, all of one length;
+    arguments without an axis are for all cells. Of cells beyond `cells` the result is anything.
+    """
+
+    def blocked(*arguments: Any) -> Any:
+        leaves = jax.tree.leaves(arguments)
+        n = next((x.shape[0] for x in leaves if jnp.ndim(x)), 0)
+        if n == 0:
+            return function(*arguments)
+        # One more than a block at least: of one block XLA sees that there is no other, takes the
+        # loop away and compiles what is left in another way.
+        room = max(n, BLOCK + 1)
+        if room > n:
+            at = jnp.minimum(jnp.arange(room), n - 1)
+            arguments = jax.tree.map(lambda x: x[at] if jnp.ndim(x) else x, arguments)
+
+        def advance(start: Any) -> Any:
+            some = functools.partial(
+                jax.lax.dynamic_slice_in_dim, start_index=start, slice_size=BLOCK
+            )
+            new = function(*jax.tree.map(lambda x: some(x) if jnp.ndim(x) else x, arguments))
+            return jax.tree.map(lambda x: x if jnp.ndim(x) else jnp.full(BLOCK, x), new)
+
+        def one(k: Any, all: Any) -> Any:
+            start = jnp.minimum(k * BLOCK, room - BLOCK)
+            put = functools.partial(jax.lax.dynamic_update_slice_in_dim, start_index=start, axis=0)
+            return jax.tree.map(put, all, advance(start))
+
+        shapes = jax.eval_shape(advance, 0)
+        all = jax.tree.map(lambda x: jnp.zeros((room, *x.shape[1:]), x.dtype), shapes)
+        all = jax.lax.fori_loop(0, (cells + BLOCK - 1) // BLOCK, one, all)
+        return jax.tree.map(lambda x: x[:n], all)
+
+    return blocked
 
 
 def update(

@@ -30,7 +30,7 @@ from distdyn.ops.deliver import deliver
 from distdyn.ops.formula import Formula
 from distdyn.ops.packed import Packed
 from distdyn.ops.rows import Rows
-from distdyn.ops.update import Signature, update_reference
+from distdyn.ops.update import Signature, in_blocks, update_reference
 from distdyn.parallel import on_cpu, on_gpu
 from distdyn.parallel.exchange import mesh
 from distdyn.parallel.operands import Entry, Values
@@ -327,8 +327,9 @@ def _advance(
             events[index],
         )
         lister = None if listers is None else listers[index]
+        program = group.program if plan.gpu else in_blocks(group.program, given.bounds[-1])
         result = update_reference(
-            group.program,
+            program,
             group.signature,
             group.cells,
             *rest,

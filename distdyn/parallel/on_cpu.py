@@ -18,7 +18,7 @@ from distdyn.ops.arrive import arrive, arrive_all, arrive_boxes
 from distdyn.ops.chain import Chain
 from distdyn.ops.deliver import deliver
 from distdyn.ops.packed import Packed
-from distdyn.ops.update import update, update_reference
+from distdyn.ops.update import in_blocks, update, update_reference
 from distdyn.parallel.operands import Values
 
 NEVER = 1 << 62  # a limit that no list reaches
@@ -176,7 +176,8 @@ def _update(
         if group.target is not None:
             result = update(group.target, group.signature, data.team, *rest, via=chain)
         else:
-            result = update_reference(group.program, group.signature, group.cells, *rest)
+            program = in_blocks(group.program, given.bounds[-1])
+            result = update_reference(program, group.signature, group.cells, *rest)
         new, rows, list_, count = result
         states[index], rings[index] = tuple(new), tuple(rows)
         events[index] = events[index] if list_ is None else list_

@@ -11,6 +11,7 @@ import pytest
 import distdyn as dd
 from distdyn.core import Cell, Receptor
 from distdyn.ops.normal import Stream
+from distdyn.ops.update import in_blocks
 from tests.core.equations import Coupled, FitzHughNagumo
 from tests.core.test_delayed import MackeyGlass
 from tests.core.test_stochastic import NoisyLIF
@@ -50,8 +51,8 @@ CATALOGUE = {
     "Poisson": lambda: dd.Poisson(rate=2000.0),
 }
 
-LENGTHS = (1, 3, 7, 1000)
-N = 1100
+LENGTHS = (1, 3, 7, 1000, 10007)
+N = 10100
 
 
 @pytest.fixture(params=CATALOGUE)
@@ -102,6 +103,12 @@ def step(system, prepared, state, given):
     return system.advance(state, drive, tick, prepared)
 
 
+@jax.jit
+def run(system, prepared, state, given, n):
+    """The same for n cells as a run makes it without kernels."""
+    return in_blocks(lambda *cells: step(system, prepared, *cells), n)(state, given)
+
+
 def part(tree, a, b):
     return jax.tree.map(lambda x: x[a:b], tree)
 
@@ -118,11 +125,11 @@ def test_step_of_a_part_is_the_part_of_the_step(system, dtype, seed):
     system = jax.tree.map(lambda x: jnp.asarray(x, dtype), system)
     prepared = prepare(system)
     state, drive = group(system, N, dtype, seed)
-    whole = step(system, prepared, state, drive)
-    assert_same(whole, step(system, prepared, state, drive))
+    whole = run(system, prepared, state, drive, N)
+    assert_same(whole, run(system, prepared, state, drive, N))
     for n in LENGTHS if dtype == "float32" else LENGTHS[1:3]:
         a = (N - n) // 2
-        some = step(system, prepared, *part((state, drive), a, a + n))
+        some = run(system, prepared, *part((state, drive), a, a + n), n)
         assert_same(part(whole, a, a + n), some)
 
 

@@ -24,8 +24,8 @@ class ICaT_HM1992(Channel):
                 [28 + exp(-(v + 21.88) / 10.52)] / phi_q above
         phi_p = 3.55^((T - 24) / 10),    phi_q = 3^((T - 24) / 10)
 
-    Source: Huguenard & McCormick (1992), J. Neurophysiol. 68, 1373; Coulter, Huguenard, Prince
-    (1989), J. Physiol. 414, 587, for the temperature.
+    Source: Huguenard & McCormick (1992), J. Neurophysiol. 68, 1373; for the temperature as in
+    Bazhenov et al. (2002), J. Neurosci. 22, 8691.
     """
 
     g: float = param(2.0, "mS/cm2", "maximal conductance", nonnegative=True)
@@ -87,22 +87,24 @@ class ICaHT_HM1992(Channel):
     """The high-threshold calcium current L of thalamic relay cells, without inactivation.
 
         I = g p^2 (V - E),    v = V - V_sh
-        alpha_p = 1.6 / (1 + exp(-0.072 (v - 5)))
-        beta_p = 0.02 (v - 1.31) / (exp((v - 1.31) / 5.36) - 1)
+        p_inf = 1 / (1 + exp(-(v + 10) / 10)),    tau_p = 1 / (alpha + beta) / 3^((T - 23.5) / 10)
+        alpha = 1.6 / (1 + exp(-0.072 (v - 5)))
+        beta = 0.02 (v - 1.31) / (exp((v - 1.31) / 5.36) - 1)
 
-    Source: McCormick & Huguenard (1992), J. Neurophysiol. 68, 1384, after Kay & Wong (1987), J.
-    Physiol. 392, 603.
+    Source: McCormick & Huguenard (1992), J. Neurophysiol. 68, 1384, the second of their two papers,
+    with its erratum; it takes the rates from Kay & Wong (1987), J. Physiol. 392, 603.
     """
 
     g: float = param(2.0, "mS/cm2", "maximal conductance", nonnegative=True)
     E: float | str = param("Ca", "mV", "reversal potential, or the ion whose it is")
     V_sh: float = param(0.0, "mV", "shift of the voltage dependence")
+    T: float = param(36.0, "degC", "temperature")
 
     @gate
-    def p(self, V: Any) -> AlphaBeta:
+    def p(self, V: Any) -> InfTau:
         v = V - self.V_sh
-        alpha = 1.6 * sigmoid(0.072 * (v - 5))
-        return AlphaBeta(alpha, 0.02 * 5.36 / exprel((v - 1.31) / 5.36))
+        rates = 1.6 * sigmoid(0.072 * (v - 5)) + 0.02 * 5.36 / exprel((v - 1.31) / 5.36)
+        return InfTau(sigmoid((v + 10) / 10), 1 / rates / 3.0 ** ((self.T - 23.5) / 10))
 
     def current(self, s: Any, V: Any) -> Any:
         return self.g * s.p**2 * (V - self.E)
@@ -147,7 +149,7 @@ class ICaL_IS2008(Channel):
         tau_p = [0.4 + 0.7 / (exp(-(v + 5) / 15) + exp((v + 5) / 15))] / 3.55^((T - 24) / 10)
         tau_q = [300 + 100 / (exp((v + 40) / 9.5) + exp(-(v + 40) / 9.5))] / 3^((T - 24) / 10)
 
-    Source: Inoue & Strowbridge (2008), J. Neurophysiol. 99, 187.
+    Source: Inoue & Strowbridge (2008), J. Neurophysiol. 99, 187, as in the models that cite it.
     """
 
     g: float = param(1.0, "mS/cm2", "maximal conductance", nonnegative=True)

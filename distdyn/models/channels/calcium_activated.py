@@ -14,7 +14,8 @@ class IAHP_De1994(Channel):
 
         I = g p^2 (V - E),    p' = alpha [Ca]^2 (1 - p) - beta p
 
-    Source: Destexhe, Contreras, Sejnowski, Steriade (1994), J. Neurophysiol. 72, 803.
+    Source: Destexhe, Contreras, Sejnowski, Steriade (1994), J. Neurophysiol. 72, 803. The authors'
+    program takes these rates for 22 degC, and has them 3^((T - 22) / 10) times as fast at T.
     """
 
     g: float = param(10.0, "mS/cm2", "maximal conductance", nonnegative=True)
@@ -38,7 +39,7 @@ class ICaN_IS2008(Channel):
         p_inf = 1 / (1 + exp(-(v + 43) / 5.2))
         tau_p = 1.6 + 2.7 / (exp(-(v + 55) / 15) + exp((v + 55) / 15))
 
-    Source: Inoue & Strowbridge (2008), J. Neurophysiol. 99, 187.
+    Source: Inoue & Strowbridge (2008), J. Neurophysiol. 99, 187, as in the models that cite it.
     """
 
     g: float = param(1.0, "mS/cm2", "maximal conductance", nonnegative=True)

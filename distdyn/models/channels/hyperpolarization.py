@@ -16,7 +16,7 @@ class Ih_HM1992(Channel):
         I = g p (V - E),    p_inf = 1 / (1 + exp((V + 75) / 5.5))
         tau_p = 1 / (exp(-0.086 V - 14.59) + exp(0.0701 V - 1.87))
 
-    Source: Huguenard & McCormick (1992), J. Neurophysiol. 68, 1373.
+    Source: Huguenard & McCormick (1992), J. Neurophysiol. 68, 1373; g is that of `Ih_De1996`.
     """
 
     g: float = param(0.02, "mS/cm2", "maximal conductance", nonnegative=True)
@@ -44,7 +44,8 @@ class Ih_De1996(AbstractChannel):
         tau = 20 + 1000 / (exp((V + 71.5) / 14.2) + exp(-(V + 89) / 11.6))
         k_1 = k_2 / Ca_half^4,    k_3 = k_4 / P_half
 
-    Source: Destexhe, Bal, McCormick, Sejnowski (1996), J. Neurophysiol. 76, 2049.
+    Source: Destexhe, Bal, McCormick, Sejnowski (1996), J. Neurophysiol. 76, 2049; tau as in the
+    authors' program.
     """
 
     g: float = param(0.02, "mS/cm2", "maximal conductance", nonnegative=True)

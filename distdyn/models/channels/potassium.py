@@ -61,11 +61,12 @@ class IKDR_Ba2002(Channel):
 
     As `IK_TM1991` with v = V - V_T, both rates times phi = 3^((T - 36) / 10).
 
-    Source: Bazhenov, Timofeev, Steriade, Sejnowski (2002), J. Neurosci. 22, 8691.
+    Source: Bazhenov, Timofeev, Steriade, Sejnowski (2002), J. Neurosci. 22, 8691; the rates are
+    those of their program.
     """
 
     g: float = param(10.0, "mS/cm2", "maximal conductance", nonnegative=True)
-    E: float | str = param(-90.0, "mV", "reversal potential, or the ion whose it is")
+    E: float | str = param(-95.0, "mV", "reversal potential, or the ion whose it is")
     V_T: float = param(-50.0, "mV", "moves the threshold")
     T: float = param(36.0, "degC", "temperature")
 
@@ -87,23 +88,26 @@ class IKA1_HM1992(Channel):
         tau_p = 0.37 + 1 / (exp((v + 35.82) / 19.69) + exp(-(v + 79.69) / 12.7))
         tau_q = 1 / (exp((v + 46.05) / 5) + exp(-(v + 238.4) / 37.45)) below v = -63 mV, else 19 ms
 
+    Both time constants are divided by 3^((T - 23.5) / 10).
+
     Source: Huguenard & McCormick (1992), J. Neurophysiol. 68, 1373.
     """
 
     g: float = param(30.0, "mS/cm2", "maximal conductance", nonnegative=True)
     E: float | str = param(-90.0, "mV", "reversal potential, or the ion whose it is")
     V_sh: float = param(0.0, "mV", "shift of the voltage dependence")
+    T: float = param(36.0, "degC", "temperature")
 
     @gate
     def p(self, V: Any) -> InfTau:
         v = V - self.V_sh
-        return InfTau(sigmoid((v + 60) / 8.5), _a_activation_tau(v))
+        return InfTau(sigmoid((v + 60) / 8.5), _a_activation_tau(v) / _warming(self.T))
 
     @gate
     def q(self, V: Any) -> InfTau:
         v = V - self.V_sh
         tau = jnp.where(v < -63, _a_inactivation_tau(v), 19.0)
-        return InfTau(sigmoid(-(v + 78) / 6), tau)
+        return InfTau(sigmoid(-(v + 78) / 6), tau / _warming(self.T))
 
     def current(self, s: Any, V: Any) -> Any:
         return self.g * s.p**4 * s.q * (V - self.E)
@@ -117,23 +121,26 @@ class IKA2_HM1992(Channel):
         tau_p = 0.37 + 1 / (exp((v + 35.82) / 19.69) + exp(-(v + 79.69) / 12.7))
         tau_q = 1 / (exp((v + 46.05) / 5) + exp(-(v + 238.4) / 37.45)) below v = -73 mV, else 60 ms
 
+    Both time constants are divided by 3^((T - 23.5) / 10).
+
     Source: Huguenard & McCormick (1992), J. Neurophysiol. 68, 1373.
     """
 
     g: float = param(20.0, "mS/cm2", "maximal conductance", nonnegative=True)
     E: float | str = param(-90.0, "mV", "reversal potential, or the ion whose it is")
     V_sh: float = param(0.0, "mV", "shift of the voltage dependence")
+    T: float = param(36.0, "degC", "temperature")
 
     @gate
     def p(self, V: Any) -> InfTau:
         v = V - self.V_sh
-        return InfTau(sigmoid((v + 36) / 20), _a_activation_tau(v))
+        return InfTau(sigmoid((v + 36) / 20), _a_activation_tau(v) / _warming(self.T))
 
     @gate
     def q(self, V: Any) -> InfTau:
         v = V - self.V_sh
         tau = jnp.where(v < -73, _a_inactivation_tau(v), 60.0)
-        return InfTau(sigmoid(-(v + 78) / 6), tau)
+        return InfTau(sigmoid(-(v + 78) / 6), tau / _warming(self.T))
 
     def current(self, s: Any, V: Any) -> Any:
         return self.g * s.p**4 * s.q * (V - self.E)
@@ -147,21 +154,24 @@ class IKK2A_HM1992(Channel):
         tau_p = 9.9 + 1 / (exp((v - 80.98) / 25.64) + exp(-(v + 132) / 17.953))
         tau_q = 120 + 1 / (exp((v - 1329) / 200) + exp(-(v + 129.7) / 7.143))
 
+    Both time constants are divided by 3^((T - 23.5) / 10).
+
     Source: Huguenard & McCormick (1992), J. Neurophysiol. 68, 1373.
     """
 
     g: float = param(10.0, "mS/cm2", "maximal conductance", nonnegative=True)
     E: float | str = param(-90.0, "mV", "reversal potential, or the ion whose it is")
     V_sh: float = param(0.0, "mV", "shift of the voltage dependence")
+    T: float = param(36.0, "degC", "temperature")
 
     @gate
     def p(self, V: Any) -> InfTau:
-        return _k2_activation(V - self.V_sh)
+        return _k2_activation(V - self.V_sh, self.T)
 
     @gate
     def q(self, V: Any) -> InfTau:
         v = V - self.V_sh
-        return InfTau(sigmoid(-(v + 58) / 10.6), _k2_inactivation_tau(v))
+        return InfTau(sigmoid(-(v + 58) / 10.6), _k2_inactivation_tau(v) / _warming(self.T))
 
     def current(self, s: Any, V: Any) -> Any:
         return self.g * s.p * s.q * (V - self.E)
@@ -172,22 +182,25 @@ class IKK2B_HM1992(Channel):
 
     As `IKK2A_HM1992`, but tau_q = 8930 ms from v = -70 mV on.
 
+    Both time constants are divided by 3^((T - 23.5) / 10).
+
     Source: Huguenard & McCormick (1992), J. Neurophysiol. 68, 1373.
     """
 
     g: float = param(10.0, "mS/cm2", "maximal conductance", nonnegative=True)
     E: float | str = param(-90.0, "mV", "reversal potential, or the ion whose it is")
     V_sh: float = param(0.0, "mV", "shift of the voltage dependence")
+    T: float = param(36.0, "degC", "temperature")
 
     @gate
     def p(self, V: Any) -> InfTau:
-        return _k2_activation(V - self.V_sh)
+        return _k2_activation(V - self.V_sh, self.T)
 
     @gate
     def q(self, V: Any) -> InfTau:
         v = V - self.V_sh
         tau = jnp.where(v < -70, _k2_inactivation_tau(v), 8930.0)
-        return InfTau(sigmoid(-(v + 58) / 10.6), tau)
+        return InfTau(sigmoid(-(v + 58) / 10.6), tau / _warming(self.T))
 
     def current(self, s: Any, V: Any) -> Any:
         return self.g * s.p * s.q * (V - self.E)
@@ -198,9 +211,10 @@ class IKNI_Ya1989(Channel):
 
         I = g p (V - E),    v = V - V_sh
         p_inf = 1 / (1 + exp(-(v + 35) / 10))
-        tau_p = tau_max / (3.3 (exp((v + 35) / 20) + exp(-(v + 35) / 20)))
+        tau_p = tau_max / (3.3 (exp((v + 35) / 40) + exp(-(v + 35) / 20)))
 
-    Source: Yamada, Koch, Adams (1989), in Methods in Neuronal Modeling.
+    Source: Yamada, Koch, Adams (1989), in Methods in Neuronal Modeling. Later models of the cortex
+    have 20 mV in both exponentials.
     """
 
     g: float = param(0.004, "mS/cm2", "maximal conductance", nonnegative=True)
@@ -211,11 +225,16 @@ class IKNI_Ya1989(Channel):
     @gate
     def p(self, V: Any) -> InfTau:
         v = V - self.V_sh
-        tau = self.tau_max / (3.3 * (jnp.exp((v + 35) / 20) + jnp.exp(-(v + 35) / 20)))
+        tau = self.tau_max / (3.3 * (jnp.exp((v + 35) / 40) + jnp.exp(-(v + 35) / 20)))
         return InfTau(sigmoid((v + 35) / 10), tau)
 
     def current(self, s: Any, V: Any) -> Any:
         return self.g * s.p * (V - self.E)
+
+
+def _warming(T: Any) -> Any:
+    """By how much the A and K2 currents are faster than where they were measured."""
+    return 3.0 ** ((T - 23.5) / 10)
 
 
 def _traub_miles_n(v: Any) -> AlphaBeta:
@@ -230,9 +249,9 @@ def _a_inactivation_tau(v: Any) -> Any:
     return 1 / (jnp.exp((v + 46.05) / 5) + jnp.exp(-(v + 238.4) / 37.45))
 
 
-def _k2_activation(v: Any) -> InfTau:
+def _k2_activation(v: Any, T: Any) -> InfTau:
     tau = 9.9 + 1 / (jnp.exp((v - 80.98) / 25.64) + jnp.exp(-(v + 132) / 17.953))
-    return InfTau(sigmoid((v + 43) / 17) ** 4, tau)
+    return InfTau(sigmoid((v + 43) / 17) ** 4, tau / _warming(T))
 
 
 def _k2_inactivation_tau(v: Any) -> Any:

@@ -73,7 +73,8 @@ class INa_Ba2002(Channel):
 
     As `INa_TM1991` with v = V - V_T, all rates times phi = 3^((T - 36) / 10).
 
-    Source: Bazhenov, Timofeev, Steriade, Sejnowski (2002), J. Neurosci. 22, 8691.
+    Source: Bazhenov, Timofeev, Steriade, Sejnowski (2002), J. Neurosci. 22, 8691; the rates are
+    those of their program.
     """
 
     g: float = param(90.0, "mS/cm2", "maximal conductance", nonnegative=True)
