@@ -37,7 +37,7 @@ CATALOGUE = {
     "HindmarshRose": (dd.HindmarshRose(), 3.0, 0.1, (0.0, 2.0)),
 }
 N = 300
-LENGTHS = {"float32": (1, 7), "float64": (3, 270)}
+LENGTHS = {"float32": (1, 3, 7), "float64": (1, 3, 7, 270)}
 TICK = dd.Tick(np.int64(5), 0.1, 0.5)
 
 
@@ -106,7 +106,7 @@ def assert_same(one, two, name):
         np.testing.assert_array_equal(x, y, err_msg=name)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 def test_step_of_a_part_is_the_part_of_the_step(dtype):
     with jax.enable_x64(True):
         systems = cells(dtype)

@@ -51,7 +51,13 @@ CATALOGUE = {
     "Poisson": lambda: dd.Poisson(rate=2000.0),
 }
 
-LENGTHS = (1, 3, 7, 1000, 10007)
+# These stand for the others where a test takes long; `-m slow` runs it for the others.
+TYPICAL = ("LIF", "LIF-COBA-Dual", "LIF-Implicit", "OU-LIF", "MackeyGlass-RK4", "Conductance")
+typical = pytest.mark.parametrize(
+    "system",
+    [pytest.param(k, marks=[] if k in TYPICAL else [pytest.mark.slow]) for k in CATALOGUE],
+    indirect=True,
+)
 N = 10100
 
 
@@ -119,15 +125,24 @@ def assert_same(one, two):
         np.testing.assert_array_equal(x, y)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_step_of_a_part_is_the_part_of_the_step(system, dtype, seed):
+def test_step_of_a_part_is_the_part_of_the_step(system, seed):
     """Bit for bit, for any length: what a cell does never depends on its neighbours in memory."""
+    parts_are_the_same(system, "float32", (1, 7, 1000), seed)
+
+
+@typical
+def test_in_double_precision_and_at_more_lengths(system, seed):
+    parts_are_the_same(system, "float64", (3, 7), seed)
+    parts_are_the_same(system, "float32", (3, 10007), seed)
+
+
+def parts_are_the_same(system, dtype, lengths, seed):
     system = jax.tree.map(lambda x: jnp.asarray(x, dtype), system)
     prepared = prepare(system)
     state, drive = group(system, N, dtype, seed)
     whole = run(system, prepared, state, drive, N)
     assert_same(whole, run(system, prepared, state, drive, N))
-    for n in LENGTHS if dtype == "float32" else LENGTHS[1:3]:
+    for n in lengths:
         a = (N - n) // 2
         some = run(system, prepared, *part((state, drive), a, a + n), n)
         assert_same(part(whole, a, a + n), some)
@@ -145,6 +160,7 @@ def test_step_keeps_shape_and_type_of_the_state(system, dtype, seed):
     assert spike is None or (spike.shape, spike.dtype) == ((5,), jnp.bool_)
 
 
+@typical
 def test_values_and_gradients_are_finite(system, seed):
     """Derivatives of the whole state by parameters and state, coefficients included."""
     state, drive = group(system, 7, "float32", seed)
