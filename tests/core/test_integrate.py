@@ -99,6 +99,7 @@ def test_steps_grow_where_the_solution_is_smooth_and_shrink_where_it_is_not(meth
     assert tried > len(lengths) or isinstance(method, dd.RKF12)  # so cautious that none is refused
 
 
+@pytest.mark.slow
 def test_order_is_that_of_the_pair():
     """Ten times the tolerance is 10^(1/5) times the step of order 5, 10^(1/2) of order 2."""
     f, _ = DETEST["A3"]
@@ -144,7 +145,17 @@ METHODS = {  # and how near they are
 }
 
 
-@pytest.mark.parametrize("method", METHODS, ids=lambda method: type(method).__name__)
+@pytest.mark.parametrize(
+    "method",
+    [
+        pytest.param(
+            method,
+            id=type(method).__name__,
+            marks=pytest.mark.slow if isinstance(method, dd.BackwardEuler) else [],
+        )
+        for method in METHODS
+    ],
+)
 def test_arrays_in_a_tree_are_one_system(method):
     """Elements of an array depend on each other, which cells do not; times are not equidistant."""
     matrix, tolerance = jnp.asarray(A), METHODS[method]
@@ -248,16 +259,18 @@ def test_derivative_through_an_implicit_system():
         return y[-1].sum()
 
     by_rate = jax.jit(jax.grad(f))(2.0)
-    assert by_rate == pytest.approx(float(f(2.0 + 1e-5) - f(2.0 - 1e-5)) / 2e-5, rel=1e-7)
-    assert by_rate == pytest.approx(float(jax.jacfwd(f)(2.0)), rel=1e-12)
+    value = jax.jit(f)
+    assert by_rate == pytest.approx(float(value(2.0 + 1e-5) - value(2.0 - 1e-5)) / 2e-5, rel=1e-7)
+    assert by_rate == pytest.approx(float(jax.jit(jax.jacfwd(f))(2.0)), rel=1e-12)
 
 
 def test_each_system_has_steps_of_its_own():
     """Side by side, systems give what each gives alone: none waits for the stiffest."""
     rates = jnp.array([1.0, 10.0, 300.0])
-    many = jax.jit(jax.vmap(lambda rate: final(rate, 3.0)))(rates)
+    alone = lambda rate: final(rate, 3.0)  # noqa: E731
+    many, alone = jax.jit(jax.vmap(alone))(rates), jax.jit(alone)
     for rate, y in zip(rates, many, strict=True):
-        assert y == pytest.approx(float(final(rate, 3.0)), rel=1e-13, abs=1e-15)
+        assert y == pytest.approx(float(alone(rate)), rel=1e-13, abs=1e-15)
 
 
 def test_arguments_of_the_function():
