@@ -123,8 +123,7 @@ def sums(a, method, T, n):
 def test_long_memories_are_those_of_plain_sums(kind, implicit):
     """N29 up to T = 5: the ring, its weights and its turns, to rounding."""
     method = kind(implicit=implicit)
-    for a, T in ((0.8, 5.0), (0.9, 5.0)):
-        assert decay(a, method, T, 100) == pytest.approx(sums(a, method, T, 100), abs=1e-13)
+    assert decay(0.8, method, 5.0, 100) == pytest.approx(sums(0.8, method, 5.0, 100), abs=1e-13)
 
 
 def test_mittag_leffler():

@@ -262,6 +262,7 @@ def test_exact_for_coupled_linear_equations(tau_w, c, dt):
     np.testing.assert_allclose([found.V[-1], found.w[-1]], expected, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_exact_with_parameters_per_neuron():
     tau, k = jnp.array([2.0, 10.0, 30.0]), jnp.array([0.1, 0.3, -0.3])
     model = Coupled(tau=tau, k=k)

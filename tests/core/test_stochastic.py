@@ -548,6 +548,7 @@ def test_an_unknown_calculus_is_refused():
         Cell.of(Other())
 
 
+@pytest.mark.slow
 def test_tamed_euler_survives_where_euler_maruyama_does_not():
     """dX = -X^5 dt + X dW from 4 with steps of 0.1: h |f| / |X| is 26."""
 
