@@ -9,7 +9,6 @@ cells) has to be the one that solves alone, with the same numbers; diffrax, whic
 systems better than this, would be a second implementation of each scheme, and is no light import.
 """
 
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,17 +16,28 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.core import Tracer
 
 from distdyn.core.flow import Flow, Function
+from distdyn.core.given import (
+    check_derivative,
+    check_functions,
+    check_key,
+    check_past,
+    grid_of,
+    initial,
+    is_known,
+    pair_of,
+    times_of,
+    tolerance_of,
+)
 from distdyn.core.integrators.adaptive import COLLAPSED, TOO_MANY_STEPS, Outcome, Tolerance, solve
-from distdyn.core.integrators.default import Method, method_of
+from distdyn.core.integrators.default import Method, check_method, method_of
+from distdyn.core.integrators.delayed import Delayed
 from distdyn.core.integrators.embedded import DormandPrince
 from distdyn.core.integrators.implicit import AbstractImplicit
 from distdyn.core.integrators.integrator import Remembering
-from distdyn.core.integrators.runge_kutta import AbstractRungeKutta
 from distdyn.core.system import Tick
-from distdyn.errors import ParameterError, SimulationError, TimeError
+from distdyn.errors import ParameterError, SimulationError
 
 
 def integrate(
@@ -52,7 +62,8 @@ def integrate(
 
     With `dt` the steps are a grid: every time of `ts` is a multiple of dt from the first. Without,
     the method must be an embedded pair, and steps are chosen so that the error of each is at most
-    atol + rtol |y|, in the root mean square over y; they end at every time of `ts`.
+    atol + rtol |y|, in the root mean square over y; they end at every time of `ts`. Errors of steps
+    add up, or grow, as the equations let them: the whole error may be some tolerances.
 
     Works under `jax.jit`, `vmap` (each system has steps of its own) and `grad`, forward and
     backward, of whatever f, y0 and args depend on, and with chosen steps of ts as well; there a
@@ -89,20 +100,25 @@ def integrate(
         transformation, where no error can be raised, what could not be computed is NaN.
 
     Raises:
-        ParameterError: y0, f or the method are not as described.
+        ParameterError: y0, f or the other arguments are not as described.
+        MethodError: the method is for other equations.
+        DelayError: a delay is shorter than dt, or longer than `longest`.
         TimeError: `ts` is not ascending or not finite, or not a multiple of dt.
         SimulationError: the solution is not finite, a chosen step became too short, or there were
             too many.
     """
     is_ordinary = diffusion is None and longest is None and order is None
-    if method is not None and not isinstance(method, Method):
-        cure = f"{method.__name__}()" if isinstance(method, type) else "dd.RK4()"
-        raise ParameterError(f"method = {method!r} is no integrator. Give one: method={cure}.")
-    y0, times = _initial(y0), _times(ts)
+    check_method(method)
+    check_functions(diffusion=diffusion, history=history)
+    y0, times = initial(y0), times_of(ts)
+    if not isinstance(args, tuple | list):
+        raise ParameterError(f"args = {args!r} is no tuple. Give args=({args!r},).")
     args = jax.tree.map(lambda x: jnp.asarray(x) if isinstance(x, float) else x, tuple(args))
     start = jnp.asarray(times[0], jnp.result_type(float))
     if longest is None:
-        _check_function(f, start, y0, args)
+        if history is not None:
+            raise ParameterError("history is what delays reach. Give `longest`, the longest one.")
+        check_derivative(jax.eval_shape(f, start, y0, *args), y0)
         f = eqx.filter_closure_convert(f, start, y0, *args)
     flow = Flow(Function(f, args, y0, diffusion, noise, longest, history, order))
     if is_ordinary:
@@ -111,19 +127,28 @@ def integrate(
         raise ParameterError(
             "noise, delays and fractional orders are integrated on a grid of steps. Give dt."
         )
-    elif diffusion is not None and key is None:
-        raise ParameterError("noise needs a random key. Give key=jax.random.key(seed).")
+    elif diffusion is not None:
+        check_key(key)
     if dt is not None:
         if rtol is not None or atol is not None:
             raise ParameterError(
                 f"dt = {dt} makes steps of one length, for which rtol and atol mean nothing. Give "
                 "either dt or tolerances."
             )
+        grid = grid_of(times, dt)
+        check_past(flow, y0, dt)
         method = method_of(flow, method)
-        ys = _on_grid(method, flow, y0, *_grid(times, dt), key)
+        arrays, rest = eqx.partition((flow, y0, key), eqx.is_array)
+
+        @jax.jit  # one program, not one for every operation that prepares the steps
+        def solution(arrays: Any) -> Any:
+            flow, y0, key = eqx.combine(arrays, rest)
+            return _on_grid(method, flow, y0, *grid, key)
+
+        ys = solution(arrays)
         _check_finite(ys, times, method)
         return ys
-    scheme, tolerance = _pair(method), _tolerance(rtol, atol, max_steps)
+    scheme, tolerance = pair_of(method), tolerance_of(rtol, atol, max_steps)
     ts = jnp.asarray(times, jnp.result_type(float))
     (ys, _), outcome, _ = solve(scheme, flow, (y0, ()), ts, tolerance)
     _check_outcome(outcome, tolerance)
@@ -188,108 +213,8 @@ def _on_grid(
     return march(advance, y0, steps, t0, dt, key=key)
 
 
-def _initial(y0: Any) -> Any:
-    """y0 as arrays: numbers become floats, arrays keep their type."""
-
-    def array(path: Any, x: Any) -> jax.Array:
-        name = "y0" + jax.tree_util.keystr(path)
-        x = jnp.asarray(float(x) if isinstance(x, int) else x)
-        if not jnp.issubdtype(x.dtype, jnp.inexact):
-            raise ParameterError(f"{name} is of type {x.dtype}. Give floats: {name}.astype(float).")
-        if _is_known(x) and not np.isfinite(x).all():
-            raise ParameterError(f"{name} = {x} is not finite. Give finite numbers.")
-        return jax.lax.convert_element_type(x, x.dtype)  # of this type, not of what it meets
-
-    y0 = jax.tree_util.tree_map_with_path(array, y0)
-    if not jax.tree.leaves(y0):
-        raise ParameterError("y0 has no numbers. Give a number, an array or a tree of them.")
-    return y0
-
-
-def _times(ts: Any) -> Any:
-    """The times as NumPy's float64, or as they are where they are traced."""
-    times = ts if isinstance(ts, jax.Array) and not _is_known(ts) else np.asarray(ts, np.float64)
-    if times.ndim != 1 or not times.size:
-        raise TimeError(f"ts has the shape {times.shape}. Give a list of times, the first of y0.")
-    if isinstance(times, np.ndarray):
-        if not np.isfinite(times).all():
-            raise TimeError(f"ts[{np.argmin(np.isfinite(times))}] is not finite. Give times.")
-        (falls,) = np.nonzero(np.diff(times) <= 0)
-        if falls.size:
-            k = falls[0]
-            raise TimeError(
-                f"ts[{k + 1}] = {times[k + 1]} does not come after ts[{k}] = {times[k]}. Sort "
-                "them; to go back in time, solve dy/ds = -f(-s, y) for s = -t."
-            )
-    return times
-
-
-def _grid(times: Any, dt: float) -> tuple[np.ndarray, Any, float]:
-    """How many steps each time is after the first, the first, and dt."""
-    if not isinstance(times, np.ndarray):
-        raise TimeError(
-            "With dt, ts must be known when the function is traced: the number of steps depends on "
-            "it. Give it as a NumPy array from outside, or leave dt out for steps that are chosen."
-        )
-    if not (isinstance(dt, int | float | np.number) and math.isfinite(dt) and dt > 0):
-        raise TimeError(f"dt = {dt} is no length of a step. Give a positive number.")
-    steps = np.rint((times - times[0]) / dt).astype(np.int64)
-    away = np.abs(steps * dt - (times - times[0])) > 1e-6 * dt * np.maximum(steps, 1)
-    if away.any():
-        t = times[np.argmax(away)]
-        raise TimeError(
-            f"ts has {t}, which is {(t - times[0]) / dt:.7g} steps of dt = {dt} after {times[0]}. "
-            "Give times on the grid, or leave dt out for steps that are chosen."
-        )
-    return steps, float(times[0]), float(dt)
-
-
-def _pair(method: Any) -> AbstractRungeKutta:
-    """The method, which must estimate its error."""
-    if isinstance(method, AbstractRungeKutta) and method.tableau.lower is not None:
-        return method
-    raise ParameterError(
-        f"{type(method).__name__} does not estimate its error and needs dt. Give dt, or a pair as "
-        "HeunEuler, BogackiShampine, CashKarp or DormandPrince."
-    )
-
-
-def _tolerance(rtol: float | None, atol: float | None, max_steps: int) -> Tolerance:
-    values = {"rtol": 1e-6 if rtol is None else rtol, "atol": 1e-9 if atol is None else atol}
-    for name, value in values.items():
-        is_number = isinstance(value, int | float | np.number) and math.isfinite(value)
-        if not is_number or value < 0 or not any(values.values()):
-            raise ParameterError(f"{name} = {value}. Give numbers >= 0, one of them positive.")
-    if not isinstance(max_steps, int) or max_steps < 1:
-        raise ParameterError(f"max_steps = {max_steps}. Give a positive integer.")
-    return Tolerance(**values, max_steps=max_steps)
-
-
-def _check_function(f: Callable, t: Any, y0: Any, args: tuple[Any, ...]) -> None:
-    """That f returns what y is."""
-    found = jax.eval_shape(f, t, y0, *args)
-    expected, structure = jax.tree.structure(y0), jax.tree.structure(found)
-    if structure != expected:
-        raise ParameterError(
-            f"f returns {structure}, but y0 is {expected}. Return dy/dt in the structure of y."
-        )
-    named = jax.tree_util.tree_leaves_with_path(y0)
-    for (path, y), dy in zip(named, jax.tree.leaves(found), strict=True):
-        if y.shape != dy.shape:
-            raise ParameterError(
-                f"f{jax.tree_util.keystr(path)} has the shape {dy.shape}, but y0 {y.shape}. Return "
-                "dy/dt in the shapes of y."
-            )
-        if jnp.issubdtype(dy.dtype, jnp.complexfloating) > jnp.issubdtype(
-            y.dtype, jnp.complexfloating
-        ):
-            raise ParameterError(
-                f"f{jax.tree_util.keystr(path)} is complex, but y0 is not. Give a complex y0."
-            )
-
-
 def _check_outcome(outcome: Outcome, tolerance: Tolerance) -> None:
-    if not _is_known(outcome.status):
+    if not is_known(outcome.status):
         return
     where = f"after {outcome.accepted} accepted of {outcome.tried} steps, at t = {outcome.t:.9g}"
     asked = f"rtol = {tolerance.rtol}, atol = {tolerance.atol}"
@@ -309,14 +234,12 @@ def _check_outcome(outcome: Outcome, tolerance: Tolerance) -> None:
 
 def _check_finite(ys: Any, times: Any, method: Any) -> None:
     for path, y in jax.tree_util.tree_leaves_with_path(ys):
-        if _is_known(y) and not np.isfinite(y).all():
+        if is_known(y) and not np.isfinite(y).all():
             finite = np.isfinite(np.asarray(y).reshape(len(y), -1)).all(axis=1)
             cure = "Take a smaller dt or a more stable method, or look at the equations."
             if isinstance(method, AbstractImplicit):
                 cure = "The method did not converge, as where y jumps. Take a smaller dt."
+            if isinstance(method, Delayed):
+                cure = cure[:-1] + ", and that no delay becomes longer than `longest`."
             t = times[np.argmin(finite)]
             raise SimulationError(f"y{jax.tree_util.keystr(path)} is not finite at t = {t}. {cure}")
-
-
-def _is_known(x: Any) -> bool:
-    return not isinstance(x, Tracer)

@@ -14,12 +14,14 @@ from typing import Any, NamedTuple
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from distdyn.core.flow import Flow
 from distdyn.core.integrators import Integrator, Remembering, has_past, method_of
 from distdyn.core.integrators.delayed import check_delay, delays_of
 from distdyn.core.system import Drive, DynamicalSystem, Tick
-from distdyn.errors import MethodError
+from distdyn.errors import MethodError, ParameterError
+from distdyn.units import shown
 
 
 class Remembered(NamedTuple):
@@ -29,8 +31,24 @@ class Remembered(NamedTuple):
     memory: Any  # what its method keeps of the past
 
 
-def _pairs(order: Any) -> Any:
-    return None if order is None else tuple(sorted(dict(order).items()))
+def _static(order: Any) -> Any:
+    """An order, or names and orders, as numbers of Python."""
+    if order is None or isinstance(order, int | float):
+        return order.item() if isinstance(order, np.generic) else order
+    try:
+        pairs = dict(order)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(
+            f'order = {shown(order)} is not possible. Give e.g. {{"V": 0.9}}, or a number for all.'
+        ) from error
+    for name, a in pairs.items():
+        if np.ndim(a):
+            raise ParameterError(
+                f"order of {shown(name)} has the shape {np.shape(a)}. Give a number, the same for "
+                "all cells."
+            )
+        pairs[name] = a.item() if isinstance(a, np.generic | jax.Array) else a
+    return tuple(sorted(pairs.items()))
 
 
 class ODE(DynamicalSystem):
@@ -49,11 +67,11 @@ class ODE(DynamicalSystem):
     Attributes:
         method: an integrator; by default exact for linear equations, exponential Euler otherwise;
             see `distdyn.core.integrators.method_of` for others.
-        order: of variables whose derivative is fractional.
+        order: of variables whose derivative is fractional, or a number for all of them.
     """
 
     method: Integrator | Remembering | None = eqx.field(default=None, kw_only=True)
-    order: Any = eqx.field(default=None, kw_only=True, static=True, converter=_pairs)
+    order: Any = eqx.field(default=None, kw_only=True, static=True, converter=_static)
 
     @abc.abstractmethod
     def derivative(self, t: Any, s: Any, drive: Drive) -> Any:

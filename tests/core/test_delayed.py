@@ -120,9 +120,9 @@ def test_a_delay_off_the_grid_is_read_between_the_steps():
     [
         (dd.RK4(), 4.0),
         (dd.Delayed(dd.RK4(), interpolation="linear"), 2.0),
-        (dd.Heun(), 2.0),
-        (dd.Euler(), 1.0),
-        (None, 1.0),
+        pytest.param(dd.Heun(), 2.0, marks=pytest.mark.slow),
+        pytest.param(dd.Euler(), 1.0, marks=pytest.mark.slow),
+        pytest.param(None, 1.0, marks=pytest.mark.slow),
     ],
     ids=["RK4", "RK4, linear", "Heun", "Euler", "default"],
 )
@@ -146,6 +146,19 @@ def test_delay_that_depends_on_the_state():
     found = trajectory(Running(method=dd.RK4()), 5.0, 0.01, t0=1.0)
     assert found[99] == pytest.approx(2.0, abs=1e-12)
     assert found[-1] == pytest.approx(np.exp(5.0 / np.e), abs=2e-5)
+
+
+def test_a_delay_that_becomes_shorter_than_a_step():
+    """It is read as if nothing had happened since the last step: here, a step of Euler's."""
+
+    class Short(Delay):
+        longest = 1.0
+
+        def derivative(self, t, s, drive, past):
+            return self.State(y=-past("y", 0.01 * jnp.cos(t)))
+
+    found = trajectory(Short(method=dd.Midpoint()), 2.0, 0.25)
+    assert found[-1] == pytest.approx(0.75**8, abs=0.01)
 
 
 def test_neutral_equation_and_its_history():
@@ -202,6 +215,23 @@ def test_what_any_function_must_be_given():
         dd.integrate(f, 1.0, [0.0, 1.0], dt=0.1, longest=1.0)
     with pytest.raises(ParameterError, match="Give dt"):
         dd.integrate(f, 1.0, [0.0, 1.0], longest=3.0)
+    given = {"dt": 0.1, "longest": 2.0}
+    for wrong in (-1.0, np.inf, "1", 0.05):
+        with pytest.raises(DelayError, match=r"is no delay that steps of dt = 0\.1 can have"):
+            dd.integrate(f, 1.0, [0.0, 1.0], **given | {"longest": wrong})
+    with pytest.raises(DelayError, match=r"past\(3\): the delay must be"):
+        wrong = jnp.array([1.0, 3.0])
+        dd.integrate(lambda t, y, past: -past(wrong), np.ones(2), [0.0, 1.0], **given)
+    with pytest.raises(ParameterError, match="f has the shape"):
+        dd.integrate(lambda t, y, past: jnp.ones(2), 1.0, [0.0, 1.0], **given)
+    with pytest.raises(ParameterError, match="history returns"):
+        dd.integrate(f, 1.0, [0.0, 1.0], history=lambda t: (1.0, t), **given)
+    with pytest.raises(ParameterError, match=r"history = 1\.0 is no function"):
+        dd.integrate(f, 1.0, [0.0, 1.0], history=1.0, **given)
+    with pytest.raises(ParameterError, match="Give `longest`"):
+        dd.integrate(lambda t, y: -y, 1.0, [0.0, 1.0], dt=0.1, history=lambda t: t)
+    with pytest.raises(SimulationError, match="no delay becomes longer than `longest`"):
+        dd.integrate(lambda t, y, past: -past(0.2 + 0.6 * t), 1.0, [0.0, 5.0], **given)
 
 
 # in populations: of each cell its own
@@ -311,6 +341,9 @@ def test_a_method_that_does_not_fit_is_refused(model, error, what):
 def test_an_unknown_interpolation_is_refused():
     with pytest.raises(ParameterError, match='"cubic"'):
         dd.Delayed(dd.RK4(), interpolation="quadratic")
+    for wrong in (dd.RK4, dd.CaputoL1(), dd.Delayed(dd.RK4())):
+        with pytest.raises(MethodError, match=r"Give a scheme, e\.g\. Delayed\(dd\.RK4"):
+            dd.Delayed(wrong)
 
 
 def test_a_state_without_its_past_is_refused():

@@ -74,6 +74,7 @@ def test_values_and_order(method, order, decayed, grown):
     assert np.log2(errors[0] / errors[1]) == pytest.approx(order, abs=0.15)
 
 
+@pytest.mark.slow
 def test_exact_decay():
     assert float(end(Decay(method=dd.Exact()), 10, 0.1).y) == pytest.approx(np.exp(-1.0), abs=1e-14)
 
@@ -200,6 +201,7 @@ def test_implicit_step_without_a_solution_gives_nan():
 def test_derivative_of_an_implicit_step_is_that_of_its_solution():
     """By the theorem of implicit functions: of V, which is linear, and through it of w."""
 
+    @jax.jit
     def step(w, rate):
         model = Stiff(rate=rate, method=dd.BackwardEuler())
         state = Stiff.State(V=jnp.asarray(0.2), w=w)
@@ -242,9 +244,16 @@ def solution(model, t, state, current=0.0):
     return (expm(matrix * t) @ np.array([*state, 1.0]))[:2]
 
 
-@pytest.mark.parametrize("tau_w", [10.0, 10.0 + 1e-9, 3.0])
-@pytest.mark.parametrize("c", [0.05, 0.0])
-@pytest.mark.parametrize("dt", [0.1, 1.0, 5.0])
+COUPLED = [
+    (tau_w, c, dt) for tau_w in (10.0, 10.0 + 1e-9, 3.0) for c in (0.05, 0.0) for dt in (1, 5)
+]
+QUICK = [(10.0 + 1e-9, 0.0, 1), (3.0, 0.05, 5)]
+
+
+@pytest.mark.parametrize(
+    "tau_w, c, dt",
+    [pytest.param(*x, marks=[] if x in QUICK else pytest.mark.slow) for x in COUPLED],
+)
 def test_exact_for_coupled_linear_equations(tau_w, c, dt):
     """Whatever the step; with c = 0 and equal time constants the matrix has one eigenvector."""
     model = Coupled(tau_w=tau_w, c=c)
@@ -253,6 +262,7 @@ def test_exact_for_coupled_linear_equations(tau_w, c, dt):
     np.testing.assert_allclose([found.V[-1], found.w[-1]], expected, rtol=1e-12)
 
 
+@pytest.mark.slow
 def test_exact_with_parameters_per_neuron():
     tau, k = jnp.array([2.0, 10.0, 30.0]), jnp.array([0.1, 0.3, -0.3])
     model = Coupled(tau=tau, k=k)
@@ -264,6 +274,7 @@ def test_exact_with_parameters_per_neuron():
         np.testing.assert_allclose([found.V[-1, cell], found.w[-1, cell]], expected, rtol=1e-12)
 
 
+@pytest.mark.slow  # networks of such cells are tests of tests/validation
 def test_exact_of_a_cell_with_receptors_whose_time_constants_coincide():
     """One alpha synapse, tau_syn = tau_m: V = w e t^2 / (2 tau C) exp(-t / tau)."""
     receptor = Receptor(dd.Alpha(tau=10.0), dd.CUBA())
@@ -289,8 +300,8 @@ def test_exact_of_a_cell_with_receptors_whose_time_constants_coincide():
         (dd.Exact(), 1e-13),
         (dd.ExpEuler(), 1e-13),
         (dd.RK4(), 1e-7),
-        (dd.Euler(), 0.05),
-        (dd.BackwardEuler(), 0.05),
+        pytest.param(dd.Euler(), 0.05, marks=pytest.mark.slow),
+        pytest.param(dd.BackwardEuler(), 0.05, marks=pytest.mark.slow),
         (dd.CrankNicolson(), 1e-3),
     ],
     ids=["Exact", "ExpEuler", "RK4", "Euler", "BackwardEuler", "CrankNicolson"],
@@ -298,7 +309,7 @@ def test_exact_of_a_cell_with_receptors_whose_time_constants_coincide():
 def test_held_potential_stays_and_the_rest_advances_with_it(method, tolerance):
     """w' = b - w / tau_w - c V with V = 1: one linear equation; Euler's error is its own."""
     flow, held = Flow(Coupled(tau_w=5.0)), jnp.array([True, False])
-    prepared = method.prepare(flow, 0.1)
+    prepared = jax.jit(lambda: method.prepare(flow, 0.1))()
     point = (Coupled.State(V=jnp.ones(2), w=jnp.full(2, -0.5)), ())
     tick = dd.Tick(0, 0.1, 0.0)  # the equations do not ask for the time
     step = jax.jit(lambda point: method.advance(flow, prepared, point, None, held, tick))
@@ -353,18 +364,21 @@ def test_exact_is_refused_for_equations_that_are_not_linear():
         dd.DSRunner(FitzHughNagumo(method=dd.Exact()), dt=0.1)
 
 
-def test_every_method_runs_in_a_network_and_gives_what_it_gives_alone():
-    methods = [method for method, *_ in METHODS]
+@pytest.mark.parametrize(
+    "names", [ALL_KINDS, pytest.param(NAMES, marks=pytest.mark.slow)], ids=["kinds", "all"]
+)
+def test_every_method_runs_in_a_network_and_gives_what_it_gives_alone(names):
+    methods = [method for method, *_ in METHODS if type(method).__name__ in names]
 
     class All(dd.Network):
         def __init__(self):
             models = [FitzHughNagumo(I=0.8, method=method) for method in methods]
             self.P = [dd.Population(3, model, w=dd.Uniform(-1.0, 0.0)) for model in models]
 
-    names = [f"P.{k}" for k in range(len(methods))]
-    record = [dd.every(0.5, f"{name}.{x}") for name in names for x in "Vw"]
+    paths = [f"P.{k}" for k in range(len(methods))]
+    record = [dd.every(0.5, f"{path}.{x}") for path in paths for x in "Vw"]
     runner = dd.DSRunner(All(), dt=0.1, precision="float64", record=record, progress="off")
-    start = [(runner[name].V, runner[name].w) for name in names]
+    start = [(runner[path].V, runner[path].w) for path in paths]
     traces = runner.run(2.0).traces
 
     @jax.jit
@@ -380,10 +394,18 @@ def test_every_method_runs_in_a_network_and_gives_what_it_gives_alone():
         return [solve(method, V[k], w[k]) for k, method in enumerate(methods)]
 
     expected = alone(*(np.array(x).T for x in zip(*start, strict=True)))
-    for name, ys in zip(names, expected, strict=True):
+    for path, ys in zip(paths, expected, strict=True):
         for x in "Vw":
-            found = traces[f"{name}.{x}"].value.T
+            found = traces[f"{path}.{x}"].value.T
             np.testing.assert_allclose(found, getattr(ys, x)[:, 1:], rtol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["RK4", dd.RK4], ids=["name", "class"])
+def test_what_is_no_integrator_is_refused(method):
+    with pytest.raises(ParameterError, match=r"no integrator\. Give one: method="):
+        dd.DSRunner(Decay(method=method), dt=0.1)
+    with pytest.raises(ParameterError, match="iterations = 0 is not possible"):
+        dd.BackwardEuler(iterations=0)
 
 
 def test_method_that_a_model_names_is_used():

@@ -202,7 +202,7 @@ class MackeyGlass(dd.ODE):
 
 
 class Memory(dd.Network):
-    """Cells with noise, with a delay that differs between them, and of fractional order."""
+    """Cells with noise, with delays that differ, of fractional order, and that adapt."""
 
     def __init__(self):
         method = dd.CaputoL1(memory=5.0)
@@ -210,7 +210,8 @@ class Memory(dd.Network):
         self.N = dd.Population(331, Leaky(E_L=dd.Normal(-52.0, 2.0)))
         self.D = dd.Population(100, MackeyGlass(tau=dd.Uniform(15.0, 19.0), method=dd.RK4()))
         self.F = dd.Population(77, cell)
-        everyone = (self.N, self.D, self.F)
+        self.A = dd.Population(55, dd.AdEx(I_e=dd.Uniform(500.0, 900.0), method=dd.RK4()))
+        everyone = (self.N, self.D, self.F, self.A)
         self.syn = dd.Projection(
             everyone, everyone, dd.FixedProb(0.1), dd.Exponential(tau=2.0),
             weight=dd.Normal(5.0, 3.0), delay=dd.Uniform(0.5, 2.0),
@@ -219,6 +220,7 @@ class Memory(dd.Network):
 
 NETWORKS = {
     "memory": (Memory, 100.0, "float32"),
+    "cobahh": (lambda: by_name("cobahh")(n=400), 50.0, "float32"),
     "stored": (lambda: Drawn("stored"), 60.0, "float32"),
     "procedural": (lambda: Drawn("procedural"), 60.0, "float32"),
     "golden": (Golden, 1000.0, "float64"),
@@ -255,7 +257,8 @@ def main() -> None:
         found[name] = {
             "hash": recording.spikes_sha256(),
             "spikes": sum(recording.counts().values()),
-            "state": state_of(runner) if name == "memory" else None,
+            "counts": recording.counts(),
+            "state": state_of(runner) if name in ("memory", "cobahh") else None,
             "intervals": runner._shard.intervals,
             "exchanges": runner._shard.exchanges,
         }
@@ -265,9 +268,12 @@ def main() -> None:
 
 
 def state_of(runner: dd.DSRunner) -> str:
-    """A hash of the bits of all membrane potentials."""
-    potentials = [runner[path].V.tobytes() for path in runner.graph.populations]
-    return hashlib.sha256(b"".join(potentials)).hexdigest()
+    """A hash of the bits of all variables of all cells."""
+    words = hashlib.sha256()
+    for path in runner.graph.populations:
+        for name in runner._shard.state_names(path):
+            words.update(runner._shard.read_state(path, name).tobytes())
+    return words.hexdigest()
 
 
 def decomposition(network: dd.Network):

@@ -67,10 +67,15 @@ def test_rows_that_are_drawn_again(hashes, expected):
 
 
 def test_cells_with_a_past_and_noise(hashes):
-    """Noise, delays and fractional orders, on two nodes of two devices: potentials to the bit."""
-    one, many = hashes(None, 1, "memory")["memory"], hashes(2, 2, "memory", per_node=1)["memory"]
-    assert one["spikes"] > 500
-    assert (many["hash"], many["state"]) == (one["hash"], one["state"])
+    """Of every kind: Ornstein and Uhlenbeck's process, Mackey and Glass's equation, fractional
+    orders, AdEx, Hodgkin and Huxley's channels, on two nodes of two devices: states to the bit.
+    """
+    networks = "memory", "cobahh"
+    one, many = hashes(None, 1, *networks), hashes(2, 2, *networks, per_node=1)
+    for name in networks:
+        assert min(one[name]["counts"].values()) > 40
+        for what in ("hash", "state"):
+            assert many[name][what] == one[name][what]
 
 
 def test_areas_on_nodes_of_their_own_exchange_seldom(hashes, expected):

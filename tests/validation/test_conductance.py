@@ -1,5 +1,6 @@
-"""The potential that one conductance synapse causes, against an adaptive solution."""
+"""N5: the potential that one conductance synapse causes, against an adaptive solution."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -38,3 +39,19 @@ def test_runge_kutta(response):
     V = response(cell(method=dd.RK4()), *SYNAPSE, weight=6.0, dt=0.01, duration=20.0, V=-60.0)
     for t, expected in V_AFTER.items():  # the error of order 4 is 1e-10 at this step
         assert abs(V[round(t / 0.01)] - expected) < 1e-8
+
+
+def test_chosen_steps():
+    """The peak included, where V stands still."""
+
+    def derivative(t, y):
+        V, g = y
+        return (10.0 * (-60.0 - V) - g * V) / 200.0, -g / 5.0
+
+    times, values = [0.0, 1.0, 5.0, PEAK[0], 20.0], [*V_AFTER.values()]
+    with jax.enable_x64(True):
+        found = dd.integrate(derivative, (-60.0, 6.0), times, rtol=1e-10, atol=1e-10)
+    V, g = map(np.asarray, found)
+    at_peak = derivative(0.0, (V[3], g[3]))[0]
+    np.testing.assert_allclose(V[1:], [*values[:2], PEAK[1], values[2]], atol=1e-8)
+    assert abs(at_peak) < 1e-7

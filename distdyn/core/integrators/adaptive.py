@@ -1,9 +1,9 @@
 """Steps chosen by the error: an embedded pair with proportional-integral control.
 
-A step from t to t + h is accepted if the root mean square of error / (atol + rtol |y|) is at most
-1; the next one is
+A step from t to t + h is accepted if e, the root mean square of error / (atol + rtol |y|), is at
+most 1, where the error is what the pair estimates times its caution (`Tableau`); the next one is
 
-    h <- h min(10, max(1/5, 0.9 e^(-0.7 / p) e_before^(0.4 / p))),   p: the order of the scheme.
+    h <- h min(10, max(1/5, 0.9 e^(-0.7 / p) e_before^(0.4 / p))),   p: the power in error ~ h^p.
 
 A step that would pass the next time of `ts` ends there, so that what is returned are results of
 steps and not interpolated. The steps are those of this system alone: under `vmap` each has its own.
@@ -92,7 +92,7 @@ def solve(
         _, dys = jax.jvp(again, primals, tangents)
         return (ys, outcome, steps), (dys, *_no_tangents((outcome, steps)))
 
-    return solution(arrays, ts)
+    return jax.jit(solution)(arrays, ts)  # one program, with what chooses the first step
 
 
 def _no_tangents(tree: Any) -> Any:
@@ -107,7 +107,7 @@ def _loop(
     scheme: AbstractRungeKutta, flow: Flow, y0: Any, ts: Any, tolerance: Tolerance
 ) -> tuple[Any, Outcome, Steps]:
     tableau, f, time = scheme.tableau, vector_field(flow, None, None), ts.dtype
-    order = tableau.order
+    power, caution = tableau.power, tableau.caution
     difference = [b - lower for b, lower in zip(tableau.b, tableau.lower or (), strict=True)]
     is_first_same_as_last = (*tableau.a[-1], 0.0) == tableau.b and tableau.c[-1] == 1.0
     shortest = 16 * jnp.finfo(time).eps * jnp.maximum(jnp.abs(ts).max(), ts[-1] - ts[0])
@@ -130,11 +130,11 @@ def _loop(
         slopes = scheme.slopes(f, y, t, step, course.slope)
         new = combined(y, tableau.b, slopes, step)
         error = combined(jax.tree.map(jnp.zeros_like, y), difference, slopes, step)
-        size = norm(error, y, new)
+        size = caution * norm(error, y, new)
         size = jnp.where(jnp.isfinite(size), jnp.maximum(size, 1e-10), jnp.inf).astype(time)
         accepts = size <= 1.0
-        grow = 0.9 * size ** (-0.7 / order) * course.error ** (0.4 / order)
-        shrink = 0.9 * size ** (-1.0 / order)
+        grow = 0.9 * size ** (-0.7 / power) * course.error ** (0.4 / power)
+        shrink = 0.9 * size ** (-1.0 / power)
         factor = jnp.where(accepts, jnp.clip(grow, 0.2, 10.0), jnp.clip(shrink, 0.2, 0.9))
         proposed = step * factor
         # A step cut short at one of `ts` is no reason to go on with shorter ones.
@@ -166,7 +166,7 @@ def _loop(
         )
 
     slope, zero = f(ts[0], y0), jnp.zeros((), int)
-    first = _first_step(f, y0, slope, ts, order, norm)
+    first = _first_step(f, y0, slope, ts, power, norm)
     room = tolerance.max_steps
     none = Steps(jnp.zeros(room, time), jnp.zeros(room, bool))
     one, ok = jnp.ones((), time), jnp.asarray(DONE)
@@ -178,7 +178,7 @@ def _loop(
     return end.ys, outcome, end.steps
 
 
-def _first_step(f: Callable, y: Any, slope: Any, ts: Any, order: int, norm: Callable) -> jax.Array:
+def _first_step(f: Callable, y: Any, slope: Any, ts: Any, power: int, norm: Callable) -> jax.Array:
     """So that an Euler step changes y by a hundredth, and its own error is small."""
     d0, d1 = norm(y, y, y), norm(slope, y, y)
     is_tiny = (d0 < 1e-5) | (d1 < 1e-5)
@@ -187,7 +187,7 @@ def _first_step(f: Callable, y: Any, slope: Any, ts: Any, order: int, norm: Call
     d2 = norm(jax.tree.map(jnp.subtract, ahead, slope), y, y) / h
     largest = jnp.maximum(d1, d2)
     is_tiny = largest <= 1e-15
-    other = (0.01 / jnp.where(is_tiny, 1.0, largest)) ** (1.0 / order)
+    other = (0.01 / jnp.where(is_tiny, 1.0, largest)) ** (1.0 / power)
     other = jnp.where(is_tiny, jnp.maximum(1e-6, h * 1e-3), other)
     first = jnp.minimum(100 * h, other)
     return jnp.where(jnp.isfinite(first), first, 1e-6).astype(ts.dtype)

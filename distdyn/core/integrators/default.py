@@ -17,10 +17,18 @@ from distdyn.core.integrators.stochastic import (
     Stochastic,
     StochasticHeun,
     calculus_of,
+    check_diffusion,
 )
-from distdyn.errors import MethodError
+from distdyn.errors import MethodError, ParameterError
 
 Method = Integrator | Remembering
+
+
+def check_method(asked: Any) -> None:
+    """Raise a ParameterError for what is no integrator; None asks for a default."""
+    if asked is not None and not isinstance(asked, Method):
+        cure = f"{asked.__name__}()" if isinstance(asked, type) else "dd.RK4()"
+        raise ParameterError(f"method = {asked!r} is no integrator. Give one: method={cure}.")
 
 
 def default_method(flow: Flow) -> Integrator:
@@ -43,6 +51,7 @@ def method_of(flow: Flow, asked: Method | None = None) -> Method:
     model = flow.neuron
     what = type(model).__name__ if flow.is_elementwise else "the equation"
     asked = getattr(model, "method", None) if asked is None else asked
+    check_method(asked)
     is_noisy, is_delayed, orders = has_noise(model), has_past(model), orders_of(flow)
     if orders and (is_noisy or is_delayed):
         raise MethodError(
@@ -59,6 +68,7 @@ def method_of(flow: Flow, asked: Method | None = None) -> Method:
     scheme = asked.scheme if isinstance(asked, Delayed) else asked
     if is_noisy:
         calculus = calculus_of(model)
+        check_diffusion(flow)
         is_of_numbers = all(x.ndim == 0 for x in jax.tree.leaves(flow.example()))
         is_exact = is_of_numbers and not is_delayed and is_linear(flow) and is_additive(flow)
         if scheme is None and is_exact:

@@ -57,6 +57,11 @@ class Delayed(Remembering):
     interpolation: str = eqx.field(default="matching", static=True)
 
     def __check_init__(self) -> None:
+        if not isinstance(self.scheme, Integrator):
+            raise MethodError(
+                f"Delayed({self.scheme!r}): this makes no steps from a given past. Give a scheme, "
+                "e.g. Delayed(dd.RK4())."
+            )
         if self.interpolation not in ("matching", "linear", "cubic"):
             raise ParameterError(
                 f'Delayed: interpolation = {shown(self.interpolation)} is unknown. Use "linear", '
@@ -96,7 +101,7 @@ class Delayed(Remembering):
                 name: kept._replace(slopes=_written(kept.slopes, tick, slopes[name]))
                 for name, kept in memory.items()
             }
-        within = _within(flow, _Past(flow, memory, tick, True))
+        within = looking_back(flow, memory, tick)
         return self.scheme.advance(within, prepared, y, current, held, tick), memory
 
 
@@ -107,6 +112,11 @@ def _named(flow: Flow, state: Any) -> dict[str, Any]:
 
 def _within(flow: Flow, past: Any) -> Flow:
     return Flow(flow.neuron, flow.receptors, past)
+
+
+def looking_back(flow: Flow, memory: dict[str, Kept], tick: Tick) -> Flow:
+    """The flow of a step, with the past that it sees."""
+    return _within(flow, _Past(flow, memory, tick, True))
 
 
 def _written(ring: Any, tick: Tick, value: Any) -> Any:
@@ -218,7 +228,7 @@ class PastOfAll:
         return self._all(self._past.slope, delay)
 
     def _all(self, read: Any, delay: Any) -> Any:
-        if not isinstance(delay, jax.Array):
+        if not isinstance(delay, Tracer):
             self._check(np.asarray(delay, float))
         structure = jax.tree.structure(self._flow.example()[0])
         return jax.tree.unflatten(structure, [read(name, delay) for name in self._flow.names])

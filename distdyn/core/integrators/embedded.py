@@ -3,9 +3,9 @@
 `dd.integrate` chooses its steps by it. In a model, whose cells share the time steps of the network,
 they are schemes of fixed step like any other. The result of higher order is what goes on.
 
-The tolerance is of a step, and what is left of an error in the end adds up over the steps, of
-which low orders make many. Those of order 5 have negative weights: at a fixed step that is too
-long, as in the upstroke of AdEx, they may go where no solution is.
+A tolerance means the same to every pair, as `Tableau.caution` says; what is left of the errors in
+the end depends on whether the equations forget them. Pairs of order 5 have negative weights: at a
+fixed step that is too long, as in the upstroke of AdEx, they may go where no solution is.
 
 Sources: the papers named, and Hairer, Norsett & Wanner (1993), Solving Ordinary Differential
 Equations I, section II.4.

@@ -18,7 +18,7 @@ B = h: they make steps of Euler, forward or backward.
 
 import abc
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -27,7 +27,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from distdyn.core.flow import Flow, Point
-from distdyn.core.integrators.implicit import solve
+from distdyn.core.integrators.implicit import check_iterations, solve
 from distdyn.core.integrators.integrator import Remembering, vector_field
 from distdyn.core.system import Tick
 from distdyn.errors import NameLookupError, ParameterError, suggestion
@@ -61,6 +61,7 @@ class Fractional(Remembering):
                 f"{type(self).__name__}: memory = {shown(self.memory)} ms is not possible. Use a "
                 "finite time > 0."
             )
+        check_iterations(self, self.iterations)
 
     def prepare(self, flow: Flow, dt: float) -> Any:
         return ()
@@ -80,6 +81,7 @@ class Fractional(Remembering):
         orders, slope = orders_of(flow), vector_field(flow, current, held)(tick.t, y)
         x, structure = jax.tree.flatten(y)
         names, A, B, after = flow.names, list(x), [], {}
+        is_first = jnp.equal(tick.step, tick.origin)
         for row, (value, dx) in enumerate(zip(x, jax.tree.leaves(slope), strict=True)):
             name = names[row] if row < len(names) else None
             h = jnp.asarray(tick.dt, value.dtype)
@@ -88,7 +90,7 @@ class Fractional(Remembering):
                 continue
             a, (ring, base) = orders[name], memory[name]
             newest = ring_slot(tick.step, ring)
-            ring = ring_write(ring, newest, self.keep(value, dx, base))
+            ring = ring_write(ring, newest, self.keep(value, dx, base, is_first))
             past = ring_sum(ring, self.weights(a, ring.shape[-1]), newest)
             A[row], b = self.parts(a, h**a, value, base, past)
             B.append(b)
@@ -118,8 +120,8 @@ class Fractional(Remembering):
         """Of what was kept of the step that begins, of the one before, ... in the sum `past`."""
 
     @abc.abstractmethod
-    def keep(self, x: Any, dx: Any, base: Any) -> Any:
-        """What is kept of a step that begins at x with slope dx."""
+    def keep(self, x: Any, dx: Any, base: Any, is_first: Any) -> Any:
+        """What is kept of a step, maybe the first, that begins at x with slope dx."""
 
     @abc.abstractmethod
     def next_base(self, x: Any, base: Any) -> Any:
@@ -146,7 +148,7 @@ class CaputoL1(Fractional):
         j = np.arange(1.0, slots + 1)
         return (j + 1) ** (1 - a) - j ** (1 - a)
 
-    def keep(self, x: Any, dx: Any, base: Any) -> Any:
+    def keep(self, x: Any, dx: Any, base: Any, is_first: Any) -> Any:
         return x - base
 
     def next_base(self, x: Any, base: Any) -> Any:
@@ -161,8 +163,7 @@ class CaputoEuler(Fractional):
 
         x_{n+1} = x_0 + h^a / Gamma(1 + a) sum_j ((j + 1)^a - j^a) f_{n-j}
 
-    as the difference of two steps, so that what is forgotten is small. Implicit, with f_{n+1-j}, it
-    is of order a only for solutions that start like t^a, as most do.
+    as the difference of two steps, so that what is forgotten is small. Implicit, with f_{n+1-j}.
 
     Source: Diethelm, Ford & Freed (2002), Nonlinear Dyn. 29, 3, the rectangle rule.
     """
@@ -173,8 +174,10 @@ class CaputoEuler(Fractional):
         change = np.diff(rule)
         return change[1:] if self.implicit else change[:-1]
 
-    def keep(self, x: Any, dx: Any, base: Any) -> Any:
-        return dx
+    def keep(self, x: Any, dx: Any, base: Any, is_first: Any) -> Any:
+        if not self.implicit:
+            return dx
+        return jnp.where(is_first, jnp.zeros_like(dx), dx)  # f_0 is at the end of no step
 
     def next_base(self, x: Any, base: Any) -> Any:
         return base
@@ -197,7 +200,7 @@ class GrunwaldLetnikov(Fractional):
     def weights(self, a: float, slots: int) -> np.ndarray:
         return np.cumprod(1 - (1 + a) / np.arange(1.0, slots + 1))
 
-    def keep(self, x: Any, dx: Any, base: Any) -> Any:
+    def keep(self, x: Any, dx: Any, base: Any, is_first: Any) -> Any:
         return x - base
 
     def next_base(self, x: Any, base: Any) -> Any:
@@ -219,10 +222,16 @@ def orders_of(flow: Flow) -> dict[str, float]:
         ParameterError: an order that is not a number in (0, 1].
     """
     model, names = flow.neuron, flow.names
-    given = getattr(model, "order", None) or getattr(type(model), "order", None) or {}
-    is_one = isinstance(given, int | float)
-    orders: dict[str, Any] = dict.fromkeys(names, given) if is_one else dict(given)
+    given = getattr(model, "order", None)
+    given = getattr(type(model), "order", None) if given is None else given
     what = type(model).__name__ if flow.is_elementwise else "the equation"
+    is_one = isinstance(given, int | float)
+    if not (is_one or given is None or isinstance(given, Mapping | tuple)):
+        raise ParameterError(
+            f"{what}: order = {shown(given)} is not possible. Give a number in (0, 1], or "
+            "{name: number}."
+        )
+    orders: dict[str, Any] = dict.fromkeys(names, given) if is_one else dict(given or {})
     for name, a in orders.items():
         if name not in names:
             raise NameLookupError(
@@ -231,7 +240,7 @@ def orders_of(flow: Flow) -> dict[str, float]:
             )
         if isinstance(a, bool) or not isinstance(a, int | float) or not 0 < a <= 1:
             raise ParameterError(
-                f"{what}: order = {shown(a)} of {name} is not possible. Use a number in (0, 1], "
-                "the same for all cells."
+                f"{what}: order = {shown(a)} of {name or 'y'} is not possible. Use a number in "
+                "(0, 1], the same for all cells."
             )
     return orders

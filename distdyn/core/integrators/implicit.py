@@ -24,6 +24,8 @@ from distdyn.core.flow import Flow, Point, dependence
 from distdyn.core.integrators.integrator import Integrator, vector_field
 from distdyn.core.integrators.runge_kutta import combined
 from distdyn.core.system import Tick
+from distdyn.errors import ParameterError
+from distdyn.units import shown
 
 CONVERGED = 1e-4  # the last change: the next would be about its square
 MOST_ITERATIONS = 50  # of one system; more than ten is much
@@ -34,6 +36,9 @@ class AbstractImplicit(Integrator):
 
     theta: ClassVar[float]
     iterations: eqx.AbstractVar[int]
+
+    def __check_init__(self) -> None:
+        check_iterations(self, self.iterations)
 
     def prepare(self, flow: Flow, dt: float) -> Any:
         """Nothing: derivatives are taken at every step."""
@@ -58,6 +63,15 @@ class AbstractImplicit(Integrator):
             return remainder
 
         return solve(equation, flow, y, current, iterations=self.iterations)
+
+
+def check_iterations(method: Any, iterations: Any) -> None:
+    """Raise a ParameterError unless this is how often Newton's method can be applied."""
+    if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 1:
+        raise ParameterError(
+            f"{type(method).__name__}: iterations = {shown(iterations)} is not possible. Use an "
+            "integer >= 1."
+        )
 
 
 def solve(

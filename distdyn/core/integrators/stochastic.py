@@ -23,7 +23,7 @@ from distdyn.core.flow import Flow, Point
 from distdyn.core.integrators.exponential import ExpEuler, with_own_slope
 from distdyn.core.integrators.integrator import Integrator
 from distdyn.core.integrators.linear import phi1
-from distdyn.core.system import Tick
+from distdyn.core.system import Drive, Tick
 from distdyn.errors import ParameterError
 from distdyn.ops.normal import Stream, normal_pair
 
@@ -378,3 +378,30 @@ def calculus_of(model: Any) -> str:
             f'"{STRATONOVICH}".'
         )
     return calculus
+
+
+def check_diffusion(flow: Flow) -> None:
+    """Raise a ParameterError unless the strength of the noise is like the state."""
+    state, model = flow.example()[0], flow.neuron
+    what = f"{type(model).__name__}.diffusion" if flow.is_elementwise else "diffusion"
+    found = jax.eval_shape(
+        lambda t, s: model.diffusion(t, s, Drive(0.0)), jnp.zeros((), float), state
+    )
+    strengths, structure = jax.tree.flatten(found, is_leaf=lambda x: x is None)
+    if structure != jax.tree.structure(state):
+        raise ParameterError(
+            f"{what} returns {structure}, but the state is {jax.tree.structure(state)}. Return the "
+            "strength of each variable in the structure of the state; None or 0 where it has none."
+        )
+    if flow.is_elementwise:
+        return
+    for name, g, x in zip(flow.names, strengths, jax.tree.leaves(state), strict=True):
+        if g is None:
+            continue
+        if jnp.issubdtype(x.dtype, jnp.complexfloating):
+            raise ParameterError(f"{name or 'y'} has noise but is complex. Split it in two parts.")
+        if g.shape not in (x.shape, ()):
+            raise ParameterError(
+                f"{what} of {name or 'y'} has the shape {g.shape}, but y {x.shape}. Return the "
+                "strength of every number of y."
+            )

@@ -1,14 +1,16 @@
 """The tableau of an explicit Runge-Kutta scheme: its coefficients, checked, and its order."""
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from distdyn.errors import ParameterError
 
 ROUNDING = 1e-9  # of coefficients that are printed with ten digits
+UNITS = 5.0  # of time whose errors may add up within the tolerance
 
 
 class Tableau(NamedTuple):
@@ -32,6 +34,31 @@ class Tableau(NamedTuple):
     def order(self) -> int:
         """The order of the scheme, from the conditions of Butcher; at most 5 is looked for."""
         return order_of(self, self.b)
+
+    @property
+    def power(self) -> int:
+        """The power of dt with which the difference of the two results falls."""
+        return 1 + min(self.order, order_of(self, self.lower or self.b))
+
+    @property
+    def caution(self) -> float:
+        """By how much the estimated error of a step is enlarged.
+
+        The difference of results of order p - 1 and p is the error of the lower one, dt^p |e|. The
+        higher one goes on: its error, dt^(p+1) |E| in a step, is dt^p |E| in a unit of time, which
+        is |E| / |e| times the estimate. E and e are the coefficients of the leading terms; their
+        ratio is 0.3 for Dormand and Prince's pair and 87 for Fehlberg's of order 2. Where errors
+        last, those of many units add up; five are allowed for, with which the error stays below
+        ten tolerances on problems A1 to A3 of DETEST, whatever the pair.
+
+        Source: Shampine (1977), Appl. Math. Comput. 3, 189; of E and e, Prince & Dormand (1981),
+        J. Comput. Appl. Math. 7, 67.
+        """
+        if self.lower is None or self.power != self.order:
+            return 1.0
+        result = math.hypot(*_residuals(self, self.b, self.order + 1))
+        estimate = math.hypot(*_residuals(self, self.lower, self.power))
+        return max(1.0, UNITS * result / estimate)
 
 
 def tableau(
@@ -95,25 +122,53 @@ def order_of(scheme: Tableau, weights: Sequence[float]) -> int:
     """The largest order, up to 5, whose conditions these weights of the stages fulfil.
 
     One condition for each rooted tree. Source: Hairer, Norsett & Wanner (1993), Solving Ordinary
-    Differential Equations I, tables II.2.1 and II.2.2.
+    Differential Equations I, section II.2.
     """
-    s, b = len(scheme.b), np.array(weights)
-    A = np.array([[*row, *[0.0] * (s - len(row))] for row in scheme.a]).reshape(s, s)
-    c = A.sum(axis=1)
-    Ac, Ac2, AAc = A @ c, A @ c**2, A @ A @ c
-    trees = [
-        [(np.ones(s), 1)],
-        [(c, 2)],
-        [(c**2, 3), (Ac, 6)],
-        [(c**3, 4), (c * Ac, 8), (Ac2, 12), (AAc, 24)],
-        [
-            *[(c**4, 5), (c**2 * Ac, 10), (Ac**2, 20), (c * Ac2, 15), (A @ c**3, 20)],
-            *[(c * AAc, 30), (A @ (c * Ac), 40), (A @ Ac2, 60), (A @ AAc, 120)],
-        ],
-    ]
     order = 0
-    for conditions in trees:
-        if any(abs(b @ tree - 1.0 / density) > ROUNDING for tree, density in conditions):
-            break
+    while order < 5 and all(abs(x) <= ROUNDING for x in _residuals(scheme, weights, order + 1)):
         order += 1
     return order
+
+
+Tree = tuple[Any, ...]  # a root, by the trees that hang from it, sorted
+
+
+def trees(n: int) -> list[Tree]:
+    """All rooted trees of n nodes."""
+    return sorted({new for tree in trees(n - 1) for new in _grown(tree)}) if n > 1 else [()]
+
+
+def _grown(tree: Tree) -> Iterator[Tree]:
+    """With one leaf more, anywhere."""
+    yield tuple(sorted((*tree, ())))
+    for i, branch in enumerate(tree):
+        for new in _grown(branch):
+            yield tuple(sorted((*tree[:i], new, *tree[i + 1 :])))
+
+
+def _size(tree: Tree) -> int:
+    return 1 + sum(map(_size, tree))
+
+
+def _density(tree: Tree) -> int:
+    return _size(tree) * math.prod(map(_density, tree))
+
+
+def _symmetry(tree: Tree) -> int:
+    """In how many ways the tree can be drawn so that it looks the same."""
+    alike = Counter(tree).values()
+    return math.prod(map(math.factorial, alike)) * math.prod(map(_symmetry, tree))
+
+
+def _residuals(scheme: Tableau, weights: Sequence[float], n: int) -> list[float]:
+    """What is left of the conditions of order n: of the error of a step, the terms in dt^n."""
+    s = len(scheme.b)
+    A = np.array([[*row, *[0.0] * (s - len(row))] for row in scheme.a]).reshape(s, s)
+
+    def stages(tree: Tree) -> Any:
+        return math.prod((A @ stages(branch) for branch in tree), start=np.ones(s))
+
+    return [
+        float(np.array(weights) @ stages(tree) - 1 / _density(tree)) / _symmetry(tree)
+        for tree in trees(n)
+    ]
