@@ -193,6 +193,20 @@ def test_coba_for_nest():
     assert inh["rule"] == {"rule": "pairwise_bernoulli", "p": 0.02, "allow_autapses": True}
 
 
+def test_cobahh_for_nest():
+    from peers.nest_terms import nest_terms
+
+    terms = nest_terms(by_name("cobahh")(n=4000), 0.1)
+    assert terms["model"] == "hh_cond_exp_traub"
+    assert terms["populations"]["E"]["V_m"] == {"mean": -65.0, "std": 5.0, "min": None, "max": None}
+    assert terms["populations"]["E"]["parameters"] == {
+        "C_m": 200.0, "g_L": 10.0, "E_L": -60.0, "g_Na": 20_000.0, "E_Na": 50.0, "g_K": 6000.0,
+        "E_K": -90.0, "V_T": -63.0, "t_ref": 2.0, "I_e": 0.0, "E_ex": 0.0, "E_in": -80.0,
+        "tau_syn_ex": 5.0, "tau_syn_in": 10.0, "Act_m": 0.0, "Inact_h": 0.0, "Act_n": 0.0,
+    }  # fmt: skip
+    assert [terms["projections"][path]["weight"] for path in ("exc", "inh")] == [6.0, -67.0]
+
+
 def test_microcircuit_for_nest():
     from peers.nest_terms import nest_terms
 

@@ -12,10 +12,12 @@ from distdyn.network.population import View
 from distdyn.network.projection import PoissonInput, Projection
 
 MODELS = {
-    (dd.Exponential, type(None)): "iaf_psc_exp",
-    (dd.Alpha, type(None)): "iaf_psc_alpha",
-    (dd.Exponential, dd.COBA): "iaf_cond_exp",
+    (dd.LIF, dd.Exponential, type(None)): "iaf_psc_exp",
+    (dd.LIF, dd.Alpha, type(None)): "iaf_psc_alpha",
+    (dd.LIF, dd.Exponential, dd.COBA): "iaf_cond_exp",
+    (dd.Conductance, dd.Exponential, dd.COBA): "hh_cond_exp_traub",
 }
+GATES = {"INa.m": "Act_m", "INa.h": "Inact_h", "IK.n": "Act_n"}
 
 
 class NotInNEST(ValueError):
@@ -26,8 +28,9 @@ def nest_terms(network: dd.Network, dt: float) -> dict:
     """Populations, projections and Poisson inputs with the names and arguments of NEST.
 
     Args:
-        network: LIF neurons; exponential or alpha currents, or exponential conductances, at most
-            one time constant of each sign; rules FixedProb, FixedIndegree and FixedTotal.
+        network: LIF neurons, or cells of Traub & Miles; exponential or alpha currents, or
+            exponential conductances, at most one time constant of each sign; rules FixedProb,
+            FixedIndegree and FixedTotal.
         dt: the time step in ms, the delay of an input that has none.
 
     Raises:
@@ -40,7 +43,11 @@ def nest_terms(network: dd.Network, dt: float) -> dict:
         "populations": {
             path: {
                 "size": population.size,
-                "parameters": {**_neuron(population.model, model), **receptors},
+                "parameters": {
+                    **_neuron(population.model, model),
+                    **receptors,
+                    **_gates(population),
+                },
                 "V_m": _value(population.initial["V"]),
             }
             for path, population in found.populations.items()
@@ -74,7 +81,8 @@ def _receptors(found: Graph) -> tuple[str, dict[str, float]]:
     for projection in (*found.projections.values(), *found.inputs.values()):
         if not isinstance(projection, Projection | PoissonInput):
             raise NotInNEST(f"{projection!r} has no counterpart here.")
-        name = MODELS.get((type(projection.synapse), type(projection.output)))
+        (cell,) = {type(view.population.model) for view in projection.post}
+        name = MODELS.get((cell, type(projection.synapse), type(projection.output)))
         if name is None or model not in ("", name):
             raise NotInNEST(f"{projection!r}: no model of NEST has all receptors of the network.")
         model = name
@@ -103,12 +111,43 @@ def _sign(projection: Projection | PoissonInput) -> float:
     return -1.0 if is_inhibitory else 1.0
 
 
-def _neuron(cell: dd.LIF, model: str) -> dict[str, float]:
+def _neuron(cell: Any, model: str) -> dict[str, float]:
+    if model == "hh_cond_exp_traub":
+        return _traub(cell)
     names = ("C_m", "E_L", "V_th", "V_reset", "t_ref", "I_e")
     parameters = {name: getattr(cell, name) for name in names}
     if model == "iaf_cond_exp":
         return parameters | {"g_L": cell.C_m / cell.tau_m}
     return parameters | {"tau_m": cell.tau_m}
+
+
+def _traub(cell: dd.Conductance) -> dict[str, float]:
+    """The cell of Traub & Miles, in pF, nS and pA.
+
+    A spike of NEST's is a maximum above V_T + 30 mV, 2 ms or more after another: one for each
+    upward crossing. With the 3 ms of Traub & Miles it misses those of bursts.
+    """
+    found = {name: type(member) for name, member in cell.members._asdict().items()}
+    if found != {"INa": dd.INa_TM1991, "IK": dd.IK_TM1991, "IL": dd.ILeak}:
+        raise NotInNEST(f"{cell!r} has no counterpart here.")
+    if cell.INa.V_T != cell.IK.V_T:
+        raise NotInNEST(f"{cell!r}: NEST has one V_T for both channels.")
+    whole = cell.area / 100.0
+    channels = {"Na": cell.INa, "K": cell.IK, "L": cell.IL}
+    return {
+        "C_m": cell.C_m * whole,
+        "I_e": cell.I_e * whole,
+        "V_T": cell.INa.V_T,
+        "t_ref": 2.0,
+        **{f"g_{name}": channel.g * whole for name, channel in channels.items()},
+        **{f"E_{name}": channel.E for name, channel in channels.items()},
+    }
+
+
+def _gates(population: dd.Population) -> dict[str, float]:
+    """Gates that start at a value of their own."""
+    given = population.initial
+    return {name: float(given[path]) for path, name in GATES.items() if path in given}
 
 
 def _paths(found: Graph, views: tuple[View, ...]) -> list[str]:

@@ -42,9 +42,10 @@ def test_coba():
 def test_cobahh():
     """34.5 to 38 Hz, the mean of six networks.
 
-    At this size one differs from the next by 2.1 Hz (E) and 1 Hz (I); the mean of twenty is 35.9
-    and 35.4 Hz. An independent program in NumPy that draws its own connections gave 34.7 +- 1.0
-    and 35.0 +- 0.5 Hz (mean and standard error of eight).
+    At this size one differs from the next by 2.6 Hz (E) and 1.2 Hz (I); the mean of sixty is 36.0
+    +- 0.3 and 35.8 +- 0.2 Hz. Brian2, with connections that it drew, gives 36.5 +- 0.6 and 36.3 +-
+    0.3 Hz (mean and standard error of 32); with the same connections 0.6 +- 0.2 and 0.5 +- 0.1 Hz
+    more than ours, whose conductances decay within a step.
     """
     runner = dd.DSRunner(by_name("cobahh")(), dt=0.1, record="spikes")
     assert "without their kernel" not in repr(runner)

@@ -1,0 +1,196 @@
+"""A network coupled by conductances, run by distdyn and its peers side by side, in turns.
+
+What `bench_coba.py` and `bench_cobahh.py` share: a network of the zoo is built by every program at
+each size; rates are compared before any ratio is given.
+"""
+
+import argparse
+import math
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+
+from distdyn.zoo import by_name
+from peers.command import add_duration, parser_of
+from peers.machine import machine, report
+from peers.nest_terms import nest_terms
+from peers.turns import Turn, disagreements, listed, mean_rates, pair_ratio, summary, take_turns
+from peers.workers import PeerError, Worker, run_distdyn
+
+DT = 0.1  # ms
+LARGEST = {"annarchy": 40_000}  # cells; 400,000 were not built in five minutes
+
+
+def benchmark(
+    network: str,
+    description: str | None,
+    *,
+    sizes: Sequence[int],
+    peers: Sequence[str],
+    fine: float | None = None,
+) -> None:
+    """Compare as the command line says, print the one JSON object, and exit.
+
+    Args:
+        network: its name in the zoo.
+        description: what `--help` says.
+        sizes: the default of `--sizes`.
+        peers: those that can run the network.
+        fine: a time step (ms) of distdyn whose rates NEST, which adapts its steps, must have; None
+            if `DT` changes the rates by less than networks differ.
+    """
+    options = parse(description, sizes, peers)
+    facts = machine()
+    results = [compare(network, n, fine, options) for n in options.sizes]
+    report(network, facts, dt=DT, options=vars(options), results=results)
+    sys.exit(any(result["disagreements"] for result in results))
+
+
+def parse(
+    description: str | None, sizes: Sequence[int], peers: Sequence[str]
+) -> argparse.Namespace:
+    parser = parser_of(description, turns=5, warmup=200.0)
+    parser.add_argument("--sizes", type=int, nargs="+", default=list(sizes))
+    parser.add_argument("--peers", nargs="*", default=list(peers), choices=peers)
+    parser.add_argument(
+        "--devices", nargs="+", default=["1", "auto"], help="of distdyn, each a variant"
+    )
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="of the peers")
+    precisions = ["float32", "float64"]
+    parser.add_argument(
+        "--brian2-precision", nargs="+", default=precisions, choices=precisions, metavar="FLOAT"
+    )
+    add_duration(parser, "distdyn and Brian2", "--duration", 2000.0)
+    add_duration(parser, "the others", "--slow-duration", 500.0)
+    return parser.parse_args()
+
+
+def compare(network: str, n: int, fine: float | None, options: argparse.Namespace) -> dict:
+    """Builds all programs of one size, then lets them run in turns."""
+    print(f"n = {n}: building", file=sys.stderr, flush=True)
+    with ExitStack() as open_:
+        workers, missing = started(network, n, options, open_)
+        ours = {
+            f"distdyn, {devices} device(s)": distdyn(network, n, devices, options)
+            for devices in options.devices
+        }
+        exact = {}
+        if fine is not None:
+            exact[f"distdyn, dt = {fine:g} ms"] = in_fine_steps(network, n, fine, options)
+        theirs: dict[str, Callable] = {
+            name: (lambda _turn, of=of: of.run()) for name, of in workers.items()
+        }
+        turns = take_turns(ours | exact | theirs, options.turns)
+    allowed = max(0.08, 0.2 * math.sqrt(4000 / n))
+    first = next(iter(ours))
+    differing = at_other_rates(turns, workers, first, next(iter(exact), first), allowed)
+    ratios = {
+        peer: pair_ratio(turns, [name for name in theirs if workers[name].peer == peer], [*ours])
+        for peer in {worker.peer: None for worker in workers.values()}
+    }
+    return {
+        "n": n,
+        "ratios": None if differing else ratios,
+        "disagreements": differing,
+        "missing": missing,
+        "tolerance_of_rates": allowed,
+        "programs": summary(turns, [*ours, *exact, *theirs]),
+        "built": {name: of.built for name, of in workers.items()}
+        | {name: built(turns[-1].of[name]) for name in ours},
+        "nest_as_two_ranks": ranks_of_nest(workers),
+        "synapses": turns[-1].of[first]["synapses"],
+        "turns": listed(turns),
+    }
+
+
+def at_other_rates(
+    turns: Sequence[Turn], workers: dict[str, Worker], ours: str, exact: str, allowed: float
+) -> list[str]:
+    """Which programs fire at other rates than ours, NEST than the one in fine steps, in words."""
+    found = []
+    for name, worker in workers.items():
+        expected = mean_rates(turns, exact if worker.peer == "nest" else ours)
+        found += disagreements({name: mean_rates(turns, name)}, expected, allowed)
+    return found
+
+
+def started(
+    network: str, n: int, options: argparse.Namespace, open_: ExitStack
+) -> tuple[dict[str, Worker], dict[str, str]]:
+    """The programs of the peers, and why some of them are not there."""
+    workers, missing = {}, {}
+    for peer in options.peers:
+        most = LARGEST.get(peer, n)
+        for name, request in variants(network, peer, n, options).items():
+            if n > most:
+                missing[name] = f"its building takes too long with more than {most} cells"
+                continue
+            try:
+                workers[name] = open_.enter_context(Worker(peer, **request))
+            except (PeerError, subprocess.CalledProcessError) as error:
+                missing[name] = str(error)
+                print(f"{name} is left out: {error}", file=sys.stderr, flush=True)
+    return workers, missing
+
+
+def variants(network: str, peer: str, n: int, options: argparse.Namespace) -> dict[str, dict]:
+    """What each program of a peer is asked to build."""
+    common = {"n": n, "dt": DT, "seed": 1, "warmup": options.warmup}
+    slow = common | {"duration": options.slow_duration}
+    if peer == "brian2":
+        brian2 = common | {"network": network, "duration": options.duration}
+        return {
+            f"Brian2, {precision}, {threads} thread(s)": brian2
+            | {"threads": threads, "precision": precision}
+            for precision in options.brian2_precision
+            for threads in options.threads
+        }
+    if peer == "nest":
+        terms = nest_terms(by_name(network)(n=n), DT)
+        return {
+            f"NEST, {threads} thread(s)": slow | {"network": terms, "threads": threads}
+            for threads in options.threads
+        }
+    if peer == "annarchy":
+        return {
+            f"ANNarchy, {threads} thread(s)": slow | {"threads": threads, "precision": "float32"}
+            for threads in options.threads
+        }
+    return {"BrainPy": slow}
+
+
+def distdyn(
+    network: str, n: int, devices: str, options: argparse.Namespace
+) -> Callable[[int], dict]:
+    """Runs of distdyn, each of a network of its own."""
+    return lambda turn: run_distdyn(
+        network, set={"n": n}, dt=DT, duration=options.duration, warmup=options.warmup, seed=turn,
+        devices=devices,
+    )  # fmt: skip
+
+
+def in_fine_steps(
+    network: str, n: int, dt: float, options: argparse.Namespace
+) -> Callable[[int], dict]:
+    """The same networks in shorter steps, as long as NEST runs."""
+    return lambda turn: run_distdyn(
+        network, set={"n": n}, dt=dt, duration=options.slow_duration, warmup=options.warmup,
+        seed=turn, devices=options.devices[-1],
+    )  # fmt: skip
+
+
+def built(ours: dict) -> dict:
+    """The times and sizes of distdyn that the others say in `built`."""
+    kept = ("devices", "synapses", "bytes_per_synapse", "peak_rss")
+    phases = {name: ours["phases"][name] for name in ("build", "compile")}
+    return phases | {name: ours[name] for name in kept}
+
+
+def ranks_of_nest(workers: dict[str, Worker]) -> str:
+    of = next((worker.built for worker in workers.values() if worker.peer == "nest"), None)
+    if of is None:
+        return "NEST was not asked."
+    if of["has_mpi"]:
+        return "This build has MPI, but NEST was run with threads only."
+    return f"The build of NEST {of['version']} that was installed has no MPI."
