@@ -176,7 +176,7 @@ def in_fine_steps(
     """The same networks in shorter steps, as long as NEST runs."""
     return lambda turn: run_distdyn(
         network, set={"n": n}, dt=dt, duration=options.slow_duration, warmup=options.warmup,
-        seed=turn, devices=options.devices[-1],
+        seed=turn, devices=options.devices[0],
     )  # fmt: skip
 
 
