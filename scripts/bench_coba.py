@@ -35,5 +35,5 @@ from peers.side_by_side import benchmark
 if __name__ == "__main__":
     benchmark(
         "coba", __doc__, sizes=[4000, 40_000, 400_000],
-        peers=["brian2", "nest", "brainpy", "annarchy"],
+        peers=["brian2", "nest", "brainpy", "annarchy"], allowed=0.2,
     )  # fmt: skip

@@ -110,6 +110,18 @@ def test_a_rate_that_is_not_known_does_not_agree():
     assert disagreements({"NEST": {}}, {"E": 10.0}, 1.0) == ["NEST: no rate of E is known"]
 
 
+def test_nest_is_compared_with_ours_in_fine_steps():
+    from types import SimpleNamespace
+
+    from peers.side_by_side import at_other_rates
+
+    workers: dict = {name: SimpleNamespace(peer=name) for name in ("brian2", "nest")}
+    turns = [turn(ours=3.6, fine=4.2, brian2=3.6, nest=4.2)]
+    assert at_other_rates(turns, workers, "ours", "fine", 0.1) == []
+    (told,) = at_other_rates(turns, workers, "ours", "ours", 0.1)
+    assert told.startswith("nest: E fires at 42.000 Hz, not at 36.000")
+
+
 def test_the_machine_is_described():
     from peers.machine import busy, machine
 

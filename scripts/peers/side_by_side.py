@@ -28,6 +28,7 @@ def benchmark(
     *,
     sizes: Sequence[int],
     peers: Sequence[str],
+    allowed: float,
     fine: float | None = None,
 ) -> None:
     """Compare as the command line says, print the one JSON object, and exit.
@@ -37,12 +38,14 @@ def benchmark(
         description: what `--help` says.
         sizes: the default of `--sizes`.
         peers: those that can run the network.
+        allowed: the part by which rates may differ at 4,000 cells; of larger networks, which differ
+            less from each other, sqrt(4000 / n) of it, but at least 8 %.
         fine: a time step (ms) of distdyn whose rates NEST, which adapts its steps, must have; None
             if `DT` changes the rates by less than networks differ.
     """
     options = parse(description, sizes, peers)
     facts = machine()
-    results = [compare(network, n, fine, options) for n in options.sizes]
+    results = [compare(network, n, allowed, fine, options) for n in options.sizes]
     report(network, facts, dt=DT, options=vars(options), results=results)
     sys.exit(any(result["disagreements"] for result in results))
 
@@ -66,7 +69,9 @@ def parse(
     return parser.parse_args()
 
 
-def compare(network: str, n: int, fine: float | None, options: argparse.Namespace) -> dict:
+def compare(
+    network: str, n: int, allowed: float, fine: float | None, options: argparse.Namespace
+) -> dict:
     """Builds all programs of one size, then lets them run in turns."""
     print(f"n = {n}: building", file=sys.stderr, flush=True)
     with ExitStack() as open_:
@@ -82,7 +87,7 @@ def compare(network: str, n: int, fine: float | None, options: argparse.Namespac
             name: (lambda _turn, of=of: of.run()) for name, of in workers.items()
         }
         turns = take_turns(ours | exact | theirs, options.turns)
-    allowed = max(0.08, 0.2 * math.sqrt(4000 / n))
+    allowed = max(0.08, allowed * math.sqrt(4000 / n))
     first = next(iter(ours))
     differing = at_other_rates(turns, workers, first, next(iter(exact), first), allowed)
     ratios = {

@@ -42,10 +42,10 @@ def test_coba():
 def test_cobahh():
     """34.5 to 38 Hz, the mean of six networks.
 
-    At this size one differs from the next by 2.6 Hz (E) and 1.2 Hz (I); the mean of sixty is 36.0
-    +- 0.3 and 35.8 +- 0.2 Hz. Brian2, with connections that it drew, gives 36.5 +- 0.6 and 36.3 +-
-    0.3 Hz (mean and standard error of 32); with the same connections 0.6 +- 0.2 and 0.5 +- 0.1 Hz
-    more than ours, whose conductances decay within a step.
+    At this size one differs from the next by 3.1 Hz (E) and 1.5 Hz (I). The mean of 210 is 35.8
+    +- 0.2 and 35.7 +- 0.1 Hz; of 150 whose connections NumPy drew 36.2 +- 0.2 and 35.9 +- 0.1 Hz.
+    Brian2 gives 36.5 +- 0.6 and 36.3 +- 0.3 Hz (mean and standard error of 32): with the same
+    connections 0.6 +- 0.2 and 0.5 +- 0.1 Hz more than we, whose conductances decay within a step.
     """
     runner = dd.DSRunner(by_name("cobahh")(), dt=0.1, record="spikes")
     assert "without their kernel" not in repr(runner)
