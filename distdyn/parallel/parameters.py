@@ -16,12 +16,12 @@ import numpy as np
 from distdyn.core.cell import Cell
 from distdyn.core.integrators import Remembering
 from distdyn.core.signal import Signal
+from distdyn.ops.update import BLOCK, in_blocks
 from distdyn.parallel.groups import Cells, Group
 from distdyn.parallel.operands import Fixed, Piece, Values, collect, drawn, parameter
 from distdyn.random import stream_key
 from distdyn.units import to_steps
 
-BLOCK = 256  # cells that are worked on at once
 TRANSPARENT = ("neuron", "members")  # fields that hold what has names of its own
 
 
@@ -105,7 +105,7 @@ def prepare(cells: Cells, parameters: CellParameters, dt: float) -> list[Fixed]:
     ]
     function = _Prepare(parameters.structure, dt)
     per = "cell" if is_per_cell else "segment"
-    prepared = _in_blocks(function, tuple(leaves), n)
+    prepared = _of_each(function, tuple(leaves), n)
     return [Fixed(per, x) for x in jax.tree.leaves(prepared)]
 
 
@@ -190,35 +190,30 @@ class _Memory(NamedTuple):
     memory: Any
 
 
-def _in_blocks(function: Any, leaves: tuple[Any, ...], n: int) -> Any:
+def _of_each(function: Any, leaves: tuple[Any, ...], n: int) -> Any:
     """`function` of each of n cells, with the same bits whichever others are there."""
-    blocks = max(1, -(-n // BLOCK))
+    room = max(1, -(-n // BLOCK)) * BLOCK  # a program for each number of blocks, not of cells
 
-    def cut(leaf: Any) -> Any:
+    def padded(leaf: Any) -> Any:
         if not isinstance(leaf, np.ndarray):
             return _Hashed(leaf)
         fill = leaf[-1:] if n else np.full(1, 0.5).astype(leaf.dtype)
-        padded = np.concatenate([leaf, np.repeat(fill, blocks * BLOCK - n)])
-        return padded.reshape(blocks, BLOCK)
+        return np.concatenate([leaf, np.repeat(fill, room - n)])
 
-    out = _mapped(function, np.arange(blocks), tuple(cut(leaf) for leaf in leaves))
-    return jax.tree.map(lambda x: np.asarray(x).reshape(blocks * BLOCK, *x.shape[2:])[:n], out)
+    out = _mapped(function, tuple(padded(leaf) for leaf in leaves), np.arange(room))
+    return jax.tree.map(lambda x: np.asarray(x)[:n], out)
 
 
 @functools.partial(jax.jit, static_argnames=("function",))
-def _mapped(function: Any, blocks: Any, leaves: tuple[Any, ...]) -> Any:
+def _mapped(function: Any, leaves: tuple[Any, ...], number: Any) -> Any:
     arrays = [x for x in leaves if not isinstance(x, _Hashed)]
 
-    def block(given: tuple[Any, list[Any]]) -> Any:
-        _, arrays = given
+    def one(_: Any, *values: Any) -> Any:
+        rest = iter(values)
+        return function(*(x.value if isinstance(x, _Hashed) else next(rest) for x in leaves))
 
-        def one(*values: Any) -> Any:
-            rest = iter(values)
-            return function(*(x.value if isinstance(x, _Hashed) else next(rest) for x in leaves))
-
-        return jax.vmap(one, axis_size=BLOCK)(*arrays)
-
-    return jax.lax.map(block, (blocks, arrays))
+    # Every cell has a number, or there would be no array at all where all is the same for them.
+    return in_blocks(jax.vmap(one), number[-1] + 1)(number, *arrays)
 
 
 def _check_refractory(group: Group, dt: float) -> None:
@@ -240,7 +235,7 @@ def initial_state(
     words = np.array([stream_key(s.seed, "init", path) for path in group.paths], np.uint32)
     word0, word1 = np.repeat(words, np.diff(cells.bounds), axis=0).T
     given = (*leaves, word0, word1, np.concatenate(cells.ids))
-    state = _in_blocks(_Init(parameters.structure), given, cells.size)
+    state = _of_each(_Init(parameters.structure), given, cells.size)
     paths, structure = jax.tree.flatten_with_path(state)
     names = [_name(path) for path, _ in paths]
     arrays = [np.array(leaf) for _, leaf in paths]
@@ -249,15 +244,13 @@ def initial_state(
         arrays[k] = arrays[k].astype(np.float64)
         arrays[k][mine] = values
     if chosen:
-        settled = _in_blocks(
-            _Settle(parameters.structure, structure), (*leaves, *arrays), cells.size
-        )
+        settled = _of_each(_Settle(parameters.structure, structure), (*leaves, *arrays), cells.size)
         arrays = [np.array(leaf) for leaf in jax.tree.leaves(settled)]
         for k, mine, values in chosen:
             arrays[k][mine] = values
     if isinstance(getattr(group.systems[0], "method", None), Remembering):
         remember = _Remember(parameters.structure, structure, s.dt)
-        memory, _ = jax.tree.flatten_with_path(_in_blocks(remember, (*leaves, *arrays), cells.size))
+        memory, _ = jax.tree.flatten_with_path(_of_each(remember, (*leaves, *arrays), cells.size))
         names += [_name(path) for path, _ in memory]
         arrays += [np.array(leaf) for _, leaf in memory]
     return [_cast(array, s.precision) for array in arrays], names

@@ -189,7 +189,8 @@ def test_strong_error(method, l, m, paths):
                 (Sinh(method=dd.SRK2W1()), 1.5),
                 (Sinh(method=dd.ExpEulerMaruyama()), 0.5),
                 (StratonovichSinh(method=dd.Milstein()), 1.0),
-                (StratonovichSinh(method=dd.KlPl()), 1.0),
+                (Sinh(method=dd.Milstein(gradient=False)), 1.0),
+                (StratonovichSinh(method=dd.Milstein(gradient=False)), 1.0),
                 (Clocked(method=dd.EulerMaruyama()), 1.0),
                 (Clocked(method=dd.SRK2W1()), 2.0),
             )
@@ -216,11 +217,12 @@ GROWN = {
     dd.TamedEuler(): lambda q, r, z: 1 + q / (1 + q) + r * z,
     dd.ExpEulerMaruyama(): lambda q, r, z: np.exp(q) + r * z * np.sqrt(phi(2 * q)),
     dd.Milstein(): lambda q, r, z: 1 + q + r * z + r**2 * (z**2 - 1) / 2,
+    dd.Milstein(gradient=False): lambda q, r, z: 1 + q + r * z + r**2 * (z**2 - 1) / 2,
     dd.KlPl(): lambda q, r, z: 1 + q + r * z + r * (q + r) * (z**2 - 1) / 2,
 }
 GROWN_STRATONOVICH = {
     dd.Milstein(): lambda q, r, z: 1 + q + r * z + r**2 * z**2 / 2,
-    dd.KlPl(): lambda q, r, z: 1 + q + r * z + r**2 * z**2 / 2,
+    dd.Milstein(gradient=False): lambda q, r, z: 1 + q + r * z + r**2 * z**2 / 2,
     dd.StochasticHeun(): lambda q, r, z: 1 + q + r * z + (q + r * z) ** 2 / 2,
 }
 

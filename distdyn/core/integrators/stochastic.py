@@ -174,45 +174,49 @@ class Milstein(Explicit):
     """X' = X + h f + g dW + g g' (dW^2 - h) / 2; strong order 1.
 
     In Stratonovich's calculus without the h after dW^2. g' is the derivative of g_i by X_i, by
-    automatic differentiation.
+    automatic differentiation; without gradient it is the difference quotient
+    (g(X + sqrt(h) g) - g(X)) / (sqrt(h) g), whose g cancels.
 
-    Source: Milstein (1975), Theory Probab. Appl. 19, 557.
+    Attributes:
+        gradient: whether g is differentiated.
+
+    Source: Milstein (1975), Theory Probab. Appl. 19, 557; without gradient, Kloeden & Platen
+    (1992), Numerical Solution of SDEs, sec. 11.1.
     """
 
     calculus: ClassVar = (ITO, STRATONOVICH)
+    gradient: bool = eqx.field(static=True, default=True)
 
     def after(self, e: _Equations) -> Leaves:
         dW, _ = e.increments()
-        g, rate, less = e.g, e.noise_rate(), _less(e)
-        second = _each(lambda g, b, w: 0.5 * g * b * (w * w - less), g, rate, dW)
-        return _sum(e.x, e.drift(0.0, e.x), _each(_product, g, dW), second)
+        less = e.h if calculus_of(e.flow.neuron) == ITO else jnp.zeros_like(e.h)
+        if self.gradient:
+            slope = _each(_product, e.g, e.noise_rate())
+        else:
+            support = e.noise(0.0, _sum(e.x, _each(lambda g: e.root * g, e.g)))
+            slope = _each(lambda s, g: (s - g) / e.root, support, e.g)
+        second = _each(lambda b, w: 0.5 * b * (w * w - less), slope, dW)
+        return _sum(e.x, e.drift(0.0, e.x), _each(_product, e.g, dW), second)
 
 
 class KlPl(Explicit):
-    """Milstein's scheme without derivatives, of Kloeden and Platen. Strong order 1.
+    """Kloeden and Platen's scheme of strong order 1 without derivatives. Ito.
 
         X' = X + h f + g dW + (g(Y) - g(X)) (dW^2 - h) / (2 sqrt h),   Y = X + h f + sqrt(h) g
 
-    In Stratonovich's calculus without the h after dW^2, and Y = X + sqrt(h) g: dW^2 has a mean,
-    with which the drift in Y would bias the path.
+    It is `Milstein(gradient=False)` but for the drift in Y.
 
     Source: Kloeden & Platen (1992), Numerical Solution of SDEs, eq. 11.1.3.
     """
 
-    calculus: ClassVar = (ITO, STRATONOVICH)
+    calculus: ClassVar = (ITO,)
 
     def after(self, e: _Equations) -> Leaves:
         dW, _ = e.increments()
-        F, g, less = e.drift(0.0, e.x), e.g, _less(e)
-        y = _sum(e.x, _each(lambda g: e.root * g, g))
-        support = e.noise(0.0, _sum(y, F) if calculus_of(e.flow.neuron) == ITO else y)
-        second = _each(lambda s, g, w: (s - g) * (w * w - less) / (2.0 * e.root), support, g, dW)
+        F, g = e.drift(0.0, e.x), e.g
+        support = e.noise(0.0, _sum(e.x, F, _each(lambda g: e.root * g, g)))
+        second = _each(lambda s, g, w: (s - g) * (w * w - e.h) / (2.0 * e.root), support, g, dW)
         return _sum(e.x, F, _each(_product, g, dW), second)
-
-
-def _less(e: _Equations) -> Any:
-    is_ito = calculus_of(e.flow.neuron) == ITO
-    return e.h if is_ito else jnp.zeros_like(e.h)
 
 
 class StochasticHeun(Explicit):
