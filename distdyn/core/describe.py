@@ -79,7 +79,10 @@ class Description:
         if self.text:
             blocks.append(_code(self.text))
         if self.parameters:
-            rows = [f"| `{p.name}` | {p.value} | {p.unit} | {p.doc} |" for p in self.parameters]
+            cells = [[f"`{p.name}`", p.value, p.unit, p.doc] for p in self.parameters]
+            rows = [
+                f"| {' | '.join(x.replace('|', chr(92) + '|') for x in row)} |" for row in cells
+            ]
             head = ["| parameter | default | unit | |", "|---|---|---|---|"]
             blocks.append("\n".join([*head, *rows]))
         if self.state:
@@ -108,6 +111,8 @@ def describe(model: Any) -> Description:
             f"describe: {shown(model)} has no docstring. Give a model or its class, such as AdEx."
         )
     summary, equations, text, source, arguments = _read(inspect.cleandoc(kind.__doc__))
+    for base in getattr(kind, "__mro__", ())[1:]:  # what a family has in common is said there
+        arguments = _read(inspect.cleandoc(base.__doc__ or ""))[-1] | arguments
     return Description(
         name=kind.__name__,
         summary=summary,
@@ -146,21 +151,23 @@ def _arguments(section: str) -> Iterator[tuple[str, str]]:
 
 
 def _parameters(model: Any, kind: Any, arguments: dict[str, str]) -> Iterator[Described]:
-    """Fields that are declared or given; for what is no dataclass the arguments of a call."""
-    if dataclasses.is_dataclass(kind):
-        for field in dataclasses.fields(kind):
-            value = getattr(model, field.name, field.default)
-            if (field.name == "method" and value is None) or field.metadata.get("static"):
-                continue
-            parts = list(_parts(field.name, value))
-            for name, part in parts:
-                for inner in _parameters(part, type(part), {}):
-                    yield inner._replace(name=f"{name}.{inner.name}")
-            if not parts:
-                doc = field.metadata.get("doc") or arguments.get(field.name, "")
-                yield Described(field.name, _value(value), field.metadata.get("unit", ""), doc)
-        return
-    for name, parameter in inspect.signature(kind).parameters.items():
+    """Fields that are declared or given; for what has none the arguments of a call."""
+    taken = inspect.signature(kind).parameters
+    is_open = any(p.kind is p.VAR_KEYWORD for p in taken.values())  # as for the parts of a cell
+    fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
+    fields = [field for field in fields if is_open or field.name in taken]
+    for field in fields:
+        value = getattr(model, field.name, field.default)
+        if field.name in ("method", "order") and value is None:
+            continue
+        parts = list(_parts(field.name, value))
+        for name, part in parts:
+            for inner in _parameters(part, type(part), {}):
+                yield inner._replace(name=f"{name}.{inner.name}")
+        if not parts:
+            doc = field.metadata.get("doc") or arguments.get(field.name, "")
+            yield Described(field.name, _value(value), field.metadata.get("unit", ""), doc)
+    for name, parameter in () if fields else taken.items():
         if parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             yield Described(name, _value(parameter.default), "", arguments.get(name, ""))
 

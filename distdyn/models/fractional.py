@@ -2,9 +2,9 @@
 
     D^a V = f(V, ...),   0 < a <= 1,   Caputo's derivative
 
-All variables have the same order, a = 0.8 unless another is given: `order={"V": 0.9, "u": 0.9}`; at
-1 the models are the ordinary ones. The default method, `CaputoL1`, keeps 100 ms of the past;
-`method=dd.CaputoL1(memory=1000.0)` keeps more, at a number per variable, cell and step.
+All variables have the same order, a = 0.8 unless another is given: `order=0.9`; at 1 the models are
+the ordinary ones. The default method, `CaputoL1`, keeps 100 ms of the past, and
+`method=dd.CaputoL1(memory=1000.0)` more, at a number per variable, cell and step.
 """
 
 from typing import Any, NamedTuple
@@ -38,7 +38,7 @@ class FractionalFHR(ODE):
     V_th: float = param(1.0, "", "V at which the upstroke counts as a spike")
     I_e: float = param(0.3125, "", "constant input")
 
-    order = {"V": 0.8, "w": 0.8, "y": 0.8}  # noqa: RUF012  # pyright: ignore[reportAssignmentType]
+    order = 0.8  # pyright: ignore[reportAssignmentType]
 
     class State(NamedTuple):
         V: jax.Array
@@ -77,7 +77,7 @@ class FractionalIzhikevich(ODE):
     t_ref: float = param(0.0, "ms", "absolute refractory period", nonnegative=True)
     I_e: float = param(0.0, "mV/ms", "constant input current")
 
-    order = {"V": 0.8, "u": 0.8}  # noqa: RUF012  # pyright: ignore[reportAssignmentType]
+    order = 0.8  # pyright: ignore[reportAssignmentType]
 
     class State(NamedTuple):
         V: jax.Array  # mV

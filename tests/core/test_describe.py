@@ -114,3 +114,13 @@ def test_the_command_describes_a_model_of_a_file(tmp_path, capsys):
     file.write_text('import distdyn as dd\nclass Mine(dd.LIF):\n    """My own cell."""\n')
     assert main(["describe", f"{file}:Mine"]) == 0
     assert capsys.readouterr().out.startswith("Mine: My own cell.")
+
+
+def test_an_integrator_says_what_it_takes():
+    """Also what its family has in common, and what is static; a | does not end a table's cell."""
+    memory, implicit, _ = dd.describe(dd.CaputoL1(memory=50.0)).parameters
+    assert (memory.name, memory.value) == ("memory", "50") and "kept" in memory.doc
+    assert (implicit.name, implicit.value) == ("implicit", "False")
+    assert [p.name for p in dd.describe(dd.RungeKutta).parameters] == ["a", "b", "c", "lower"]
+    assert "order" in [p.name for p in dd.describe(dd.AdEx(order=0.9)).parameters]
+    assert "|x''|".replace("|", chr(92) + "|") in dd.describe(dd.Delayed).markdown()

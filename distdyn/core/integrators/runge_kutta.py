@@ -111,6 +111,9 @@ class RK2(AbstractRungeKutta):
     """All schemes of two stages and order 2, with the second stage at t + beta dt.
 
     beta = 1/2 is the midpoint rule, 1 that of Heun, 2/3 that of Ralston.
+
+    Attributes:
+        beta: when the second stage is, in steps.
     """
 
     beta: float = eqx.field(static=True, default=2 / 3)
