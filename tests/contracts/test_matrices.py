@@ -44,7 +44,8 @@ def close(found, expected, dtype="float64"):
         pytest.param(name, *case, marks=[pytest.mark.slow] if is_slow else [])
         for name in CATALOGUE
         for case in CASES
-        for is_slow in [name in REPEATED and case != CASES[0]]
+        # What is thin is thin for every form; the first case holds the rest of what repeats.
+        for is_slow in [(name in REPEATED and case != CASES[0]) or (name != "CSR" and 1 in case[0])]
     ],
     ids=str,
 )

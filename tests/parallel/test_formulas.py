@@ -132,20 +132,22 @@ def arrivals(rows, n_target, sizes, members, accumulator):
         return np.asarray(ring)  # waits: the team must be there until the last spike is delivered
 
 
-SLOW = [
-    pytest.param(values, marks=pytest.mark.slow) for values in ("drawn delays", "drawn weights")
-]
+# By default every rule that holds what no other does, and values that are drawn with three of them.
+BY_DEFAULT = {(k, "constant") for k in (0, 2, 3, 5, 6, 8, 9, 11)}
+BY_DEFAULT |= {(k, "drawn") for k in (3, 6, 11)}
 
 
-SLOW_RULES = 1, 4, 7, 10  # of which others hold all that is in them
-
-
-@pytest.mark.parametrize("values", ["constant", "drawn", *SLOW])
 @pytest.mark.parametrize(
-    "rule",
+    "rule, values",
     [
-        pytest.param(rule, marks=[pytest.mark.slow] if k in SLOW_RULES else [], id=repr(rule))
+        pytest.param(
+            rule,
+            values,
+            marks=[] if (k, values) in BY_DEFAULT else [pytest.mark.slow],
+            id=f"{rule!r}-{values}",
+        )
         for k, rule in enumerate(RULES)
+        for values in VALUES
     ],
 )
 def test_what_arrives_is_what_stored_rows_bring(rule, values):
