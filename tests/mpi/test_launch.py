@@ -117,4 +117,5 @@ except PlatformError as error:
 def test_alone_by_wish_under_a_launcher(ranks):
     script = "from distdyn.parallel.launch import world\nprint(world().size)"
     ended = ranks(2, script, light=True, limit=20, env={"DISTDYN_LAUNCHER": "none"})
-    assert ended.out.split() == ["1", "1"]
+    # Two programs write at once, and the launcher does not keep their lines apart.
+    assert "".join(ended.out.split()) == "11"
