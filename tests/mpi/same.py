@@ -245,6 +245,8 @@ NETWORKS = {
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--devices", type=int, default=1)
+    parser.add_argument("--platform", default=None)
+    parser.add_argument("--share-gpu", action="store_true")
     parser.add_argument("--areas", action="store_true", help="one area per node")
     parser.add_argument("--states", action="store_true", help="a hash of all states, too")
     parser.add_argument("--overlap", action="store_true", help="compute while spikes travel")
@@ -258,7 +260,7 @@ def main() -> None:
             network, dt=0.1, seed=7, record="spikes", precision=precision,
             devices=options.devices, progress="off",
             decomposition=decomposition(network) if options.areas else None,
-            overlap=options.overlap,
+            overlap=options.overlap, platform=options.platform, share_gpu=options.share_gpu,
         )  # fmt: skip
         recording = runner.run(duration)
         found[name] = {

@@ -187,6 +187,17 @@ def test_ranks_on_the_kernels_for_gpus(ranks):
     assert two["intervals"] == [None, 4] and two["exchanges"] > 0
 
 
+@pytest.mark.gpu
+def test_ranks_that_share_a_gpu(hashes):
+    """Each rank has its own JAX, and the GPU turns from one to the other: a small network."""
+    options = ["--states", "--platform", "gpu"]
+    one = hashes(None, 1, "pair", options=options)["pair"]
+    two = hashes(2, 1, "pair", options=[*options, "--share-gpu"])["pair"]
+    assert one["spikes"] > 30 and two["exchanges"] > 0
+    for what in ("counts", "hash", "state"):
+        assert two[what] == one[what]
+
+
 @pytest.mark.parametrize(
     ("differing", "words"),
     [
