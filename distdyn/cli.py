@@ -2,6 +2,7 @@
 
     distdyn run microcircuit --set scale=0.1 --duration 1000 --out runs/a
     distdyn run my_net.py:Balanced --set n=8000 --duration 1000 --record E.spikes
+    distdyn run their_package.networks:Balanced --duration 1000
     distdyn plan microcircuit --ranks 64 --devices 4 --nodes 8
     distdyn sbatch microcircuit --duration 1000 --nodes 2 --ranks-per-node 8
     distdyn plot runs/a
@@ -13,6 +14,7 @@ Wrong input ends with exit status 2 and one message; a broken installation or ru
 
 import argparse
 import ast
+import importlib
 import importlib.util
 import inspect
 import json
@@ -24,6 +26,7 @@ import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from distdyn import sbatch
@@ -45,6 +48,8 @@ from distdyn.run.provenance import peak_rss
 from distdyn.run.record import every
 from distdyn.run.recording import Recording
 from distdyn.run.runner import DSRunner
+
+NETWORK = "a published network by name, FILE.py:CLASS, or PACKAGE.MODULE:CLASS of what is installed"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -95,7 +100,9 @@ def _parser() -> argparse.ArgumentParser:
         "describe", help="print equations, parameters and source", description=_describe.__doc__
     )
     tell.add_argument(
-        "name", nargs="?", help="a model, a published network or FILE.py:CLASS; all by default"
+        "name",
+        nargs="?",
+        help="a model, a published network, FILE.py:CLASS or PACKAGE.MODULE:CLASS; all by default",
     )
     tell.add_argument("--markdown", action="store_true", help="for a page")
     tell.set_defaults(command=_describe)
@@ -105,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_run(run: argparse.ArgumentParser) -> None:
-    run.add_argument("network", help="a published network by name, or FILE.py:CLASS")
+    run.add_argument("network", help=NETWORK)
     run.add_argument(
         "--set",
         action="append",
@@ -173,7 +180,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
 
 def _add_plan(plan: argparse.ArgumentParser) -> None:
     plan.description = _plan.__doc__
-    plan.add_argument("network", help="a published network by name, or FILE.py:CLASS")
+    plan.add_argument("network", help=NETWORK)
     plan.add_argument(
         "--set",
         action="append",
@@ -346,8 +353,8 @@ def _record(names: Sequence[str]) -> list[Any]:
 
 
 def network_of(name: str, assignments: Sequence[str] = ()) -> Network:
-    """A published network by name, or a class of a file, with `NAME=VALUE` arguments."""
-    factory = _from_file(name) if ":" in name or name.endswith(".py") else _from_zoo(name)
+    """A published network by name, or a class of one's own, with `NAME=VALUE` arguments."""
+    factory = _from_user(name) if ":" in name or name.endswith(".py") else _from_zoo(name)
     arguments = dict(_assignment(text) for text in assignments)
     known = inspect.signature(factory).parameters
     takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values())
@@ -374,7 +381,7 @@ def _describe(options: argparse.Namespace) -> int:
         return ExitCode.OK
     known = {name: model for names in families.values() for name, model in names.items()}
     if ":" in name or name.endswith(".py"):
-        found = _from_file(name)
+        found = _from_user(name)
     elif name in known or name not in CLASSES:
         if name not in known:
             raise NameLookupError(f'There is no "{name}". {suggestion(name, [*known, *CLASSES])}')
@@ -392,11 +399,51 @@ def _from_zoo(name: str) -> Any:
     return by_name(name)
 
 
-def _from_file(text: str) -> Any:
-    file, _, name = text.rpartition(":") if ":" in text else (text, "", "")
+def _from_user(text: str) -> Any:
+    """A class of a file, `FILE.py:CLASS`, or of an installed package, `PACKAGE.MODULE:CLASS`."""
+    place, _, name = text.rpartition(":") if ":" in text else (text, "", "")
+    is_module = not place.endswith(".py") and all(map(str.isidentifier, place.split(".")))
+    module = _module(text, place) if is_module else _file(text, place)
+    top = module.__name__.partition(".")[0]  # a package may say in one module what another defines
+    classes = {
+        key: value
+        for key, value in vars(module).items()
+        if isinstance(value, type)
+        and issubclass(value, Network)
+        and value.__module__.partition(".")[0] == top
+    }
+    if not name and len(classes) == 1:
+        return next(iter(classes.values()))
+    found = getattr(module, name, None) if name else None
+    if not callable(found):
+        raise NameLookupError(
+            f'network "{text}": "{place}" has no network "{name}". {suggestion(name, classes)}'
+        )
+    return found
+
+
+def _module(text: str, name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        if missing is not None and f"{name}.".startswith(f"{missing}."):
+            raise NetworkError(
+                f'network "{text}": there is no module "{missing}". Install its package into the '
+                f"environment of {sys.executable}, or use FILE.py:CLASS."
+            ) from error
+        raise NetworkError(
+            f'network "{text}": "{name}" cannot be imported: {error}. Make `import {name}` work.'
+        ) from error
+
+
+def _file(text: str, file: str) -> ModuleType:
     path = Path(file)
     if not path.is_file():
-        raise NetworkError(f'network "{text}": there is no file "{file}". Use FILE.py:CLASS.')
+        raise NetworkError(
+            f'network "{text}": there is no file "{file}". Use FILE.py:CLASS, or '
+            "PACKAGE.MODULE:CLASS."
+        )
     spec = importlib.util.spec_from_file_location(path.stem, path)
     if spec is None or spec.loader is None:
         raise NetworkError(f'network "{text}": "{file}" is not a Python file. Use FILE.py:CLASS.')
@@ -404,19 +451,7 @@ def _from_file(text: str) -> Any:
     sys.path.insert(0, str(path.parent.resolve()))
     sys.modules[path.stem] = module
     spec.loader.exec_module(module)
-    classes = {
-        key: value
-        for key, value in vars(module).items()
-        if isinstance(value, type) and issubclass(value, Network) and value.__module__ == path.stem
-    }
-    if not name and len(classes) == 1:
-        return next(iter(classes.values()))
-    found = getattr(module, name, None) if name else None
-    if not callable(found):
-        raise NameLookupError(
-            f'network "{text}": "{file}" has no network "{name}". {suggestion(name, classes)}'
-        )
-    return found
+    return module
 
 
 def _assignment(text: str) -> tuple[str, Any]:
