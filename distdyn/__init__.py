@@ -60,6 +60,7 @@ from distdyn.core.system import Drive as Drive
 from distdyn.core.system import DynamicalSystem as DynamicalSystem
 from distdyn.core.system import Tick as Tick
 from distdyn.errors import DistDynError as DistDynError
+from distdyn.models import inputs as inputs
 from distdyn.models.adaptive import ALIF as ALIF
 from distdyn.models.adaptive import GIF as GIF
 from distdyn.models.adaptive import LIF_SFA as LIF_SFA
@@ -100,8 +101,8 @@ from distdyn.models.channels.sodium import INa_TM1991 as INa_TM1991
 from distdyn.models.conductance import Conductance as Conductance
 from distdyn.models.fractional import FractionalFHR as FractionalFHR
 from distdyn.models.fractional import FractionalIzhikevich as FractionalIzhikevich
-from distdyn.models.inputs import Sampled as Sampled
-from distdyn.models.inputs import Steps as Steps
+from distdyn.models.inputs.sections import Sampled as Sampled
+from distdyn.models.inputs.sections import Steps as Steps
 from distdyn.models.integrate_and_fire import IF as IF
 from distdyn.models.integrate_and_fire import LIF as LIF
 from distdyn.models.integrate_and_fire import QIF as QIF

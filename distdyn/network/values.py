@@ -86,7 +86,14 @@ def check_value(
 def check_source(value: Any, what: str, domain: Domain, *, length: int | None = None) -> Any:
     """A rate or current: as `check_value`, and besides a `Signal` or a function of t (ms)."""
     if isinstance(value, Signal):
-        _check_extremes(value, what, domain, "Change its values.", ParameterError)
+        has_bound = value.extremes()[0] > -np.inf
+        if has_bound or domain.positive or domain.nonnegative:
+            _check_extremes(value, what, domain, "Change its values.", ParameterError)
+        if length is not None and value.count not in (None, length):
+            raise ParameterError(
+                f"{what} = {shown(value)} has values for {value.count} targets, but there are "
+                f"{length}. Give one for all, or one for each."
+            )
         return value
     if callable(value) and not isinstance(value, type):
         return value
