@@ -270,7 +270,7 @@ class Noise(Signal):
             raise ParameterError(
                 f"{type(self).__name__}: at(tick): each target has its own. Call of(tick, targets)."
             )
-        return self.of(tick, jnp.zeros(1, jnp.int64))
+        return self.of(tick, np.zeros(1, np.int64))
 
     def of(self, tick: Tick, targets: Int[Array, "k"]) -> Any:
         if self.words is None:

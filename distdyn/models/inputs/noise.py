@@ -7,8 +7,8 @@ For a Markov process each of these is one normal number, and the distribution is
 that belongs to step p is a function of (seed, path, target, p), so that the value at k is a pure
 function of k: a run may be split, resumed and cut in any way.
 
-A value costs some 12 normal numbers where tau = 100 dt, and 41 for a Wiener process. Where thousands
-of cells each have their own noise, a model with `diffusion` costs one.
+A value costs some 14 normal numbers where tau = 100 dt, and 42 for a Wiener process. Where
+thousands of cells each have their own noise, a model with `diffusion` costs one.
 
 Source: Levy (1948), Processus stochastiques et mouvement brownien; of a given step at random access
 with counter-based generators, Li et al. (2020), AISTATS, "Scalable gradients for SDEs".

@@ -4,7 +4,6 @@ Nothing is computed from a time: which piece holds is decided in whole steps.
 """
 
 import math
-
 from typing import Any
 
 import jax.numpy as jnp

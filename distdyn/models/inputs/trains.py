@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float64, Int64
-from scipy.special import gammaincinv
 
 from distdyn.core.signal import Signal, finite
 from distdyn.errors import ParameterError
@@ -72,15 +71,14 @@ def trains(
             f"trains: n = {n}, duration = {duration:g} ms, shape = {shape:g}, dt = {dt}: use "
             "n >= 0, duration >= 0, shape > 0 and dt > 0."
         )
+    key = stream_key(seed, "trains", path)
     if isinstance(rate, Signal) or callable(rate):
         clock, expected = _changing(rate, begin, length, dt or STEP)
-        total = np.full(n, expected[-1])
-    else:
-        total = _constant(rate, n) * length * 1e-3
-    id, count = _unit_trains(total, float(shape), stream_key(seed, "trains", path))
-    if isinstance(rate, Signal) or callable(rate):
+        id, count = _unit_trains(np.full(n, expected[-1]), float(shape), key)
         time = np.interp(count, expected, clock)
     else:
+        total = _constant(rate, n) * length * 1e-3
+        id, count = _unit_trains(total, float(shape), key)
         time = begin + count / total[id] * length
     if dt is not None:
         step = np.ceil(np.round(time / dt, 6)).astype(np.int64)
@@ -145,4 +143,6 @@ def _interval(u: Float64[np.ndarray, "n"], shape: float, extra: float = 0.0) -> 
     """The quantile function of Gamma(shape + extra, mean shape + extra over shape)."""
     if np.isinf(shape):
         return np.ones_like(u)
+    from scipy.special import gammaincinv  # here: it would double the time of `import distdyn`
+
     return gammaincinv(shape + extra, u) / shape
