@@ -163,8 +163,9 @@ class Product(Signal):
         return first * second
 
     def extremes(self) -> tuple[float, float]:
+        first, second = map(extremes_of, self.members)
         with np.errstate(invalid="ignore"):
-            corners = np.outer(*(extremes_of(x) for x in self.members))
+            corners = np.outer(first, second)
         corners = np.where(np.isnan(corners), 0.0, corners)  # 0 times what has no bound
         return float(corners.min()), float(corners.max())
 
@@ -270,7 +271,7 @@ class Noise(Signal):
             raise ParameterError(
                 f"{type(self).__name__}: at(tick): each target has its own. Call of(tick, targets)."
             )
-        return self.of(tick, np.zeros(1, np.int64))
+        return self.of(tick, np.zeros(1, np.int64))  # pyright: ignore[reportArgumentType]
 
     def of(self, tick: Tick, targets: Int[Array, "k"]) -> Any:
         if self.words is None:
@@ -390,11 +391,12 @@ def _summed(values: list[Any]) -> Any:
 
 
 def _common_count(members: tuple[Any, ...]) -> int | None:
-    counts = {x.count for x in members if isinstance(x, Signal)}
-    counts = (counts | {len(x) for x in members if np.ndim(x) and not callable(x)}) - {None}
+    found = [x.count for x in members if isinstance(x, Signal)]
+    found += [len(x) for x in members if not callable(x) and np.ndim(x)]
+    counts = {n for n in found if n is not None}
     if len(counts) > 1:
         raise ParameterError(
-            f"signals over {' and '.join(map(str, sorted(counts, key=int)))} targets do not add "
+            f"signals over {' and '.join(map(str, sorted(counts)))} targets do not add "
             "up or multiply. Give all of them one value, or a row of values, for each target."
         )
     return next(iter(counts), None)

@@ -6,9 +6,9 @@ period is as exact as the first.
 
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from distdyn.core.signal import Signal, finite
 from distdyn.core.system import Tick
@@ -118,7 +118,7 @@ class Square(Signal):
 def _check(wave: Sinusoid | Square) -> None:
     name = type(wave).__name__
     for field in ("amplitude", "frequency", "phase", "mean"):
-        if not isinstance(getattr(wave, field), jax.core.Tracer):
+        if not isinstance(getattr(wave, field), Tracer):
             finite(getattr(wave, field), f"{name}: {field}")
     if isinstance(wave.frequency, float | int) and not wave.frequency > 0:
         raise ParameterError(f"{name}: frequency = {wave.frequency:g} Hz must be > 0.")
