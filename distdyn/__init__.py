@@ -10,6 +10,7 @@ What is named here is the public face; each name lives in the room that its impo
 
 from importlib.metadata import PackageNotFoundError, version
 
+from distdyn.analysis import measure as measure
 from distdyn.core.describe import describe as describe
 from distdyn.core.exprel import exprel as exprel
 from distdyn.core.integrate import integrate as integrate
