@@ -8,7 +8,9 @@
 What is named here is the public face; each name lives in the room that its import shows.
 """
 
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 from distdyn.analysis import measure as measure
 from distdyn.core.describe import describe as describe
@@ -170,3 +172,10 @@ try:
     __version__ = version("distdyn")
 except PackageNotFoundError:  # a checkout that is not installed
     __version__ = "0+unknown"
+
+
+def __getattr__(name: str) -> Any:
+    """`dd.plot`, loaded when it is asked for: it brings matplotlib."""
+    if name == "plot":
+        return import_module("distdyn.plot")
+    raise AttributeError(f"module 'distdyn' has no attribute {name!r}")

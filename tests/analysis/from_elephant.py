@@ -12,7 +12,7 @@ GOLDEN = (5**0.5 - 1) / 2
 
 
 def trains():
-    """Six trains without any random numbers: intervals of 5 to 55 ms, and now and then a common one."""
+    """Six trains, with no random numbers: intervals of 5 to 55 ms, and some common spikes."""
     found = []
     for k in range(1, 7):
         steps = 5.0 + 50.0 * ((np.arange(1, 200) * GOLDEN * k) % 1.0) ** k
