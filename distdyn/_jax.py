@@ -7,9 +7,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax.core import ShapedArray
+from jax.extend.core import ClosedJaxpr, Primitive, jaxpr_as_fun
 from jax.extend.core import Literal as Literal
-from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
+from jax.interpreters.partial_eval import dce_jaxpr
 
 
 def number_of_cpu_devices() -> int:
@@ -31,6 +32,22 @@ def backend_has_started() -> bool:
 def has_wide_numbers() -> bool:
     """Whether 64-bit numbers are made here (jax_enable_x64, or inside `jax.enable_x64`)."""
     return jnp.result_type(int).itemsize == 8
+
+
+def outputs_apart(function: Callable[..., Sequence[Any]], *arguments: Any) -> list[Callable]:
+    """Each output of a function as a function of the same arguments, which computes it alone.
+
+    The function is traced once; what an output does not need is left out.
+    """
+    closed = jax.make_jaxpr(function)(*arguments)
+    every = range(len(closed.jaxpr.outvars))
+
+    def alone(k: int) -> Callable:
+        jaxpr, _ = dce_jaxpr(closed.jaxpr, [other == k for other in every], instantiate=True)
+        run = jaxpr_as_fun(ClosedJaxpr(jaxpr, closed.consts))
+        return lambda *values: run(*values)[0]
+
+    return [alone(k) for k in every]
 
 
 def new_primitive(

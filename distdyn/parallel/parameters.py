@@ -100,6 +100,8 @@ def _name(path: tuple[Any, ...]) -> str:
 def prepare(cells: Cells, parameters: CellParameters, dt: float) -> list[Fixed]:
     """The integrator's coefficients, leaf by leaf, per segment or per cell."""
     _check_refractory(cells.group, dt)
+    if not prepared_structure(parameters, dt).num_leaves:
+        return []  # nothing to compile
     values = parameters.values
     is_per_cell = any(isinstance(v, Fixed) and v.per == "cell" for v in values)
     n = cells.size if is_per_cell else len(cells.group.paths)

@@ -1,7 +1,7 @@
 """Brian2 runs a network of the zoo as a C++ standalone program. Started in Brian2's own Python.
 
-The program is written and compiled once and then started anew for each turn, with the seed that it
-was built with. Spikes are counted, not kept, after the warm-up.
+The program is written and compiled once and then started anew for each turn; without a seed it
+draws another network each time. Spikes are counted, not kept, after the warm-up.
 """
 
 import tempfile

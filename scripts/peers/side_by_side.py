@@ -40,8 +40,9 @@ def benchmark(
         peers: those that can run the network.
         allowed: the part by which rates may differ at 4,000 cells; of larger networks, which differ
             less from each other, sqrt(4000 / n) of it, but at least 8 %.
-        fine: a time step (ms) of distdyn whose rates NEST, which adapts its steps, must have; None
-            if `DT` changes the rates by less than networks differ.
+        fine: a time step (ms) of distdyn whose rates NEST, which adapts its steps, must have, in
+            networks of its own in each turn, too; None if `DT` changes the rates by less than
+            networks differ.
     """
     options = parse(description, sizes, peers)
     facts = machine()
@@ -83,8 +84,8 @@ def compare(
         exact = {}
         if fine is not None:
             exact[f"distdyn, dt = {fine:g} ms"] = in_fine_steps(network, n, fine, options)
-        theirs: dict[str, Callable] = {
-            name: (lambda _turn, of=of: of.run()) for name, of in workers.items()
+        theirs = {
+            name: in_turns(worker, is_anew=fine is not None) for name, worker in workers.items()
         }
         turns = take_turns(ours | exact | theirs, options.turns)
     allowed = max(0.08, allowed * math.sqrt(4000 / n))
@@ -139,12 +140,24 @@ def started(
     return workers, missing
 
 
+def in_turns(worker: Worker, *, is_anew: bool) -> Callable[[int], dict]:
+    """Runs of a peer. NEST builds a network of its own for each turn, if that is asked for."""
+
+    def run(turn: int) -> dict:
+        if is_anew and turn and worker.peer == "nest":
+            worker.build_anew(seed=1 + turn)
+        return worker.run()
+
+    return run
+
+
 def variants(network: str, peer: str, n: int, options: argparse.Namespace) -> dict[str, dict]:
     """What each program of a peer is asked to build."""
     common = {"n": n, "dt": DT, "seed": 1, "warmup": options.warmup}
     slow = common | {"duration": options.slow_duration}
     if peer == "brian2":
-        brian2 = common | {"network": network, "duration": options.duration}
+        # Without a seed its program draws another network whenever it is started.
+        brian2 = common | {"network": network, "duration": options.duration, "seed": None}
         return {
             f"Brian2, {precision}, {threads} thread(s)": brian2
             | {"threads": threads, "precision": precision}

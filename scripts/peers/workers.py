@@ -31,7 +31,11 @@ class Worker:
     """
 
     def __init__(self, peer: str, **request: Any) -> None:
-        self.peer = peer
+        self.peer, self.request = peer, request
+        self._start()
+
+    def _start(self) -> None:
+        peer = self.peer
         ours, theirs = os.pipe()  # beside stdout, where the peers greet
         python = python_of(peer)
         path = os.pathsep.join([os.path.dirname(python), os.environ.get("PATH", "")])
@@ -47,10 +51,16 @@ class Worker:
         os.close(theirs)
         self.answers = os.fdopen(ours)
         try:
-            self.built = self._ask(request)
+            self.built = self._ask(self.request)
         except BaseException:
             self.close()
             raise
+
+    def build_anew(self, **changed: Any) -> None:
+        """Begin again, with something of the request changed."""
+        self.close()
+        self.request |= changed
+        self._start()
 
     def run(self) -> dict:
         """Go on for the duration that was asked for; what it took, and the rates."""

@@ -1,8 +1,8 @@
 """What every cell of the library promises, as `test_models` says; all of them in one program.
 
-A new cell is entered in the catalogue; the contracts come with it. Compiling is what costs: cells
-stand side by side in a few programs, and a message names the one that breaks its promise. Receptors
-and the exact scheme are tested there, with `LIF`.
+A new cell is entered in `tests/models/library.py`; the contracts come with it. Compiling is what
+costs: cells stand side by side in a few programs, and a message names the one that breaks its
+promise. Receptors and the exact scheme are tested there, with `LIF`.
 """
 
 import jax
@@ -13,43 +13,22 @@ import pytest
 import distdyn as dd
 from distdyn.core import Cell
 from distdyn.ops.update import in_blocks
+from tests.models.library import CELLS, Everyone
 
-E = dd.ExpEuler()  # where the default would be exact, which takes long to compile
-
-# The model, a current that makes it spike, a jump of V, and potentials to look at besides.
-CATALOGUE = {
-    "LeakyIntegrator": (dd.LeakyIntegrator(method=E), 300.0, 1.0, ()),
-    "IF": (dd.IF(method=E), 500.0, 1.0, ()),
-    "LIF": (dd.LIF(method=E), 500.0, 1.0, ()),
-    "QIF": (dd.QIF(), 500.0, 1.0, (-65.0, -50.0, 20.0)),
-    "ExpIF": (dd.ExpIF(), 500.0, 1.0, (-59.9, -31.0, -30.0)),
-    "AdEx": (dd.AdEx(), 1000.0, 1.0, (-50.4, -20.0, 19.0, 20.0)),
-    "AdQIF": (dd.AdQIF(), 200.0, 1.0, (-60.0, 35.0)),
-    "Izhikevich": (dd.Izhikevich(), 15.0, 1.0, (-62.5, 30.0)),
-    "GIF": (dd.GIF(a=0.005, A1=1000.0, A2=-60.0), 250.0, 1.0, (-70.0,)),
-    "ALIF": (dd.ALIF(method=E), 1.5, 0.1, ()),
-    "LIF_SFA": (dd.LIF_SFA(method=E), 400.0, 1.0, ()),
-    "HodgkinHuxley": (dd.HodgkinHuxley(), 12.0, 1.0, (-40.0, -55.0, 40.0)),
-    "WangBuzsaki": (dd.WangBuzsaki(), 2.0, 1.0, (-35.0, -34.0, 40.0)),
-    "MorrisLecar": (dd.MorrisLecar(), 120.0, 1.0, (-1.2, 2.0, 40.0)),
-    "PinskyRinzel": (dd.PinskyRinzel(), 3.0, 1.0, (-46.9, -19.9, -24.9, -8.9, -10.0)),
-    "FitzHughNagumo": (dd.FitzHughNagumo(), 0.7, 0.1, (0.0, 1.0)),
-    "HindmarshRose": (dd.HindmarshRose(), 3.0, 0.1, (0.0, 2.0)),
-}
 N = 300
 LENGTHS = {"float32": (1, 3, 7), "float64": (1, 3, 7, 270)}
 TICK = dd.Tick(np.int64(5), 0.1, 0.5)
 
 
 def cells(dtype):
-    found = {name: Cell.of(model) for name, (model, *_) in CATALOGUE.items()}
+    found = {name: Cell.of(model) for name, (model, *_) in CELLS.items()}
     return jax.tree.map(lambda x: jnp.asarray(x, dtype), found)
 
 
 def states(dtype, n=N):
     """For each cell n states, no two alike, the first ones at its special potentials."""
     rng, found = np.random.default_rng(20230901), {}
-    for name, (model, _, jump, special) in CATALOGUE.items():
+    for name, (model, _, jump, special) in CELLS.items():
         start = jax.tree.map(float, model.init(0, jax.random.key(0)))
         fields = {}
         for field, value in start._asdict().items():
@@ -68,7 +47,7 @@ def advance(systems, prepared, neurons):
         n = len(neurons[name].V)
         left = jnp.arange(n, dtype=jnp.int32) % 3 if system.is_refractory else None
         state = dd.core.CellState(neurons[name], (), left)
-        current = jnp.linspace(0.0, 1.0, n, dtype=neurons[name].V.dtype) * CATALOGUE[name][1]
+        current = jnp.linspace(0.0, 1.0, n, dtype=neurons[name].V.dtype) * CELLS[name][1]
         return system.advance(state, dd.Drive(current), TICK, prepared[name])
 
     return {name: one(name, system) for name, system in systems.items()}
@@ -120,7 +99,7 @@ def test_step_of_a_part_is_the_part_of_the_step(dtype):
         for n in LENGTHS[dtype]:
             part = lambda x, n=n: x[3 : 3 + n]  # noqa: E731
             some = still(systems, prepared, jax.tree.map(part, neurons), n)
-            for name in CATALOGUE:
+            for name in CELLS:
                 assert_same(jax.tree.map(part, whole[name]), some[name], name)
 
 
@@ -131,10 +110,10 @@ def test_derivative_equals_its_jitted_self():
         drive = dd.Drive(jnp.linspace(0.0, 1.0, 16, dtype=jnp.float32))
         return {name: m.derivative(0.5, neurons[name], drive) for name, m in models.items()}
 
-    models = {name: model for name, (model, *_) in CATALOGUE.items()}
+    models = {name: model for name, (model, *_) in CELLS.items()}
     neurons = states("float32", 16)
     plain, jitted = slopes(models, neurons), jax.jit(slopes)(models, neurons)
-    for name in CATALOGUE:
+    for name in CELLS:
         for x, y in zip(plain[name], jitted[name], strict=True):
             assert x.dtype == y.dtype == jnp.float32, name
             np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5, err_msg=name)
@@ -150,40 +129,21 @@ def test_gradients_are_finite():
     with jax.enable_x64(True):
         systems = cells("float32")
         found = jax.jit(jax.grad(total, (0, 2)))(systems, prepare(systems), states("float32", 8))
-    for name in CATALOGUE:
+    for name in CELLS:
         for x in jax.tree.leaves((found[0][name], found[1][name])):
             assert np.isfinite(x).all(), f"{name}: {found[0][name]}, {found[1][name]}"
 
 
-class Everyone(dd.Network):
-    """Every cell of the catalogue, five of each, driven by a current and by spikes."""
-
-    def __init__(self):
-        self.source = dd.Population(40, dd.Poisson(rate=200.0))
-        for name, (model, current, jump, _) in CATALOGUE.items():
-            cell = dd.Population(5, model)
-            setattr(self, name, cell)
-            setattr(self, f"{name}_drive", dd.CurrentInput(cell, current))
-            syn = dd.Projection(
-                self.source, cell, dd.FixedProb(0.3), dd.Delta(), weight=0.5 * jump,
-                delay=dd.Uniform(0.2, 2.0),
-            )  # fmt: skip
-            setattr(self, f"{name}_syn", syn)
-
-
-@pytest.mark.parametrize("road", ["cpu", pytest.param("reference", marks=pytest.mark.slow)])
-def test_every_cell_runs_on_two_devices_to_the_same_bits(road, monkeypatch):
-    monkeypatch.setenv("DISTDYN_KERNELS", road)
-    potentials, hashes, counts = [], [], {}
+@pytest.mark.slow
+def test_every_cell_runs_without_kernels_on_two_devices_to_the_same_bits(monkeypatch):
+    """With them on two ranks of two devices: `tests/mpi/test_same_spikes.py`."""
+    monkeypatch.setenv("DISTDYN_KERNELS", "reference")
+    hashes, states = [], []
     for devices in (1, 2):
         runner = dd.DSRunner(Everyone(), dt=0.1, seed=3, record="spikes", devices=devices)
-        recording = runner.run(60.0)
-        potentials.append({name: runner[name].V for name in CATALOGUE})
-        hashes.append(recording.spikes_sha256())
-        counts = recording.counts()
+        hashes.append(runner.run(60.0).spikes_sha256())
+        states.append({name: runner[name].V for name in CELLS})
     assert hashes[0] == hashes[1]
-    for name in CATALOGUE:
-        V = potentials[0][name]
-        assert np.isfinite(V).all() and len(np.unique(V)) > 1, name
-        np.testing.assert_array_equal(V, potentials[1][name], err_msg=name)
-    assert [name for name in CATALOGUE if not counts.get(name)] == ["LeakyIntegrator"]
+    for name in CELLS:
+        assert np.isfinite(states[0][name]).all() and len(np.unique(states[0][name])) > 1, name
+        np.testing.assert_array_equal(states[0][name], states[1][name], err_msg=name)

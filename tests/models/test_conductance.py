@@ -6,6 +6,7 @@ import pytest
 
 import distdyn as dd
 from distdyn.errors import NameLookupError, ParameterError
+from tests.models.library import every_channel
 
 
 def squid(**parameters):
@@ -227,18 +228,6 @@ def test_parameters_of_channels_are_checked_with_the_population():
 # However it is cut
 
 
-def every_channel():
-    """A cell with all the channels that there are, some of them with calcium of their own."""
-    kinds = {name: kind for name, kind in vars(dd).items() if isinstance(kind, type)}
-    kinds = {name: kind for name, kind in kinds.items() if issubclass(kind, dd.AbstractChannel)}
-    del kinds["AbstractChannel"], kinds["Channel"]
-    members = {f"the_{name}": kind() for name, kind in kinds.items()}
-    ions = {"Ca": dd.CalciumDetailed(K_T=1e-4), "CaL": dd.CalciumFirstOrder()}
-    ions |= {"Na": dd.SodiumFixed(), "K": dd.PotassiumFixed(), "fixed": dd.CalciumFixed()}
-    more = {"IL": dd.ICaL_IS2008(E="CaL"), "IK": dd.IK_HH1952(E="K"), "INa": dd.INa_HH1952(E="Na")}
-    return dd.Conductance(**members, **ions, **more, ICAN=dd.ICaN_IS2008(Ca="fixed"))
-
-
 class Parts(dd.Network):
     """Cells with currents and initial values of their own, and parts of them once more."""
 
@@ -269,36 +258,3 @@ def test_a_part_of_the_cells_has_the_bits_of_the_whole(precision):
         assert np.isfinite(whole).all() and len(np.unique(whole)) > 100
         for k, of in enumerate(network.parts):
             np.testing.assert_array_equal(runner._shard.read_state(f"N.{k}", name), whole[of])
-
-
-class Nucleus(dd.Network):
-    """Cells with parameters and initial values of their own, driven and coupled."""
-
-    def __init__(self):
-        cell = dd.Conductance(
-            INa=dd.INa_Ba2002(g=dd.Uniform(80.0, 100.0)), IK=dd.IKDR_Ba2002(),
-            IT=dd.ICaT_HM1992(), IAHP=dd.IAHP_De1994(), Ih=dd.Ih_De1996(),
-            leak=dd.ILeak(g=0.02), Ca=dd.CalciumDetailed(), area=29_000.0,
-        )  # fmt: skip
-        self.N = dd.Population(131, cell, V=dd.Normal(-65.0, 5.0))
-        excitation, cells = dd.Exponential(tau=2.0), self.N
-        self.noise = dd.PoissonInput(cells, 2000.0, excitation, dd.COBA(E=0.0), weight=8.0)
-        self.syn = dd.Projection(
-            cells, cells, dd.FixedProb(0.1), excitation, dd.COBA(E=0.0), weight=5.0, delay=0.5
-        )
-
-
-def test_the_same_bits_on_two_devices():
-    record = ["spikes", *(dd.every(5.0, f"N.{x}") for x in ("V", "Ca.C", "Ih.L", "IT.q"))]
-    found = []
-    for devices in (1, 2):
-        runner = dd.DSRunner(Nucleus(), dt=0.05, seed=3, record=record, devices=devices)
-        assert "without their kernel" not in repr(runner)
-        found.append(runner.run(40.0))
-    one, two = found
-    assert len(one.spikes["N"]) > 100
-    np.testing.assert_array_equal(one.spikes["N"].step, two.spikes["N"].step)
-    np.testing.assert_array_equal(one.spikes["N"].id, two.spikes["N"].id)
-    for name, trace in one.traces.items():
-        assert len(np.unique(trace.value[-1])) > 100
-        np.testing.assert_array_equal(trace.value, two.traces[name].value)

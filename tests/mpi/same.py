@@ -6,6 +6,8 @@ mpirun -n 3 python same.py --devices 2 golden brunel coba       # one JSON objec
 import argparse
 import hashlib
 import json
+import sys
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -14,6 +16,9 @@ import numpy as np
 import distdyn as dd
 from distdyn.run import runner as runs
 from distdyn.zoo import by_name
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from tests.models.library import Everyone
 
 # Exchanges are counted: no chunk is cut short because the machine is busy.
 runs.CHUNK_SECONDS = 3600.0
@@ -219,6 +224,7 @@ class Memory(dd.Network):
 
 
 NETWORKS = {
+    "everyone": (Everyone, 60.0, "float32"),
     "memory": (Memory, 100.0, "float32"),
     "cobahh": (lambda: by_name("cobahh")(n=400), 50.0, "float32"),
     "stored": (lambda: Drawn("stored"), 60.0, "float32"),
@@ -239,7 +245,10 @@ NETWORKS = {
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--devices", type=int, default=1)
+    parser.add_argument("--platform", default=None)
+    parser.add_argument("--share-gpu", action="store_true")
     parser.add_argument("--areas", action="store_true", help="one area per node")
+    parser.add_argument("--states", action="store_true", help="a hash of all states, too")
     parser.add_argument("--overlap", action="store_true", help="compute while spikes travel")
     parser.add_argument("networks", nargs="+")
     options = parser.parse_args()
@@ -251,14 +260,14 @@ def main() -> None:
             network, dt=0.1, seed=7, record="spikes", precision=precision,
             devices=options.devices, progress="off",
             decomposition=decomposition(network) if options.areas else None,
-            overlap=options.overlap,
+            overlap=options.overlap, platform=options.platform, share_gpu=options.share_gpu,
         )  # fmt: skip
         recording = runner.run(duration)
         found[name] = {
             "hash": recording.spikes_sha256(),
             "spikes": sum(recording.counts().values()),
             "counts": recording.counts(),
-            "state": state_of(runner) if name in ("memory", "cobahh") else None,
+            "state": state_of(runner) if options.states else None,
             "intervals": runner._shard.intervals,
             "exchanges": runner._shard.exchanges,
         }

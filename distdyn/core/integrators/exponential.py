@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from distdyn._jax import outputs_apart
 from distdyn.core.flow import Flow, Point, dependence
 from distdyn.core.integrators.integrator import Integrator
 from distdyn.core.integrators.linear import closure, phi1, phi1_matrix, scalars
@@ -52,15 +53,19 @@ class ExpEuler(Integrator):
             after.append(jax.tree.unflatten(structure, new))
         x, structure = jax.tree.flatten(state)
 
-        def slope(row: int, value: Any) -> Any:
-            point = jax.tree.unflatten(structure, [*x[:row], value, *x[row + 1 :]])
+        def slopes(*values: Any) -> list[Any]:
+            point = jax.tree.unflatten(structure, values)
             drive = flow.total_current(point, tuple(means), 0.0 if current is None else current)
-            derivative = flow.rate(tick.t, point, drive)
-            return jnp.asarray(jax.tree.leaves(derivative)[row]).astype(value.dtype)
+            found = jax.tree.leaves(flow.rate(tick.t, point, drive))
+            return [jnp.asarray(F).astype(v.dtype) for F, v in zip(found, values, strict=True)]
 
         V, new, rates = flow.membrane(), [], []
-        for row, value in enumerate(x):
-            F, a = with_own_slope(lambda v, row=row: slope(row, v), value, flow.is_elementwise)
+        for row, (value, slope) in enumerate(zip(x, outputs_apart(slopes, *x), strict=True)):
+            F, a = with_own_slope(
+                lambda v, row=row, slope=slope: slope(*x[:row], v, *x[row + 1 :]),
+                value,
+                flow.is_elementwise,
+            )
             growth = jnp.minimum(a * tick.dt, MOST_GROWTH)
             delta = jnp.asarray(tick.dt, value.dtype) * F * phi1(growth)
             if held is not None and row == V:
