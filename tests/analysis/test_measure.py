@@ -159,6 +159,24 @@ def test_spike_contrast_of_the_same_trains_is_1_and_of_others_small(seed):
     assert M.spike_contrast(same, (0, 20_000)) == pytest.approx(1.0)
 
 
+def test_correlations_by_hand():
+    trains = from_elephant.trains()[:3]
+    table = M.counts(trains, WINDOW, 50.0)
+    np.testing.assert_allclose(M.count_correlation(trains, WINDOW, 50.0), np.corrcoef(table))
+    # A at 10 and 50, B at 12: within 5 ms lies half of A, all of B; tiled are 20 and 10 of 100 ms
+    found = M.tiling_coefficient([[10.0, 50.0], [12.0], []], (0, 100), 5.0)
+    half = (0.5 - 0.1) / (1 - 0.5 * 0.1) / 2 + (1 - 0.2) / (1 - 0.2) / 2
+    assert found[0, 1] == found[1, 0] == pytest.approx(half)
+    assert found[0, 0] == 1 and np.isnan(found[2]).all()
+
+
+def test_local_variation_by_hand():
+    """Intervals 10, 30, 10: 1 - 4 I J / (I + J)^2 = 1 / 4; 4 R / (I + J) = 1 / 2."""
+    train = [0.0, 10.0, 40.0, 50.0]
+    assert M.lv(train)[0] == pytest.approx(0.75)
+    assert M.lvr(train, 5.0)[0] == pytest.approx(0.75 * 1.5)
+
+
 # --- distances -----------------------------------------------------------------------------------
 
 

@@ -17,7 +17,7 @@ import distdyn as dd
 from distdyn.zoo import CLASSES, by_name
 
 TESTS = Path(__file__).parents[1]
-ROOMS = ("core", "models", "run", "validation", "zoo")
+ROOMS = ("analysis", "core", "models", "run", "validation", "zoo")
 
 CELLS = """
 IF LIF QIF ExpIF AdEx AdQIF Izhikevich GIF ALIF LIF_SFA LeakyIntegrator HodgkinHuxley MorrisLecar
@@ -37,6 +37,13 @@ EulerMaruyama Milstein StochasticHeun SRK1W1 SRK2W1 KlPl ExpEulerMaruyama TamedE
 Delayed CaputoL1 CaputoEuler GrunwaldLetnikov integrate
 """.split()
 NETWORKS = "coba cuba brunel microcircuit hpc_benchmark cobahh gamma thalamus".split()
+SIGNALS = "Steps Sampled Section Pulses Ramp Sinusoid Square OU Wiener WhiteNoise trains".split()
+MEASURES = """
+rates instantaneous_rate population_rate fano_factor counts trains intervals cv cv2 lv lvr
+count_correlation cross_correlation tiling_coefficient spike_contrast chi voltage_fluctuation
+van_rossum victor_purpura lfp_of_currents lfp_of_spikes functional_connectivity
+connectivity_dynamics matrix_correlation power coherence
+""".split()
 NAMES = [*CELLS, *CHANNELS, *IONS, *INTEGRATORS]
 
 COMPARING = {"approx", "assert_allclose", "assert_array_equal", "assert_array_less", "close"}
@@ -60,6 +67,16 @@ def test_it_is_there_and_says_what_it_is(name):
 def test_the_network_is_there(name):
     assert name in CLASSES
     assert by_name(name).__doc__
+
+
+@pytest.mark.parametrize(
+    "name", [f"inputs.{x}" for x in SIGNALS] + [f"measure.{x}" for x in MEASURES]
+)
+def test_the_toolbox_has_it(name):
+    room, _, last = name.partition(".")
+    tool = getattr(getattr(dd, room), last)
+    assert dd.describe(tool).summary
+    assert proofs_of(last), f"no test under {', '.join(ROOMS)} compares numbers of {name}"
 
 
 @pytest.mark.parametrize("name", [*NAMES, *NETWORKS])
