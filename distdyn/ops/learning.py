@@ -29,7 +29,7 @@ from distdyn.ops.chain import now
 from distdyn.ops.rows import Rows, aligned_zeros
 
 FINE = 1024  # steps of which each has a decay of its own; of longer times the product of two
-LEAST_HISTORY = 32
+LEAST_HISTORY = 32  # spikes, a power of two
 NEVER = -(1 << 62)
 SWEPT, STATUS = 0, 1  # words of `book`
 
@@ -64,8 +64,9 @@ class Law(NamedTuple):
         code: int64[2]; the addresses of `potentiate` and `depress`.
         decay: T[traces, 2, 1024]; exp(-k dt / tau) and exp(-1024 k dt / tau), of the traces of the
             source, then of the target.
-        form: int64[5]; traces of the source, of the target; which of them jump to 1, bit by bit;
-            the age in steps of the oldest spike that may still be delivered; the longest delay.
+        form: int64[4]; traces of the source, of the target; which of them jump to 1, bit by bit;
+            the longest delay in steps. A spike is delivered before its delay is over, so this is
+            also the age of the oldest one that may still be.
         limits: T[2]; the ring's units per unit of weight, and the largest |w|.
     """
 
@@ -84,9 +85,8 @@ def begin(rows: Rows, weight: np.ndarray, n_post: int, law: Law) -> Learned:
         n_post: the length of a slot of the ring.
         law: what is learned by.
     """
-    n_pre_traces, n_traces, _, lag, longest = map(int, law.form)
-    # One spike in each step at most: after a sweep, what is still needed always fits.
-    history = max(LEAST_HISTORY, longest + lag + 3)
+    n_pre_traces, n_traces, _, longest = map(int, law.form)
+    history = history_of(longest)
     dtype, segments = law.decay.dtype, len(rows.start) - 1
     last = aligned_zeros(segments, np.int64)
     last[:] = NEVER
@@ -103,9 +103,15 @@ def begin(rows: Rows, weight: np.ndarray, n_post: int, law: Law) -> Learned:
     )
 
 
-def law_of(
-    rule: Any, dt: float, precision: str, scale: float, bound: float, lag: int, longest: int
-) -> Law:
+def history_of(longest: int) -> int:
+    """How many spikes of a target are kept, with a longest delay in steps: a power of two.
+
+    A cell spikes once in a step at most: when all have caught up, what is still needed fits.
+    """
+    return max(LEAST_HISTORY, 1 << (2 * longest + 2).bit_length())
+
+
+def law_of(rule: Any, dt: float, precision: str, scale: float, bound: float, longest: int) -> Law:
     """A rule with its code compiled, for the kernels.
 
     Args:
@@ -114,7 +120,6 @@ def law_of(
         precision: of weights and traces.
         scale: the ring's units per unit of weight.
         bound: the largest |w|.
-        lag: the age in steps of the oldest spike that may still be delivered.
         longest: the longest delay, in steps.
     """
     pre, post = rule.pre(), rule.post()
@@ -128,7 +133,7 @@ def law_of(
     return Law(
         np.array(code, np.int64),
         np.stack([fine, coarse], axis=1).astype(precision),
-        np.array([len(pre), len(post), nearest, lag, longest], np.int64),
+        np.array([len(pre), len(post), nearest, longest], np.int64),
         np.array([scale, bound], precision),
     )
 

@@ -40,48 +40,46 @@ def follow(context, address, w, x, y):
 
 @njit(inline="always")
 def _decayed(decay, k, steps):
-    """The part of a trace that is left after so many steps."""
-    coarse = steps // FINE
-    if coarse >= FINE:
-        return decay[k, 0, 0] * np.float32(0)
-    return decay[k, 0, steps % FINE] * decay[k, 1, coarse]
+    """The part of a trace that is left after so many steps, none of them negative."""
+    steps = _U(steps)
+    if steps >= _U(FINE * FINE):
+        return decay[k, _U(0), _U(0)] * np.float32(0)
+    return decay[k, _U(0), steps & _U(FINE - 1)] * decay[k, _U(1), steps // _U(FINE)]
 
 
 @njit(inline="always")
 def _after(before, nearest, k):
     """A trace after a spike of its cell."""
-    return before * np.float32(0) + np.float32(1) if (nearest >> k) & 1 else before + np.float32(1)
+    is_nearest = (nearest >> np.int64(k)) & 1
+    return before * np.float32(0) + np.float32(1) if is_nearest else before + np.float32(1)
 
 
-@njit
-def _newest(stamp, count, target, reach):
-    """The number of the target's last spike that is stamped `reach` or earlier; -1: none known."""
-    history = stamp.shape[1]
-    n = count[target]
-    oldest = max(n - history, 0)
-    n -= 1
-    while n >= oldest and stamp[target, n % history] > reach:
+@njit(inline="always")
+def _back_to(stamp, target, n, oldest, reach):
+    """The number of the target's last spike up to number n that is stamped `reach` or earlier.
+
+    Numbers before `oldest` are forgotten; then it is the one before.
+    """
+    mask = _U(stamp.shape[1] - 1)
+    while n >= oldest and stamp[target, _U(n) & mask] > reach:
         n -= 1
-    return n if n >= oldest else np.int64(-1)
+    return n
 
 
-@njit
-def _potentiated(w, k, delay, since, newest, law, learned, target, x, y):
-    """The weight after the spikes of the target stamped after `since`, up to number `newest`."""
+@njit(inline="always")
+def _potentiated(w, k, delay, first, newest, law, learned, target, x, y):
+    """The weight after the spikes of the target from number `first` to number `newest`."""
     code, decay, form, _ = law
-    _, last, pre, stamp, post, count, _ = learned
-    history, n_pre, n_post = stamp.shape[1], form[0], form[1]
-    oldest, first = max(count[target] - history, 0), newest
-    while first >= oldest and stamp[target, first % history] > since:
-        first -= 1
-    for n in range(first + 1, newest + 1):
-        at = n % history
+    _, last, pre, stamp, post, _, _ = learned
+    mask, n_pre, n_post = _U(stamp.shape[1] - 1), _U(form[0]), _U(form[1])
+    for n in range(first, newest + 1):
+        at = _U(n) & mask
         elapsed = stamp[target, at] + delay - last[k]
         for j in range(n_pre):
             x[j] = pre[k, j] * _decayed(decay, j, elapsed)
         for j in range(n_post):
             y[j] = post[target, at, j]
-        w = follow(code[0], w, x, y)
+        w = follow(code[_U(0)], w, x, y)
     return w
 
 
@@ -90,38 +88,33 @@ def _learn_segment(flat, origin, stamp_now, k, begin, end, n_target, offset, law
     """Change and deliver the synapses of one source that has spiked."""
     code, decay, form, limits = law
     weight, last, pre, stamp, post, count, book = learned
-    n_pre, n_post, nearest = form[0], form[1], form[2]
+    n_pre, n_post, nearest = _U(form[0]), _U(form[1]), form[2]
     history, size, length = stamp.shape[1], _U(flat.size), np.int64(n_target)
-    scale, bound = limits[0], limits[1]
+    mask, scale, bound = _U(history - 1), limits[0], limits[1]
     known = last[k] > NEVER
     for j in range(n_pre):
-        z[j] = (
-            pre[k, j] * _decayed(decay, j, stamp_now - last[k])
-            if known
-            else pre[k, j] * np.float32(0)
-        )
+        z[j] = pre[k, j] * _decayed(decay, j, stamp_now - last[k]) if known else 0
     since, delay, next_delay = max(last[k], book[SWEPT]), np.int64(0), length
     for i in range(begin, end):
         place = np.int64(offset[i])
         while place >= next_delay:
             delay += 1
             next_delay += length
-        target, w = place - (next_delay - length), weight[i]
-        reach = stamp_now - delay
-        newest = _newest(stamp, count, target, reach)
-        if known and newest >= 0:
-            w = _potentiated(w, k, delay, since - delay, newest, law, learned, target, x, y)
-        if newest >= 0 and stamp[target, newest % history] == reach:
-            newest -= 1
-        is_there = newest >= 0 and newest >= count[target] - history
+        target, w = _U(place - (next_delay - length)), weight[i]
+        reach, n = stamp_now - delay, count[target]
+        oldest = max(n - history, 0)
+        newest = _back_to(stamp, target, n - 1, oldest, reach)
+        if known:
+            first = _back_to(stamp, target, newest, oldest, since - delay) + 1
+            w = _potentiated(w, k, delay, first, newest, law, learned, target, x, y)
+        newest = _back_to(stamp, target, newest, oldest, reach - 1)
+        at = _U(newest) & mask
         for j in range(n_post):
             y[j] = 0
-            if is_there:
-                at = newest % history
-                y[j] = _after(post[target, at, j], nearest, n_pre + j) * _decayed(
-                    decay, n_pre + j, reach - stamp[target, at]
-                )
-        w = follow(code[1], w, z, y)
+            if newest >= oldest:
+                left = _decayed(decay, n_pre + j, reach - stamp[target, at])
+                y[j] = _after(post[target, at, j], nearest, n_pre + j) * left
+        w = follow(code[_U(1)], w, z, y)
         weight[i] = w
         if not abs(w) <= bound:
             book[STATUS] = 1
@@ -168,28 +161,26 @@ def _catch_up(until, rows, law, learned):
     """Potentiate all synapses by what has reached them up to a stamp."""
     weight, last, _, stamp, _, count, book = learned
     base, start, offset = rows[6], rows[7], rows[8]
-    length = np.int64(stamp.shape[0])
+    length, history = np.int64(stamp.shape[0]), stamp.shape[1]
     room = np.empty((2, MOST_TRACES), weight.dtype)
     x, y = room[0], room[1]
-    for k in range(start.size - 1):
-        begin = np.int64(base[k >> 6]) + np.int64(start[k])
-        end = np.int64(base[(k + 1) >> 6]) + np.int64(start[k + 1])
-        if last[k] == NEVER:
-            continue
+    for k in range(_U(start.size - 1)):
+        begin = _U(base[k >> _U(6)]) + _U(start[k])
+        end = _U(base[(k + _U(1)) >> _U(6)]) + _U(start[k + _U(1)])
         since, delay, next_delay = max(last[k], book[SWEPT]), np.int64(0), length
-        if since >= until:
+        if last[k] == NEVER or since >= until:
             continue
         for i in range(begin, end):
             place = np.int64(offset[i])
             while place >= next_delay:
                 delay += 1
                 next_delay += length
-            target = place - (next_delay - length)
-            newest = _newest(stamp, count, target, until - delay)
-            if newest >= 0:
-                weight[i] = _potentiated(
-                    weight[i], k, delay, since - delay, newest, law, learned, target, x, y
-                )
+            target = _U(place - (next_delay - length))
+            n = count[target]
+            oldest = max(n - history, 0)
+            newest = _back_to(stamp, target, n - 1, oldest, until - delay)
+            first = _back_to(stamp, target, newest, oldest, since - delay) + 1
+            weight[i] = _potentiated(weight[i], k, delay, first, newest, law, learned, target, x, y)
     book[SWEPT] = max(book[SWEPT], until)
 
 
@@ -198,16 +189,16 @@ def _remember(cells, stamp_now, rows, law, learned):
     """Enter the spikes of the targets."""
     _, decay, form, _ = law
     _, _, _, stamp, post, count, book = learned
-    n_pre, n_post, nearest, lag, longest = form[0], form[1], form[2], form[3], form[4]
-    history = stamp.shape[1]
+    n_pre, n_post, nearest, longest = _U(form[0]), _U(form[1]), form[2], form[3]
+    history, mask = stamp.shape[1], _U(stamp.shape[1] - 1)
     for index in range(cells.size):
-        target = np.int64(cells[index])
+        target = _U(cells[index])
         n = count[target]
-        if n >= history and stamp[target, n % history] > book[SWEPT] - longest:
-            _catch_up(stamp_now - 1 - lag, rows, law, learned)
-        at, before = n % history, (n - 1) % history
+        if n >= history and stamp[target, _U(n) & mask] > book[SWEPT] - longest:
+            _catch_up(stamp_now - 1 - longest, rows, law, learned)
+        at, before = _U(n) & mask, _U(n - 1) & mask
         for j in range(n_post):
-            left = decay[0, 0, 0] * np.float32(0)
+            left = decay[_U(0), _U(0), _U(0)] * np.float32(0)
             if n > 0:
                 left = _after(post[target, before, j], nearest, n_pre + j) * _decayed(
                     decay, n_pre + j, stamp_now - stamp[target, before]

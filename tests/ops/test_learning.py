@@ -32,8 +32,8 @@ def activity(seed, steps):
     return targets, sources
 
 
-def learned_by_kernels(rows, rule, targets, sources, precision="float64", lag=0):
-    law = learning.law_of(rule, DT, precision, SCALE, 50.0, lag, SLOTS - 1)
+def learned_by_kernels(rows, rule, targets, sources, precision="float64"):
+    law = learning.law_of(rule, DT, precision, SCALE, 50.0, SLOTS - 1)
     weight = np.linspace(0.5, 1.5, len(rows.offset))
     learned = jax.tree.map(jnp.asarray, learning.begin(rows, weight, N_TARGET, law))
     law, rows = jax.tree.map(jnp.asarray, (law, rows))
@@ -85,7 +85,7 @@ def learned_slowly(rows, rule, targets, sources):
                 if known:
                     for p in fired[target]:
                         if known[-1] - delay < p <= reach:
-                            x = traces(known + [10**9], p + delay, taus[0])
+                            x = traces([*known, 10**9], p + delay, taus[0])
                             if p + delay == stamp:
                                 x = traces(known, stamp, taus[0])
                             y = traces(fired[target], p, taus[1])
@@ -133,7 +133,7 @@ def test_weights_and_arrivals_are_those_of_the_rule(seed, rule):
 def test_catching_up_changes_no_bit(seed, precision, monkeypatch):
     rows = table(seed, "int64", "none", "uint32", delays=(1, SLOTS - 1))
     targets, sources = activity(seed, 300)
-    few, rings = learned_by_kernels(rows, RULES[3], targets, sources, precision, lag=3)
+    few, rings = learned_by_kernels(rows, RULES[3], targets, sources, precision)
     assert few.book[learning.SWEPT] > 200
     monkeypatch.setattr(learning, "LEAST_HISTORY", 4096)
     many, others = learned_by_kernels(rows, RULES[3], targets, sources, precision)
