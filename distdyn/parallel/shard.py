@@ -485,10 +485,13 @@ class Shard:
                     rings[ring] = self.stack.own(moved)
 
     def synapses(self, path: str) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-        """Our synapses of a projection in pieces: pre, post, weight, delay in ms."""
-        found, now = self.built.synapses(path), self.learning.weights(path)
-        if not now:
+        """Our synapses of a projection in pieces: pre, post, weight, delay in ms. Collective."""
+        found = self.built.synapses(path)
+        if self.graph.projections[path].plasticity is None:
             return found
+        if self.near.has_mail:
+            self._chunk(0)  # spikes of other nodes, by which weights have yet to change
+        now = self.learning.weights(path)
         weights = [block for blocks in now for block in blocks]
         return [
             (pre, post, weight[index].astype(np.float64), delay)
