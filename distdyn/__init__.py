@@ -54,6 +54,8 @@ from distdyn.core.integrators import StochasticHeun as StochasticHeun
 from distdyn.core.integrators import TamedEuler as TamedEuler
 from distdyn.core.ode import ODE as ODE
 from distdyn.core.parameters import param as param
+from distdyn.core.plasticity import Plasticity as Plasticity
+from distdyn.core.plasticity import Trace as Trace
 from distdyn.core.receptor import CUBA as CUBA
 from distdyn.core.receptor import Kinetics as Kinetics
 from distdyn.core.receptor import Output as Output
@@ -122,6 +124,9 @@ from distdyn.models.ions import nernst as nernst
 from distdyn.models.outputs import COBA as COBA
 from distdyn.models.phase_plane import FitzHughNagumo as FitzHughNagumo
 from distdyn.models.phase_plane import HindmarshRose as HindmarshRose
+from distdyn.models.plasticity import STDP as STDP
+from distdyn.models.plasticity import PowerLawSTDP as PowerLawSTDP
+from distdyn.models.plasticity import TripletSTDP as TripletSTDP
 from distdyn.models.sources import Poisson as Poisson
 from distdyn.models.sources import SpikeTimes as SpikeTimes
 from distdyn.models.synapses import Alpha as Alpha

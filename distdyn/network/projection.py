@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from distdyn.core.plasticity import Plasticity
 from distdyn.core.receptor import CUBA, Kinetics, Output, Receptor
 from distdyn.core.signal import Signal
 from distdyn.core.system import emits_spikes, receives_input
@@ -45,6 +46,7 @@ class Projection:
         weight: the peak, in pA (current), nS (conductance, >= 0) or mV (`Delta`): a number, a
             distribution, or for `Edges` an array over the edges.
         delay: > 0, in ms: the same choice. Numbers are multiples of dt; draws are rounded.
+        plasticity: how weights follow the spikes of both cells, such as `STDP()`; None: not at all.
         storage: "stored", or "procedural": the synapses of a source are drawn again whenever it
             spikes, the same ones, and take no memory. For rules that draw the targets of each pre
             neuron: `AllToAll`, `FixedProb`, `FixedOutdegree`, `FixedTotal`. Where there are no CPU
@@ -64,7 +66,7 @@ class Projection:
     output: Output | None
     weight: Value
     delay: Value
-    plasticity: None
+    plasticity: Plasticity | None
     storage: str
 
     def __init__(
@@ -77,7 +79,7 @@ class Projection:
         *,
         weight: Any,
         delay: Any,
-        plasticity: None = None,
+        plasticity: Plasticity | None = None,
         storage: str = "stored",
     ):
         what = "Projection"
@@ -86,8 +88,8 @@ class Projection:
         _check_pre(pre, what)
         _check_post(post, what)
         domain = _check_receptor(synapse, output, what)
-        _check_later(plasticity, what)
         _check_storage(storage, rule, what)
+        _check_plasticity(plasticity, post, weight, storage, what)
         n_edges = rule.pre.size if isinstance(rule, Edges) else None
         vars(self).update(
             pre=pre,
@@ -303,9 +305,38 @@ def _check_receptor(synapse: Any, output: Any, what: str) -> Domain:
     return Domain(weight_unit(synapse, output), nonnegative=output.nonnegative)
 
 
-def _check_later(plasticity: Any, what: str) -> None:
-    if plasticity is not None:
-        raise NetworkError(f"{what}: plasticity is not available yet. Leave it out.")
+def _check_plasticity(
+    plasticity: Any, post: tuple[View, ...], weight: Any, storage: str, what: str
+) -> None:
+    if plasticity is None:
+        return
+    check_instance(plasticity, Plasticity, f"{what}: plasticity", "Give a rule such as STDP().")
+    check_model(plasticity, f"{what}: {type(plasticity).__name__}")
+    for view in post:
+        if not emits_spikes(view.population.model):
+            raise NetworkError(
+                f"{what}: plasticity needs the spikes of the post cells, but {view!r} does not "
+                "spike. Use cells with a threshold, or leave plasticity out."
+            )
+    if storage == "procedural":
+        raise NetworkError(
+            f'{what}: plastic weights cannot be drawn again. Use storage="stored", or leave '
+            "plasticity out."
+        )
+    bound = getattr(plasticity, "w_max", None)
+    largest = _largest(weight)
+    if bound is not None and largest > float(bound):
+        raise WeightError(
+            f"{what}: a weight may be {largest:g}, beyond w_max = {float(bound):g} of "
+            f"{type(plasticity).__name__}. Use a larger w_max, or smaller weights."
+        )
+
+
+def _largest(weight: Any) -> float:
+    """The largest weight that can occur."""
+    if isinstance(weight, Distribution):
+        return max(weight.extremes())
+    return float(np.max(np.asarray(weight, np.float64), initial=-np.inf))
 
 
 def _check_storage(storage: Any, rule: Rule, what: str) -> None:

@@ -223,7 +223,26 @@ class Memory(dd.Network):
         )  # fmt: skip
 
 
+class Plastic(dd.Network):
+    """Populations that learn from each other, one rule for each direction."""
+
+    def __init__(self):
+        cell = dd.LIF(I_e=dd.Uniform(370.0, 420.0), t_ref=2.0)
+        self.A = dd.Population(331, cell, V=dd.Uniform(-65.0, -50.0))
+        self.B = dd.Population(100, cell, V=dd.Uniform(-65.0, -50.0))
+        psc, delay = dd.Exponential(tau=2.0), dd.Uniform(0.5, 2.0)
+        self.pairs = dd.Projection(
+            (self.A, self.B), self.A, dd.FixedProb(0.1), psc, weight=dd.Uniform(5.0, 15.0),
+            delay=delay, plasticity=dd.STDP(w_max=60.0),
+        )  # fmt: skip
+        self.triplets = dd.Projection(
+            self.A, self.B, dd.FixedIndegree(30), psc, weight=10.0, delay=delay,
+            plasticity=dd.TripletSTDP(A3_plus=0.5, A2_minus=0.5),
+        )  # fmt: skip
+
+
 NETWORKS = {
+    "plastic": (Plastic, 200.0, "float32"),
     "everyone": (Everyone, 60.0, "float32"),
     "memory": (Memory, 100.0, "float32"),
     "cobahh": (lambda: by_name("cobahh")(n=400), 50.0, "float32"),
@@ -277,11 +296,14 @@ def main() -> None:
 
 
 def state_of(runner: dd.DSRunner) -> str:
-    """A hash of the bits of all variables of all cells."""
+    """A hash of the bits of all variables of all cells, and of weights that learn. Collective."""
     words = hashlib.sha256()
     for path in runner.graph.populations:
         for name in runner._shard.state_names(path):
             words.update(runner._shard.read_state(path, name).tobytes())
+    for path, projection in runner.graph.projections.items():
+        if projection.plasticity is not None:
+            words.update(runner[path].weight.tobytes())
     return words.hexdigest()
 
 

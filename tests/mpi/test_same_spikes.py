@@ -70,10 +70,10 @@ def test_every_cell_and_channel(hashes):
     """And what has a past, noise, a fractional order: on two nodes of two devices.
 
     Ornstein and Uhlenbeck's process, Mackey and Glass's equation, AdEx, the cells of `cobahh` in
-    networks; every cell of the library and one with all channels, each with cells on all parts.
-    States are compared to the bit.
+    networks; every cell of the library and one with all channels, each with cells on all parts;
+    synapses that learn. States and weights are compared to the bit.
     """
-    networks, all_states = ("everyone", "memory", "cobahh"), ["--states"]
+    networks, all_states = ("everyone", "memory", "cobahh", "plastic"), ["--states"]
     one = hashes(None, 1, *networks, options=all_states)
     many = hashes(2, 2, *networks, per_node=1, options=all_states)
     for name in networks:
@@ -105,6 +105,19 @@ def test_computing_while_spikes_travel(hashes, expected):
     assert found["hash"] == on_one(hashes, expected, ["areas"])["areas"]
     assert found["intervals"] == [None, 25]  # half as long: what was sent is read a chunk later
     assert found["exchanges"] == 40
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [1, 2, 4])
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_synapses_that_learn_on_the_whole_grid(hashes, n, devices):
+    networks, all_states = ("plastic", "cobahh", "memory"), ["--states"]
+    one = hashes(None, 1, *networks, options=all_states)
+    for per_node in (None, 1):
+        many = hashes(n, devices, *networks, per_node=per_node, options=all_states, limit=600.0)
+        for name in networks:
+            for what in ("hash", "state"):
+                assert many[name][what] == one[name][what], name
 
 
 @pytest.mark.slow

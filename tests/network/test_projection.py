@@ -180,8 +180,8 @@ def test_a_rule_that_cannot_be_satisfied_is_refused_at_once():
         project(rule=FixedIndegree(11, multapses=False))
 
 
-def test_what_is_not_there_yet_says_so():
-    with pytest.raises(NetworkError, match="plasticity is not available yet"):
+def test_plasticity_is_a_rule():
+    with pytest.raises(NetworkError, match="plasticity"):
         project(plasticity=object())
 
 

@@ -39,6 +39,7 @@ from distdyn.network.rules import (
     Rule,
 )
 from distdyn.ops import formula
+from distdyn.ops.learning import history_of
 from distdyn.ops.rows import BLOCK, CELLS
 from distdyn.ops.values import GUIDE_BITS, KNOT_BITS, delay_range, drawn_weights
 from distdyn.parallel.build import cores
@@ -71,6 +72,7 @@ class Table(NamedTuple):
     receptor: int
     storage: str
     weights: str
+    alone: str  # the path of a plastic projection
     members: list[Connection]
 
 
@@ -158,7 +160,7 @@ class Footprint:
             self.bytes["state"] += room * size
 
     def _tables(self) -> list[Table]:
-        found: dict[tuple[int, int, int, str, str], list[Connection]] = {}
+        found: dict[tuple[Any, ...], list[Connection]] = {}
         for c in self.connections:
             found.setdefault((c.source, c.group, c.receptor, *table_kind(c)), []).append(c)
         return [Table(*key, members) for key, members in found.items()]
@@ -189,10 +191,22 @@ class Footprint:
         room = self.census.widest(room)
         if table.weights == "constant":
             transient += 2 * room  # while it is packed it is there twice
-        self.bytes["synapses"] += room * (4 + 4 * is_wide + WEIGHT_BYTES[table.weights])
+        weight = WEIGHT_BYTES[table.weights]
+        if table.alone:
+            weight = np.dtype(self.setting.precision).itemsize
+            self._add_history(table, longest)
+        self.bytes["synapses"] += room * (4 + 4 * is_wide + weight)
         self._add_sources(group, -np.expm1(miss), width)
         transient += 2.0 * group.size + cores() * min(8 * TASK_COUNTS, group.size * 64)
         self.transient = np.maximum(self.transient, transient)
+
+    def _add_history(self, table: Table, longest: int) -> None:
+        """What a plastic table knows of the spikes of its targets."""
+        plasticity = table.members[0].projection.plasticity
+        traces = 0 if plasticity is None else len(plasticity.post())
+        size = 8 + np.dtype(self.setting.precision).itemsize * traces
+        each = 8 + size * history_of(longest)
+        self.bytes["state"] += float(each) * self.room[table.group]
 
     def _add_sources(self, group: Group, reach: np.ndarray, width: np.ndarray) -> None:
         """Bits, ranks and starts, if a neuron of each population reaches each part so often."""
