@@ -198,7 +198,7 @@ class _Memory(NamedTuple):
 
 def _of_each(function: Any, leaves: tuple[Any, ...], n: int) -> Any:
     """`function` of each of n cells, with the same bits whichever others are there."""
-    room = max(1, -(-n // BLOCK)) * BLOCK  # a program for each number of blocks, not of cells
+    room = max(2, -(-n // BLOCK)) * BLOCK  # a program for each number of blocks, not of cells
 
     def padded(leaf: Any) -> Any:
         if not isinstance(leaf, np.ndarray):

@@ -97,7 +97,7 @@ class Gaps(dd.Network):
 
     def __init__(self):
         cell = dd.LIF(C_m=1.0, tau_m=10.0, E_L=0.0, V_th=0.5, V_reset=0.0, t_ref=0.0)
-        self.source = dd.Population(1, dd.SpikeTimes(id=[0, 0], time=[100.0, 130.0]))
+        self.source = dd.Population(1, dd.SpikeTimes(id=[0, 0], time=[10.0, 30.0]))
         self.all = dd.Population(600, cell, V=0.0)
         self.none = dd.Population(0, cell)
         self.two = dd.Population(2, dd.LIF(I_e=500.0))
@@ -248,11 +248,12 @@ NETWORKS = {
     "cobahh": (lambda: by_name("cobahh")(n=400), 50.0, "float32"),
     "stored": (lambda: Drawn("stored"), 60.0, "float32"),
     "procedural": (lambda: Drawn("procedural"), 60.0, "float32"),
-    "golden": (Golden, 1000.0, "float64"),
+    "golden": (Golden, 100.0, "float64"),
+    "whole": (Golden, 1000.0, "float64"),
     "brunel": (Brunel, 200.0, "float32"),
     "coba": (lambda: by_name("coba")(n=1000), 100.0, "float32"),
     "varied": (Varied, 60.0, "float32"),
-    "gaps": (Gaps, 200.0, "float32"),
+    "gaps": (Gaps, 60.0, "float32"),
     "alone": (Alone, 50.0, "float32"),
     "pair": (Pair, 40.0, "float32"),
     "areas": (TwoAreas, 100.0, "float32"),
