@@ -290,8 +290,8 @@ def _check_driven(post: tuple[View, ...], what: str) -> None:
     for view in post:
         if not takes_current(view.population.model):
             raise NetworkError(
-                f"{what}: {view!r} cannot be post, for its model has no derivative that a current "
-                "could enter. Use a population of cells or of rate models."
+                f"{what}: {view!r} cannot be post, for its model has neither a V nor a derivative "
+                "that a current could enter. Use a population of cells or of rate models."
             )
 
 
