@@ -13,6 +13,9 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from distdyn.analysis import measure as measure
+from distdyn.analysis.bold import bold as bold
+from distdyn.analysis.potentials import eeg as eeg
+from distdyn.analysis.potentials import lfp_of_rates as lfp_of_rates
 from distdyn.core.describe import describe as describe
 from distdyn.core.exprel import exprel as exprel
 from distdyn.core.integrate import integrate as integrate
@@ -106,6 +109,7 @@ from distdyn.models.channels.sodium import INa_TM1991 as INa_TM1991
 from distdyn.models.conductance import Conductance as Conductance
 from distdyn.models.fractional import FractionalFHR as FractionalFHR
 from distdyn.models.fractional import FractionalIzhikevich as FractionalIzhikevich
+from distdyn.models.hemodynamics import BalloonWindkessel as BalloonWindkessel
 from distdyn.models.inputs.sections import Sampled as Sampled
 from distdyn.models.inputs.sections import Steps as Steps
 from distdyn.models.integrate_and_fire import IF as IF
@@ -121,12 +125,22 @@ from distdyn.models.ions import Level as Level
 from distdyn.models.ions import PotassiumFixed as PotassiumFixed
 from distdyn.models.ions import SodiumFixed as SodiumFixed
 from distdyn.models.ions import nernst as nernst
+from distdyn.models.masses import JansenRit as JansenRit
+from distdyn.models.masses import ReducedWongWang as ReducedWongWang
+from distdyn.models.masses import ReducedWongWangEI as ReducedWongWangEI
+from distdyn.models.masses import WongWang as WongWang
+from distdyn.models.oscillators import FeedbackFHN as FeedbackFHN
+from distdyn.models.oscillators import Kuramoto as Kuramoto
+from distdyn.models.oscillators import StuartLandau as StuartLandau
 from distdyn.models.outputs import COBA as COBA
 from distdyn.models.phase_plane import FitzHughNagumo as FitzHughNagumo
 from distdyn.models.phase_plane import HindmarshRose as HindmarshRose
 from distdyn.models.plasticity import STDP as STDP
 from distdyn.models.plasticity import PowerLawSTDP as PowerLawSTDP
 from distdyn.models.plasticity import TripletSTDP as TripletSTDP
+from distdyn.models.rates import QIFMeanField as QIFMeanField
+from distdyn.models.rates import ThresholdLinear as ThresholdLinear
+from distdyn.models.rates import WilsonCowan as WilsonCowan
 from distdyn.models.sources import Poisson as Poisson
 from distdyn.models.sources import SpikeTimes as SpikeTimes
 from distdyn.models.synapses import Alpha as Alpha

@@ -10,7 +10,7 @@ import numpy as np
 from distdyn.core.plasticity import Plasticity
 from distdyn.core.receptor import CUBA, Kinetics, Output, Receptor
 from distdyn.core.signal import Signal
-from distdyn.core.system import emits_spikes, receives_input
+from distdyn.core.system import emits_spikes, receives_input, takes_current
 from distdyn.errors import DelayError, NetworkError, ParameterError, WeightError
 from distdyn.network.distributions import Distribution
 from distdyn.network.ends import Ends
@@ -220,7 +220,8 @@ class CurrentInput:
 
     Args:
         post: the targets: a population, a slice of one, or a tuple of these.
-        current: in pA: a number, an array over the targets, a `Signal`, or a function of t (ms).
+        current: in pA, or the unit of the model, such as of a rate model: a number, an array over
+            the targets, a `Signal`, or a function of t (ms).
     """
 
     post: tuple[View, ...]
@@ -229,7 +230,7 @@ class CurrentInput:
     def __init__(self, post: Any, current: Any):
         what = "CurrentInput"
         post = members(post, f"{what}: post")
-        _check_post(post, what)
+        _check_driven(post, what)
         n = sum(view.size for view in post)
         _refuse_distribution(current, f"{what}: current", ParameterError)
         current = check_source(current, f"{what}: current", Domain("pA"), length=n)
@@ -284,6 +285,15 @@ def _check_post(post: tuple[View, ...], what: str) -> None:
             raise NetworkError(
                 f"{what}: {view!r} cannot be post, for its model has no state V. Use a population "
                 "of cells."
+            )
+
+
+def _check_driven(post: tuple[View, ...], what: str) -> None:
+    for view in post:
+        if not takes_current(view.population.model):
+            raise NetworkError(
+                f"{what}: {view!r} cannot be post, for its model has neither a V nor a derivative "
+                "that a current could enter. Use a population of cells or of rate models."
             )
 
 

@@ -23,6 +23,10 @@ CELLS = """
 IF LIF QIF ExpIF AdEx AdQIF Izhikevich GIF ALIF LIF_SFA LeakyIntegrator HodgkinHuxley MorrisLecar
 WangBuzsaki HindmarshRose FitzHughNagumo PinskyRinzel FractionalFHR FractionalIzhikevich
 """.split()
+RATES = """
+Kuramoto StuartLandau FeedbackFHN ThresholdLinear WilsonCowan QIFMeanField JansenRit WongWang
+ReducedWongWang ReducedWongWangEI BalloonWindkessel
+""".split()
 CHANNELS = """
 INa_HH1952 INa_TM1991 INa_Ba2002 IK_HH1952 IK_TM1991 IKDR_Ba2002 IKA1_HM1992 IKA2_HM1992
 IKK2A_HM1992 IKK2B_HM1992 IKNI_Ya1989 ICaN_IS2008 ICaT_HM1992 ICaT_HP1992 ICaHT_HM1992 ICaHT_Re1993
@@ -36,7 +40,9 @@ ExpEuler BackwardEuler CrankNicolson Exact
 EulerMaruyama Milstein StochasticHeun SRK1W1 SRK2W1 KlPl ExpEulerMaruyama TamedEuler
 Delayed CaputoL1 CaputoEuler GrunwaldLetnikov integrate
 """.split()
+OBSERVABLES = "bold eeg lfp_of_rates".split()
 NETWORKS = "coba cuba brunel microcircuit hpc_benchmark cobahh gamma thalamus".split()
+PLASTICITY = "STDP PowerLawSTDP TripletSTDP".split()
 SIGNALS = "Steps Sampled Section Pulses Ramp Sinusoid Square OU Wiener WhiteNoise trains".split()
 MEASURES = """
 rates instantaneous_rate population_rate fano_factor counts trains intervals cv cv2 lv lvr
@@ -44,7 +50,7 @@ count_correlation cross_correlation tiling_coefficient spike_contrast chi voltag
 van_rossum victor_purpura lfp_of_currents lfp_of_spikes functional_connectivity
 connectivity_dynamics matrix_correlation power coherence
 """.split()
-NAMES = [*CELLS, *CHANNELS, *IONS, *INTEGRATORS]
+NAMES = [*CELLS, *RATES, *CHANNELS, *IONS, *INTEGRATORS, *PLASTICITY, *OBSERVABLES]
 
 COMPARING = {"approx", "assert_allclose", "assert_array_equal", "assert_array_less", "close"}
 
@@ -54,7 +60,7 @@ def test_it_is_there_and_says_what_it_is(name):
     assert hasattr(dd, name), f"distdyn has no {name}"
     found = dd.describe(getattr(dd, name))
     assert found.name == name and found.summary
-    if name in CELLS + CHANNELS:
+    if name in CELLS + RATES + CHANNELS:
         is_general = name == "Conductance" or name.endswith("Leak")
         assert is_general or found.source, f"{name} has no source"
         says_how = found.equations or " = " in found.summary or "As `" in found.text

@@ -18,7 +18,7 @@ from distdyn.run import runner as runs
 from distdyn.zoo import by_name
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from tests.models.library import Everyone
+from tests.models.library import Everyone, Rates
 
 # Exchanges are counted: no chunk is cut short because the machine is busy.
 runs.CHUNK_SECONDS = 3600.0
@@ -244,6 +244,7 @@ class Plastic(dd.Network):
 NETWORKS = {
     "plastic": (Plastic, 200.0, "float32"),
     "everyone": (Everyone, 60.0, "float32"),
+    "rates": (Rates, 100.0, "float32"),
     "memory": (Memory, 100.0, "float32"),
     "cobahh": (lambda: by_name("cobahh")(n=400), 50.0, "float32"),
     "stored": (lambda: Drawn("stored"), 60.0, "float32"),

@@ -69,14 +69,15 @@ def test_rows_that_are_drawn_again(hashes, expected):
     assert found["hash"] == on_one(hashes, expected, ["stored"])["stored"]
 
 
-def test_every_cell_and_channel(hashes):
+def test_every_cell_channel_and_rate(hashes):
     """And what has a past, noise, a fractional order: on two nodes of two devices.
 
     Ornstein and Uhlenbeck's process, Mackey and Glass's equation, AdEx, the cells of `cobahh` in
-    networks; every cell of the library and one with all channels, each with cells on all parts;
-    synapses that learn. States and weights are compared to the bit.
+    networks; every cell of the library, one with all channels and every rate model, each with cells
+    on all parts; synapses that learn. States and weights are compared to the bit.
     """
-    networks, all_states = ("everyone", "memory", "cobahh", "plastic"), ["--states"]
+    networks = "everyone", "rates", "memory", "cobahh", "plastic"
+    all_states = ["--states"]
     one = hashes(None, 1, *networks, options=all_states)
     many = hashes(2, 2, *networks, per_node=1, options=all_states)
     for name in networks:

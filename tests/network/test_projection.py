@@ -16,7 +16,7 @@ from distdyn.network.projection import (
     weight_unit,
 )
 from distdyn.network.rules import Edges, FixedIndegree, FixedProb, OneToOne
-from tests.network.toys import Cell, Conductance, Decay, Generator, Jump, Membrane, Ramp
+from tests.network.toys import Cell, Conductance, Decay, Generator, Jump, Membrane, Ramp, Rate
 
 E = Population(10, Cell())
 EDGES = Edges([0, 1, 2], [3, 4, 9])
@@ -167,6 +167,17 @@ def test_pre_must_spike_and_post_must_have_a_membrane():
         lambda: CurrentInput(sources, 1.0),
     ):
         with pytest.raises(NetworkError, match=r"Population\(10, Generator\) cannot be post"):
+            build()
+
+
+def test_a_current_enters_what_has_no_membrane_and_a_synapse_does_not():
+    rates = Population(10, Rate())
+    assert CurrentInput(rates, 1.0).post == (rates[:],)
+    for build in (
+        lambda: project(E, rates),
+        lambda: PoissonInput(rates, 8.0, Decay(), weight=1.0),
+    ):
+        with pytest.raises(NetworkError, match=r"Population\(10, Rate\) cannot be post"):
             build()
 
 
