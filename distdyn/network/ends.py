@@ -1,6 +1,7 @@
 """The two ends of a projection, its blocks, and the pairs in which a neuron meets itself."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -35,17 +36,17 @@ class Ends:
     pre: tuple[View, ...]
     post: tuple[View, ...]
 
-    @property
+    @cached_property
     def n_pre(self) -> int:
         """The number of neurons of the pre end."""
         return sum(view.size for view in self.pre)
 
-    @property
+    @cached_property
     def n_post(self) -> int:
         """The number of neurons of the post end."""
         return sum(view.size for view in self.post)
 
-    @property
+    @cached_property
     def n_self(self) -> int:
         """How many neurons are in both ends."""
         return sum(len(common(a, b)) for a in self.pre for b in self.post)

@@ -138,7 +138,7 @@ def build_tables(
             found = tuple(equalize_formulas(formulas, alike))
             tables.append(Table(source, group, receptor, paths, found))
             continue
-        capacity = alike(max(table_capacity(rows) for rows in asked))
+        capacity = alike(max(table_capacity(rows, s.seed) for rows in asked))
         rows = equalize(
             [
                 build_table(

@@ -17,8 +17,9 @@ import numpy as np
 from distdyn.core.signal import Signal
 from distdyn.errors import ParameterError, WeightError
 from distdyn.network.distributions import Distribution
+from distdyn.network.edges import Edges
 from distdyn.network.projection import PoissonInput, Projection
-from distdyn.network.rules import Edges
+from distdyn.network.space import ByDistance
 from distdyn.ops.poisson import MOST_EXPECTED
 from distdyn.ops.values import check_significance
 
@@ -35,14 +36,13 @@ def projection_bound(projection: Projection) -> float:
     if isinstance(rule, Edges):
         sizes = np.abs(np.broadcast_to(np.asarray(largest(weight, each=True)), rule.post.shape))
         return float(np.bincount(rule.post, weights=sizes).max(initial=0.0))
-    ends = projection.ends
-    mean, sd = rule.in_degree(ends.n_pre, ends.n_post, ends.n_self)
+    mean, sd = rule.in_degree(projection.ends)
     return max(1.0, mean + 8 * sd) * float(largest(weight))
 
 
 def largest(weight: Any, each: bool = False) -> Any:
     """The largest |w| that can occur, or that of each edge."""
-    if isinstance(weight, Distribution):
+    if isinstance(weight, Distribution | ByDistance):
         return max(abs(x) for x in weight.extremes())
     size = np.abs(np.asarray(weight, np.float64))
     return size if each else float(np.max(size, initial=0.0))
