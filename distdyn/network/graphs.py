@@ -289,16 +289,19 @@ def _edges_grown(n: int, core: int, mean: float) -> float:
 def _hub(n: int, core: int, mean: float) -> tuple[float, float]:
     """Mean and standard deviation of the degree of node 0, by the rate at which it is chosen.
 
-    When node v comes, there are E edges, and node 0 of degree k is chosen with probability
-    q = min(1, mean k / (2 E)) at most; so E[k] grows by the factor 1 + a, a = mean / (2 E), and
-    E[k^2] by 1 + 2 a, and a E[k].
+    When a node comes, there are E edges, and node 0 of degree k is chosen with the probability
+    q = min(1, mean k / (2 E)), or less, for the same node is not chosen twice. At first q = 1; then
+    E[k] grows by the factor 1 + a, a = mean / (2 E), and E[k^2] by 1 + 2 a, and by a E[k].
     """
     if not n:
         return 0.0, 0.0
-    a = mean / (2 * (core + mean * np.arange(n - core - 1)))
-    first = core * np.cumprod(np.append(1.0, 1 + a))
+    k, edges, left = core, float(core), n - core - 1
+    while left and mean * k >= 2 * edges:
+        k, edges, left = k + 1, edges + mean, left - 1
+    a = mean / (2 * (edges + mean * np.arange(left)))
+    first = k * np.cumprod(np.append(1.0, 1 + a))
     growth = np.cumprod(np.append(1.0, 1 + 2 * a))
-    second = growth[-1] * (core**2 + np.sum(a * first[:-1] / growth[1:]))
+    second = growth[-1] * (k**2 + np.sum(a * first[:-1] / growth[1:]))
     return float(first[-1]), sqrt(max(0.0, second - first[-1] ** 2))
 
 

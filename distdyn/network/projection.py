@@ -337,9 +337,7 @@ def _check_storage(storage: Any, rule: Rule, what: str) -> None:
 def _take(given: Any, brought: Any, what: str, error: type[Exception]) -> Any:
     """The values that edges bring, or else those that the projection gives."""
     if given is None and brought is None:
-        raise error(
-            f"{what} is not given. Give a number or a distribution, or edges that bring it."
-        )
+        raise error(f"{what} = None: give a number or a distribution, or edges that bring theirs.")
     if given is not None and brought is not None:
         raise error(
             f"{what} = {shown(given)} is given, but the edges bring theirs. Leave it out, or use "

@@ -106,6 +106,7 @@ def grow(key, core, begin, triangle, young, old):
     next = np.full(2 * n_lists, -1, np.int64)  # half-edges 2 e and 2 e + 1 leave young and old
     for e in range(begin[core + 1] if triangle > 0 else 0):
         _link(head, next, young, old, e)
+    joined = np.zeros(n, np.int32)  # to which node each one was joined last: 0 is never asked about
     for v in range(core + 1, n):
         start_stream(stream, v, 0, GRAPH)
         first, last = begin[v], begin[v + 1]
@@ -113,25 +114,18 @@ def grow(key, core, begin, triangle, young, old):
         for e in range(first, last):
             node = np.int64(-1)
             if triangle > 0 and chosen >= 0 and _is_hit(stream, triangle):
-                node = _neighbour(stream, head, next, young, old, first, e, chosen)
+                node = _neighbour(stream, head, next, young, old, joined, v, chosen)
             if node < 0:
                 while True:
                     half = below(next_word(stream), 2 * first)
                     node = np.int64(old[half >> 1] if half & 1 else young[half >> 1])
-                    if not _is_in(old, first, e, node):
+                    if joined[node] != v:
                         break
                 chosen = node
+            joined[node] = v
             young[e], old[e] = v, node
         for e in range(first, last if triangle > 0 else first):
             _link(head, next, young, old, e)
-
-
-@kernel
-def _is_in(old, first, last, node):
-    for e in range(first, last):
-        if old[e] == node:
-            return True
-    return False
 
 
 @kernel
@@ -142,13 +136,13 @@ def _link(head, next, young, old, e):
 
 
 @kernel
-def _neighbour(stream, head, next, young, old, first, last, node):
-    """A neighbour of the node to which edges first ... last - 1 do not lead; -1: there is none."""
+def _neighbour(stream, head, next, young, old, joined, v, node):
+    """A neighbour of the node that is not joined to v yet; -1 if there is none."""
     n_open = 0
     half = head[node]
     while half >= 0:
         other = young[half >> 1] if half & 1 else old[half >> 1]
-        n_open += not _is_in(old, first, last, other)
+        n_open += joined[other] != v
         half = next[half]
     if n_open == 0:
         return np.int64(-1)
@@ -156,7 +150,7 @@ def _neighbour(stream, head, next, young, old, first, last, node):
     half = head[node]
     while True:
         other = young[half >> 1] if half & 1 else old[half >> 1]
-        if not _is_in(old, first, last, other):
+        if joined[other] != v:
             if turn == 0:
                 return np.int64(other)
             turn -= 1

@@ -184,7 +184,7 @@ def test_every_allowed_pair_is_alike(name):
             assert len(set(zip(pre, post, strict=True))) == len(pre)
     is_open = np.ones((6, 6), bool) if rule.autapses else ~np.eye(6, dtype=bool)
     assert not seen[~is_open].any()
-    mean = rule.expected(6, 6, 6) / is_open.sum()
+    mean = rule.expected(both) / is_open.sum()
     sd = np.sqrt(mean * (1 - mean if not rule.multapses else 1) / n_seeds)
     z = (seen[is_open] / n_seeds - mean) / sd
     assert np.abs(z).max() < 4.2  # of 36 normal numbers: once in a thousand

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from distdyn import random
+from distdyn.network import rule
 from distdyn.errors import DelayError, NetworkError, RuleError, WeightError
 from distdyn.network.distributions import Normal, Uniform
 from distdyn.network.edges import Edges
@@ -158,7 +159,7 @@ def test_shapes_and_types():
 def test_any_number_of_threads_draws_the_same(name, monkeypatch):
     one = table_of(part(RULES[name], **DRAWN), threads=1)
     monkeypatch.setattr(drawing, "TASK_ROWS", 16)
-    monkeypatch.setattr(drawing, "TASK_PAIRS", 100)
+    monkeypatch.setattr(rule, "HELD", 100)
     for threads in (2, 7):
         many = table_of(part(RULES[name], **DRAWN), threads=threads)
         assert all(np.array_equal(a, b) for a, b in zip(one, many, strict=True))
