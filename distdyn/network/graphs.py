@@ -9,7 +9,7 @@ process, some 50 ns an edge, and holds the graph while it draws: 16 bytes an edg
 """
 
 from dataclasses import dataclass, field
-from math import sqrt
+from math import ceil, sqrt
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -77,7 +77,7 @@ class SmallWorld(AbstractPairRule):
         return float(ends.n_post * self.k)
 
     def bound(self, ends: Ends, part: Part | None = None) -> int:
-        return _share(self.expected(ends), ends, part)
+        return _share(self.expected(ends), 0.0, ends, part)
 
     def in_degree(self, ends: Ends) -> tuple[float, float]:
         if not ends.n_post:
@@ -159,7 +159,10 @@ class ScaleFree(AbstractPairRule):
         return (2 - self.directed) * _edges_grown(ends.n_pre, self._core, self._mean)
 
     def bound(self, ends: Ends, part: Part | None = None) -> int:
-        return _share(self.expected(ends), ends, part)
+        sd = 0.0
+        if self.m2 is not None and self.p is not None:
+            sd = 2 * abs(self.m - self.m2) * sqrt(self.p * (1 - self.p) * ends.n_pre)
+        return _share(self.expected(ends), sd, ends, part)
 
     def in_degree(self, ends: Ends) -> tuple[float, float]:
         return _hub(ends.n_pre, self._core, self._mean)
@@ -232,7 +235,7 @@ class PowerLaw(AbstractPairRule):
         return (2 - self.directed) * _edges_grown(ends.n_pre, self.m, self.m)
 
     def bound(self, ends: Ends, part: Part | None = None) -> int:
-        return _share(self.expected(ends), ends, part)
+        return _share(self.expected(ends), 0.0, ends, part)
 
     def in_degree(self, ends: Ends) -> tuple[float, float]:
         return _hub(ends.n_pre, self.m, self.m)
@@ -273,12 +276,12 @@ def _check_nodes(rule: Any, ends: Ends, least: int, n_edges: int, where: str) ->
         )
 
 
-def _share(expected: float, ends: Ends, part: Part | None) -> int:
-    """The synapses, or mean + 8 sd of those between some neurons if all were alike."""
-    total = round(expected)
+def _share(expected: float, sd: float, ends: Ends, part: Part | None) -> int:
+    """The mean + 8 sd of the synapses between some neurons (None: all), if all are alike."""
+    total = ceil(expected + 8 * sd)
     n_pre, n_post = part or (ends.n_pre, ends.n_post)
-    if part is None or not total:
-        return total
+    if part is None or not total or not n_pre * n_post:
+        return total if part is None else 0
     return upper(total, min(1.0, n_pre * n_post / (ends.n_pre * ends.n_post)), total)
 
 

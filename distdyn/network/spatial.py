@@ -32,6 +32,7 @@ from distdyn.network.space import (
 )
 from distdyn.units import shown
 
+NO_KEY = np.uint64(0), np.uint64(0)  # where nothing is drawn
 EXACT = 1 << 22  # pairs up to which degrees are summed pair by pair, else bin by bin
 BINS, NEAR_BINS = 1 << 12, 800  # in all, and in reach of one
 SAMPLES = 1 << 12  # intervals of distance at whose ends a profile's largest values are looked for
@@ -136,7 +137,7 @@ class DistanceDependent(AbstractPairRule):
         """The expected synapses, and the mean and variance of the largest in-degree."""
         if not ends.n_pre or not ends.n_post:
             return Degrees(0.0, 0.0, 0.0)
-        listing = self.listing(ends, (np.uint64(0), np.uint64(0)))
+        listing = self.listing(ends, NO_KEY)
         if ends.n_post * self.width(listing) > EXACT:
             return self._binned(ends)
         posts = np.arange(ends.n_post)
@@ -280,10 +281,8 @@ class Grid(AbstractPairRule):
             )
 
     def expected(self, ends: Ends) -> float:
-        views = *ends.pre, *ends.post
-        is_whole = len(views) == 2 and all(view.size == view.population.size for view in views)
-        if not is_whole:
-            return float(len(self.rows(ends, (np.uint64(0), np.uint64(0)))[0]))
+        if not _are_whole(ends):
+            return float(len(self.rows(ends, NO_KEY)[0]))
         shape = ends.pre[0].population.shape
         if self.periodic:
             return float(ends.n_post * len(self._offsets))
@@ -300,10 +299,12 @@ class Grid(AbstractPairRule):
     def in_degree(self, ends: Ends) -> tuple[float, float]:
         if not ends.n_pre or not ends.n_post:
             return 0.0, 0.0
+        if not _are_whole(ends):
+            return float(np.bincount(self.rows(ends, NO_KEY)[1], minlength=1).max()), 0.0
         rows, columns = ends.post[0].population.shape
         middle = np.array([[rows // 2, columns // 2]]) + self._offsets
         is_inside = ((middle >= 0) & (middle < (rows, columns))).all(axis=1)
-        return float(min(ends.n_pre, is_inside.sum())), 0.0
+        return float(len(middle) if self.periodic else is_inside.sum()), 0.0
 
     def prepared(self, ends: Ends, key: Key) -> Ends:
         """The ends as they are."""
@@ -339,6 +340,12 @@ class Grid(AbstractPairRule):
         distance = np.abs(found).sum(axis=1)
         is_kept = distance <= 1 if self.neighbours == 4 else distance >= 0
         return found[is_kept & (self.centre | (distance > 0))]
+
+
+def _are_whole(ends: Ends) -> bool:
+    """Whether the ends are all of one population each."""
+    views = *ends.pre, *ends.post
+    return len(views) == 2 and all(view.size == view.population.size for view in views)
 
 
 def _ids_at(views: Sequence[View], places: np.ndarray) -> np.ndarray:

@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from distdyn import random
-from distdyn.network import rule
 from distdyn.errors import DelayError, NetworkError, RuleError, WeightError
+from distdyn.network import rule
 from distdyn.network.distributions import Normal, Uniform
 from distdyn.network.edges import Edges
 from distdyn.network.ends import Ends
