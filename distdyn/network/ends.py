@@ -1,7 +1,9 @@
 """The two ends of a projection, its blocks, and the pairs in which a neuron meets itself."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +37,15 @@ class Ends:
 
     pre: tuple[View, ...]
     post: tuple[View, ...]
+    _known: list[tuple[Any, Any]] = field(default_factory=list, compare=False, repr=False)
+
+    def once(self, rule: Any, found: Callable[[], Any]) -> Any:
+        """What a rule finds out about the ends, which it is asked for again and again."""
+        for known, what in self._known:
+            if known is rule:
+                return what
+        self._known.append((rule, found()))
+        return self._known[-1][1]
 
     @cached_property
     def n_pre(self) -> int:

@@ -20,6 +20,7 @@ from distdyn.network.population import Population, View
 from distdyn.network.positions import Lattice, Periodic
 from distdyn.units import shown
 
+FAR = 1e12  # um: farther than everything
 SAMPLES = 1 << 10  # intervals of distance at whose ends a function's extremes are looked for
 
 
@@ -130,45 +131,47 @@ class Near:
     """Which neurons of the pre end are no farther than `reach` from a position."""
 
     def __init__(self, positions: np.ndarray, extent: tuple[float, ...] | None, reach: float):
-        self.positions, self.extent, self.reach = positions, extent, reach
-        self._is_whole = not np.isfinite(reach) or not len(positions)
-        if not self._is_whole:
-            self._tree = self._tree_of(positions)
+        from distdyn.ops import near_kernels
 
-    @cached_property
-    def width(self) -> int:
-        """About how many neurons are near a position at most: those near some of them, doubled."""
-        n = len(self.positions)
-        if self._is_whole:
-            return n
-        some = self.positions[:: max(1, n // 64)]
-        _, source, _ = self.of(some)
-        return min(n, 2 * -(-len(source) // len(some)) + 1)
+        n, d = positions.shape
+        period = np.zeros(d) if extent is None else np.array(extent)
+        if n and extent is None:
+            low, span = positions.min(axis=0), np.ptp(positions, axis=0)
+        else:
+            low, span = np.zeros(d), period
+            positions = positions - period * np.floor(positions / np.where(period, period, 1.0))
+        reach = min(reach, FAR)
+        least = np.maximum(reach / 3, span / max(1.0, n ** (1 / d)))  # no more cells than neurons
+        shape = np.maximum(1, np.floor(span / np.maximum(least, 1e-12))).astype(np.int64)
+        side = np.where(span > 0, span / shape, 1.0)
+        cell = np.empty(n, np.int64)
+        near_kernels.cell_of(positions, low, side, shape, cell)
+        order = np.argsort(cell, kind="stable")
+        start = np.searchsorted(cell[order], np.arange(shape.prod() + 1))
+        self._space = low, side, shape, period, reach, start
+        self._others = positions[order], order
+        self.width = self._width(positions[:: max(1, n // 64)])
+
+    def _width(self, some: np.ndarray) -> int:
+        """About how many neurons are looked at from a position at most: from some, doubled."""
+        from distdyn.ops import near_kernels
+
+        n = len(self._others[1])
+        looked_at = near_kernels.count_near(some, *self._space)
+        return min(n, 1 + 2 * looked_at // max(1, len(some)))
 
     def of(self, positions: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """For all pairs of a position and a neuron near it: index, place, distance (um).
 
-        In ascending order of index and place.
+        In ascending order of the index; the order of places is a function of the position.
         """
-        n = len(self.positions)
-        if self._is_whole:
-            index, place = np.divmod(np.arange(len(positions) * n), max(1, n))
-        else:
-            found = self._tree_of(positions).sparse_distance_matrix(
-                self._tree, self.reach * (1 + 1e-6), output_type="ndarray"
-            )  # a little more, for its distances are not rounded as ours are
-            index, place = np.divmod(np.sort(found["i"] * n + found["j"]), n)
-        distance = distances(positions[index], self.positions[place], self.extent)
-        is_near = distance <= self.reach
-        return index[is_near], place[is_near], distance[is_near]
+        from distdyn.ops import near_kernels
 
-    def _tree_of(self, positions: np.ndarray) -> Any:
-        from scipy.spatial import KDTree  # here: it would double the time of `import distdyn`
-
-        if self.extent is None:
-            return KDTree(positions)
-        inside = np.mod(positions, self.extent)  # x mod L can be L, by rounding
-        return KDTree(np.where(inside < self.extent, inside, 0.0), boxsize=self.extent)
+        most = near_kernels.count_near(positions, *self._space)
+        index, place, distance = np.empty(most, int), np.empty(most, int), np.empty(most)
+        found = index, place, distance
+        n = near_kernels.list_near(positions, *self._space, *self._others, *found)
+        return index[:n], place[:n], distance[:n]
 
 
 @dataclass(frozen=True, eq=False, repr=False)

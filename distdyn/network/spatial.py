@@ -135,6 +135,9 @@ class DistanceDependent(AbstractPairRule):
 
     def _degrees(self, ends: Ends) -> "Degrees":
         """The expected synapses, and the mean and variance of the largest in-degree."""
+        return ends.once(self, lambda: self._found(ends))
+
+    def _found(self, ends: Ends) -> "Degrees":
         if not ends.n_pre or not ends.n_post:
             return Degrees(0.0, 0.0, 0.0)
         listing = self.listing(ends, NO_KEY)
