@@ -34,7 +34,7 @@ from distdyn.units import shown
 
 NO_KEY = np.uint64(0), np.uint64(0)  # where nothing is drawn
 EXACT = 1 << 22  # pairs up to which degrees are summed pair by pair, else bin by bin
-BINS, NEAR_BINS = 1 << 12, 800  # in all, and in reach of one
+BINS, NEAR_BINS = 1 << 14, 800  # in all, and in reach of one
 SAMPLES = 1 << 12  # intervals of distance at whose ends a profile's largest values are looked for
 
 
@@ -193,7 +193,7 @@ class Degrees(NamedTuple):
 
 
 def _bin_side(pre: np.ndarray, post: np.ndarray, reach: float) -> float:
-    """The side of bins of which about 800 are in reach, but at most about 4096 there are."""
+    """The side of bins of which about 800 are in reach, but at most about 16384 there are."""
     low = np.minimum(pre.min(axis=0), post.min(axis=0))
     high = np.maximum(pre.max(axis=0), post.max(axis=0))
     d = pre.shape[1]
@@ -203,8 +203,10 @@ def _bin_side(pre: np.ndarray, post: np.ndarray, reach: float) -> float:
 
 def _bins(positions: np.ndarray, side: float) -> tuple[np.ndarray, np.ndarray]:
     """The middles of the bins in which there are neurons, and how many."""
-    bins, n = np.unique(np.floor(positions / side), axis=0, return_counts=True)
-    return (bins + 0.5) * side, n
+    bins = np.floor(positions / side).astype(np.int64)
+    low, shape = bins.min(axis=0), tuple(np.ptp(bins, axis=0) + 1)
+    found, n = np.unique(np.ravel_multi_index(tuple((bins - low).T), shape), return_counts=True)
+    return (np.stack(np.unravel_index(found, shape), axis=1) + low + 0.5) * side, n
 
 
 class _Largest:

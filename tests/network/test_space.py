@@ -100,7 +100,7 @@ def test_profiles():
     np.testing.assert_allclose(hat(d), np.exp(-(d**2) / 5000) - 0.6 * np.exp(-(d**2) / 20000))
     for profile in (dd.profiles.Gaussian(50.0), dd.profiles.Exponential(50.0), hat):
         assert abs(profile(np.array([profile.reach * 1.0001])))[0] < 2.0**-63
-    with pytest.raises(ParameterError, match="Gaussian: sigma = 0 is not possible.*> 0"):
+    with pytest.raises(ParameterError, match=r"Gaussian: sigma = 0 is not possible.*> 0"):
         dd.profiles.Gaussian(0)
     with pytest.raises(ParameterError, match="MexicanHat: trough = nan"):
         dd.profiles.MexicanHat(1.0, 2.0, 1.0, np.nan)
