@@ -63,7 +63,7 @@ class Edges(AbstractPairRule):
                 an edge, also a zero, and one that is stored twice is two. One of truth values says
                 who is connected and brings no weights: those are the projection's, as in
                 `Edges.from_matrix(A != 0)`. Edges are in the order of rows, then of columns; those
-                of scipy's COO format as they are stored.
+                of a sparse matrix as it stores them.
 
         Raises:
             RuleError: it is no matrix of real numbers or truth values.

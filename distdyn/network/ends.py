@@ -1,7 +1,7 @@
 """The two ends of a projection, its blocks, and the pairs in which a neuron meets itself."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -37,7 +37,6 @@ class Ends:
 
     pre: tuple[View, ...]
     post: tuple[View, ...]
-    _known: list[tuple[Any, Any]] = field(default_factory=list, compare=False, repr=False)
 
     def once(self, rule: Any, found: Callable[[], Any]) -> Any:
         """What a rule finds out about the ends, which it is asked for again and again."""
@@ -46,6 +45,10 @@ class Ends:
                 return what
         self._known.append((rule, found()))
         return self._known[-1][1]
+
+    @cached_property
+    def _known(self) -> list[tuple[Any, Any]]:
+        return []
 
     @cached_property
     def n_pre(self) -> int:

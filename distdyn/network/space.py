@@ -232,7 +232,12 @@ class ByDistance:
         return values_at(self.function, distance, repr(self))
 
     def __repr__(self) -> str:
-        return f"ByDistance({shown(self.function)})"
+        return f"ByDistance({name_of(self.function)})"
+
+
+def name_of(function: Callable[[np.ndarray], np.ndarray]) -> str:
+    """How a function is called, in a message."""
+    return getattr(function, "__name__", None) or shown(function)
 
 
 def values_at(

@@ -26,6 +26,7 @@ from distdyn.network.space import (
     check_space,
     extent_of,
     farthest,
+    name_of,
     positions_at,
     positions_of,
     values_at,
@@ -38,7 +39,7 @@ BINS, NEAR_BINS = 1 << 14, 800  # in all, and in reach of one
 SAMPLES = 1 << 12  # intervals of distance at whose ends a profile's largest values are looked for
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DistanceDependent(AbstractPairRule):
     """Every pair is connected with a probability that depends on its distance, independently.
 
@@ -73,6 +74,11 @@ class DistanceDependent(AbstractPairRule):
                 f"DistanceDependent: cutoff = {shown(self.cutoff)} um is not positive. Give a "
                 "distance > 0, or None."
             )
+
+    def __repr__(self) -> str:
+        cutoff = "" if self.cutoff is None else f", cutoff={self.cutoff:g}"
+        autapses = "" if self.autapses else ", autapses=False"
+        return f"DistanceDependent({name_of(self.profile)}{cutoff}{autapses})"
 
     @property
     def reach(self) -> float:
