@@ -102,8 +102,8 @@ def grow(key, core, begin, triangle, young, old):
     for v in range(1, core + 1):
         young[v - 1], old[v - 1] = v, 0
     n_lists = young.size if triangle > 0 else 0
-    head = np.full(n if triangle > 0 else 0, -1, np.int64)  # of each node: its last half-edge
-    next = np.full(2 * n_lists, -1, np.int64)  # half-edges 2 e and 2 e + 1 leave young and old
+    head = np.full(n if triangle > 0 else 0, -1, np.int32)  # of each node: its last half-edge
+    next = np.full(2 * n_lists, -1, np.int32)  # half-edges 2 e and 2 e + 1 leave young and old
     for e in range(begin[core + 1] if triangle > 0 else 0):
         _link(head, next, young, old, e)
     joined = np.zeros(n, np.int32)  # to which node each one was joined last: 0 is never asked about

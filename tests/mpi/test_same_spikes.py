@@ -7,7 +7,7 @@ import pytest
 
 SCRIPT = str(Path(__file__).with_name("same.py"))
 GOLDEN = "52ded88a9f83722ba800501cdbf96224b426b669f34c43226349989a04e515f6"
-SMALL = ("golden", "brunel", "varied", "gaps", "alone", "areas")
+SMALL = ("golden", "brunel", "varied", "gaps", "alone", "areas", "structured")
 ALL = (*SMALL, "coba", "dc", "poisson")
 
 

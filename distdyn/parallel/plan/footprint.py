@@ -25,6 +25,7 @@ import numpy as np
 from distdyn.core.cell import Cell
 from distdyn.network.distributions import Distribution
 from distdyn.network.edges import Edges
+from distdyn.network.graphs import PowerLaw, ScaleFree, SmallWorld
 from distdyn.network.network import Graph
 from distdyn.network.population import View
 from distdyn.network.projection import CurrentInput, PoissonInput, Projection
@@ -323,7 +324,10 @@ class Footprint:
             per_pre += 4 * max(1, min(cores(), CURSORS // max(1, n_pre)))
         else:
             per_pre += 8 + 4  # own target, count
-        return float(per_pre) * n_pre + 16.0 * n_post
+        graph = 0.0
+        if isinstance(projection.rule, SmallWorld | ScaleFree | PowerLaw):  # it is replayed whole
+            graph = 16.0 * projection.expected_synapses
+        return float(per_pre) * n_pre + 16.0 * n_post + graph
 
     # --- rings -----------------------------------------------------------------------------------
 
