@@ -8,7 +8,6 @@ import numpy as np
 from distdyn.core.plasticity import Plasticity
 from distdyn.core.schedule import Schedule
 from distdyn.errors import ParameterError
-from distdyn.network.distributions import Distribution
 from distdyn.network.ends import block_size
 from distdyn.network.network import Graph
 from distdyn.network.population import Population, View
@@ -142,7 +141,7 @@ def build_tables(
             found = tuple(equalize_formulas(formulas, alike))
             tables.append(Table(source, group, receptor, paths, found))
             continue
-        capacity = alike(max(table_capacity(rows) for rows in asked))
+        capacity = alike(max(table_capacity(rows, s.seed) for rows in asked))
         rows = equalize(
             [
                 build_table(
@@ -165,8 +164,8 @@ def table_kind(c: Connection) -> tuple[str, str, str]:
 
 def initial_weights(rows: Rows, projection: Projection, scale: float) -> np.ndarray:
     """The weight of each synapse of a table of this projection alone, in its unit."""
-    if not np.ndim(projection.weight) and not isinstance(projection.weight, Distribution):
-        return np.full(len(rows.offset), float(projection.weight))
+    if storage_of(projection.weight) == "constant":
+        return np.full(len(rows.offset), float(projection.weight))  # pyright: ignore[reportArgumentType]
     unit = rows.unit[np.asarray(rows.width).argmax(), 0]
     return np.asarray(rows.weight, np.float64) * (float(unit) / scale)
 

@@ -17,8 +17,9 @@ import numpy as np
 from distdyn.core.signal import Signal
 from distdyn.errors import ParameterError, WeightError
 from distdyn.network.distributions import Distribution
+from distdyn.network.edges import Edges
 from distdyn.network.projection import PoissonInput, Projection
-from distdyn.network.rules import Edges
+from distdyn.network.space import ByDistance
 from distdyn.ops.poisson import MOST_EXPECTED
 from distdyn.ops.values import check_significance
 
@@ -38,8 +39,7 @@ def projection_bound(projection: Projection) -> float:
             each = largest_plastic(projection)
         sizes = np.abs(np.broadcast_to(np.asarray(each), rule.post.shape))
         return float(np.bincount(rule.post, weights=sizes).max(initial=0.0))
-    ends = projection.ends
-    mean, sd = rule.in_degree(ends.n_pre, ends.n_post, ends.n_self)
+    mean, sd = rule.in_degree(projection.ends)
     return max(1.0, mean + 8 * sd) * largest_plastic(projection)
 
 
@@ -51,7 +51,7 @@ def largest_plastic(projection: Projection) -> float:
 
 def largest(weight: Any, each: bool = False) -> Any:
     """The largest |w| that can occur, or that of each edge."""
-    if isinstance(weight, Distribution):
+    if isinstance(weight, Distribution | ByDistance):
         return max(abs(x) for x in weight.extremes())
     size = np.abs(np.asarray(weight, np.float64))
     return size if each else float(np.max(size, initial=0.0))

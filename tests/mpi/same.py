@@ -241,10 +241,29 @@ class Plastic(dd.Network):
         )  # fmt: skip
 
 
+class Structured(dd.Network):
+    """A torus whose cells are joined by distance, as a grid and by graphs."""
+
+    def __init__(self):
+        cell = dd.LIF(C_m=200.0, tau_m=20.0, E_L=-60.0, V_th=-50.0, V_reset=-60.0, I_e=210.0)
+        torus = dd.Lattice(20.0, periodic=True)
+        self.E = dd.Population((20, 15), cell, V=dd.Normal(-55.0, 5.0), positions=torus)
+        hat = dd.DistanceDependent(dd.profiles.MexicanHat(70.0, 30.0), cutoff=150.0)
+        values = {"synapse": dd.Exponential(tau=5.0), "weight": 3.0, "delay": 0.7}
+        conduction = dd.ByDistance(lambda d: 0.3 + d / 100.0)
+        weight = dd.ByDistance(dd.profiles.Gaussian(60.0, -9.0))
+        by_distance = {**values, "weight": weight, "delay": conduction}
+        rules = [dd.Grid(8), dd.SmallWorld(6, 0.2), dd.ScaleFree(3), dd.PowerLaw(3, 0.6)]
+        self.near = dd.Projection(self.E, self.E, hat, **by_distance)
+        self.one = dd.Projection(self.E, self.E, dd.SmallWorld(4, 0.3, directed=True), **values)
+        self.of = [dd.Projection(self.E, self.E, rule, **values) for rule in rules]
+
+
 NETWORKS = {
     "plastic": (Plastic, 200.0, "float32"),
     "everyone": (Everyone, 60.0, "float32"),
     "rates": (Rates, 100.0, "float32"),
+    "structured": (Structured, 100.0, "float32"),
     "memory": (Memory, 100.0, "float32"),
     "cobahh": (lambda: by_name("cobahh")(n=400), 50.0, "float32"),
     "stored": (lambda: Drawn("stored"), 60.0, "float32"),

@@ -9,7 +9,7 @@ SCRIPT = str(Path(__file__).with_name("same.py"))
 # of the first 100 ms and of 1 s: tests/validation/test_golden.py
 GOLDEN = "27c659d3bf2f70b8fe8f7e1e649750b97b4ef82876d37d49f5dde9376d7be026"
 WHOLE = "52ded88a9f83722ba800501cdbf96224b426b669f34c43226349989a04e515f6"
-SMALL = ("golden", "brunel", "varied", "gaps", "alone", "areas")
+SMALL = ("golden", "brunel", "varied", "gaps", "alone", "areas", "structured")
 ALL = (*SMALL, "whole", "coba", "dc", "poisson")
 
 

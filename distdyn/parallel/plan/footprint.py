@@ -24,20 +24,21 @@ import numpy as np
 
 from distdyn.core.cell import Cell
 from distdyn.network.distributions import Distribution
+from distdyn.network.edges import Edges
+from distdyn.network.graphs import PowerLaw, ScaleFree, SmallWorld
 from distdyn.network.network import Graph
 from distdyn.network.population import View
 from distdyn.network.projection import CurrentInput, PoissonInput, Projection
-from distdyn.network.rule import check_words
+from distdyn.network.rule import AbstractPairRule, Rule, check_words
 from distdyn.network.rules import (
     AllToAll,
-    Edges,
     FixedIndegree,
     FixedOutdegree,
     FixedProb,
     FixedTotal,
     OneToOne,
-    Rule,
 )
+from distdyn.network.space import ByDistance
 from distdyn.ops import formula
 from distdyn.ops.learning import history_of
 from distdyn.ops.rows import BLOCK, CELLS
@@ -316,7 +317,7 @@ class Footprint:
         sizes, which = np.unique(n_post, return_inverse=True)
         n_all = ends.n_pre, ends.n_post
         bounds = [
-            float(rule.bound(*n_all, ends.n_self, None if (n_pre, n) == n_all else (n_pre, n)))
+            float(rule.bound(ends, None if (n_pre, n) == n_all else (n_pre, n)))
             for n in sizes.tolist()
         ]
         return np.array(bounds)[which]
@@ -333,11 +334,14 @@ class Footprint:
         """What is held of one projection while its table is drawn: places, counts, segments."""
         n_pre, n_post = projection.ends.n_pre, projection.ends.n_post
         per_pre = 8 + 4  # place, segment
-        if isinstance(projection.rule, FixedIndegree | OneToOne | Edges):
+        if isinstance(projection.rule, AbstractPairRule):
             per_pre += 4 * max(1, min(cores(), CURSORS // max(1, n_pre)))
         else:
             per_pre += 8 + 4  # own target, count
-        return float(per_pre) * n_pre + 16.0 * n_post
+        graph = 0.0
+        if isinstance(projection.rule, SmallWorld | ScaleFree | PowerLaw):  # it is replayed whole
+            graph = 16.0 * projection.expected_synapses
+        return float(per_pre) * n_pre + 16.0 * n_post + graph
 
     # --- rings -----------------------------------------------------------------------------------
 
@@ -359,6 +363,9 @@ class _Delays:
 
     def ends(self, delay: Any, path: str) -> tuple[int, int]:
         """The shortest and the longest delay that can be drawn."""
+        if isinstance(delay, ByDistance):
+            first, last = (int(delay.in_steps(x, self.dt)) for x in delay.extremes())
+            return first, last
         if not isinstance(delay, Distribution):
             return int(np.min(delay, initial=2**62)), int(np.max(delay, initial=1))
         key = type(delay), repr(delay)
