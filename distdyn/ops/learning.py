@@ -217,8 +217,8 @@ def learn(
 ) -> tuple[Int[Array, "slot post"], Learned]:
     """Change the weights of the sources that have spiked, and deliver them; as `ops.deliver`."""
     given = (events, cursor, count, stamp, part)
-    ring, *learned = _call("learn", given, rows, law, learned, (ring,), via)
-    return ring, Learned(*learned)
+    ring, *changed = _call("learn", given, rows, law, learned, (ring,), via)
+    return ring, Learned(*changed)
 
 
 def learn_all(
@@ -239,8 +239,8 @@ def learn_all(
 ) -> tuple[Int[Array, "slot post"], Learned, Int64[Array, "2"]]:
     """`learn` from our own spikes; after an exchange, from those of all parts as well."""
     given = (board, jnp.int64(group), token, events, cursor, count, stamp, part)
-    ring, *learned, token = _call("learn_all", given, rows, law, learned, (ring,), via)
-    return ring, Learned(*learned), token
+    ring, *changed, token = _call("learn_all", given, rows, law, learned, (ring,), via)
+    return ring, Learned(*changed), token
 
 
 def learn_boxes(
@@ -253,8 +253,8 @@ def learn_boxes(
 ) -> tuple[Int[Array, "slot post"], Learned]:
     """`learn` from what the first buffer of every box of these mailboxes holds."""
     given = (board, jnp.int64(group))
-    ring, *learned = _call("learn_boxes", given, rows, law, learned, (ring,), now)
-    return ring, Learned(*learned)
+    ring, *changed = _call("learn_boxes", given, rows, law, learned, (ring,), now)
+    return ring, Learned(*changed)
 
 
 def _call(

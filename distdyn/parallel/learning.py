@@ -9,6 +9,7 @@ import numpy as np
 from distdyn.errors import NetworkError, PlatformError, SimulationError
 from distdyn.ops import learning
 from distdyn.ops.learning import Law, Learned
+from distdyn.ops.rows import Rows
 from distdyn.parallel.built import Built
 from distdyn.parallel.connect import Table, initial_weights
 from distdyn.parallel.scale import largest_plastic
@@ -110,6 +111,7 @@ class Learning:
             [
                 learning.begin(rows, initial_weights(rows, projection, scale), length, law)
                 for rows in table.rows
+                if isinstance(rows, Rows)  # all are: plastic rows are stored
             ]
         )
 

@@ -192,8 +192,8 @@ def _remember(plan: Any, data: Any, learned: list, spikes: list, stamp: Any, cha
     """Tell the tables that learn which of their targets have spiked."""
     for k, (table, rows, law) in enumerate(zip(plan.tables, data.tables, data.laws, strict=True)):
         if law is not None:
-            given = spikes[table.group]
-            learned[k] = remember(learned[k], law, rows, *given, stamp, via=chain)
+            cells, begin, count = spikes[table.group]
+            learned[k] = remember(learned[k], law, rows, cells, begin, count, stamp, via=chain)
 
 
 def _deliver_own(
@@ -202,7 +202,8 @@ def _deliver_own(
     """Deliver our own spikes, which no other part of the node wants to know."""
     for k, (table, rows, law) in enumerate(zip(plan.tables, data.tables, data.laws, strict=True)):
         of, ring = rings[table.group], table.ring
-        given: Any = (data.part[0], *spikes[table.source], stamp)
+        cells, begin, count = spikes[table.source]
+        given = data.part[0], cells, begin, count, stamp
         if law is not None:
             of[ring], learned[k] = learn(of[ring], learned[k], law, rows, *given, via=chain)
         elif isinstance(rows, Packed):
@@ -229,7 +230,8 @@ def _exchange(
     token = exchange.close(data.board, stamp, last, full, token, via=chain)
     for k, (table, rows, law) in enumerate(zip(plan.tables, data.tables, data.laws, strict=True)):
         of, ring = rings[table.group], table.ring
-        given: Any = (data.part[0], *spikes[table.source], stamp, data.board, table.source)
+        cells, begin, count = spikes[table.source]
+        given = data.part[0], cells, begin, count, stamp, data.board, table.source
         if law is not None:
             of[ring], learned[k], token = learn_all(
                 of[ring], learned[k], law, rows, *given, token, via=chain
@@ -252,10 +254,11 @@ def deliver_inbox(plan: Any, data: Any, carry: Any) -> Any:
     for k, (table, rows, law) in enumerate(zip(plan.tables, data.tables, data.laws, strict=True)):
         of, ring = rings[table.group], table.ring
         if law is not None:
-            given: Any = data.inbox, table.source
-            of[ring], learned[k] = learn_boxes(of[ring], learned[k], law, rows, *given)
+            of[ring], learned[k] = learn_boxes(
+                of[ring], learned[k], law, rows, data.inbox, table.source
+            )
         elif isinstance(rows, Packed):
-            given = data.inbox, table.source, carry.step, data.team
+            given: Any = data.inbox, table.source, carry.step, data.team
             of[ring] = arrive_boxes(of[ring], data.flights[k], rows, *given)
         else:
             of[ring] = exchange.deliver_boxes(of[ring], rows, data.inbox, table.source, data.team)

@@ -53,7 +53,7 @@ class Placed:
         ]
 
     def _place(self, table: Table, members: int | None) -> Any:
-        rows: Sequence[Any] = table.rows
+        rows: list[Any] = [*table.rows]
         if table.plasticity is not None:  # weights are elsewhere, and one thread changes them
             rows = [of._replace(weight=of.weight[:0]) for of in rows]
         elif members is not None and isinstance(rows[0], Rows):

@@ -60,13 +60,13 @@ class HPCBenchmark(dd.Network):
         def inputs(count):  # from other neurons; one may be drawn twice
             return dd.FixedIndegree(count, autapses=False)
 
-        exc = {"weight": J, "delay": DELAY}
         if plastic:
-            rule = dd.PowerLawSTDP()
-            self.learning = dd.Projection(self.E, self.E, inputs(C_E), psc, plasticity=rule, **exc)
-            self.exc = dd.Projection(self.E, self.I, inputs(C_E), psc, **exc)
-        else:
-            self.exc = dd.Projection(self.E, cells, inputs(C_E), psc, **exc)
+            self.learning = dd.Projection(
+                self.E, self.E, inputs(C_E), psc, weight=J, delay=DELAY,
+                plasticity=dd.PowerLawSTDP(),
+            )  # fmt: skip
+        targets = self.I if plastic else cells
+        self.exc = dd.Projection(self.E, targets, inputs(C_E), psc, weight=J, delay=DELAY)
         self.inh = dd.Projection(self.I, cells, inputs(C_I), psc, weight=-G * J, delay=DELAY)
         self.external = dd.PoissonInput(cells, external_rate(J), psc, weight=J, delay=DELAY)
 

@@ -161,7 +161,7 @@ class Footprint:
             self.bytes["state"] += room * size
 
     def _tables(self) -> list[Table]:
-        found: dict[tuple[Any, ...], list[Connection]] = {}
+        found: dict[tuple[int, int, int, str, str, str], list[Connection]] = {}
         for c in self.connections:
             found.setdefault((c.source, c.group, c.receptor, *table_kind(c)), []).append(c)
         return [Table(*key, members) for key, members in found.items()]
