@@ -16,9 +16,9 @@ ROOMS = ("distdyn.models.", "distdyn.core.receptor", "distdyn.core.integrators."
 HEAD = """\
 # Models
 
-What the library has at the scales of channels, cells and synapses, and the methods that integrate
-them; a family for each file. This page is made by `distdyn describe --markdown`; the same of one of
-them is printed by `distdyn describe AdEx`, or in Python by `dd.describe(dd.AdEx)`.
+What the library has at the scales of channels, cells, synapses and populations, and the methods
+that integrate them; a family for each file. This page is made by `distdyn describe --markdown`; the
+same of one of them is printed by `distdyn describe AdEx`, or in Python by `dd.describe(dd.AdEx)`.
 
 Units are ms, mV, pA, nS, pF and Hz, or per area mV, uA/cm2, mS/cm2 and uF/cm2.
 """
@@ -27,7 +27,7 @@ Units are ms, mV, pA, nS, pF and Hz, or per area mV, uA/cm2, mS/cm2 and uF/cm2.
 def models() -> dict[str, dict[str, Any]]:
     """Everything public that can be described and is not abstract: by module, then by name."""
     found: dict[str, dict[str, Any]] = {}
-    for name, value in sorted(vars(distdyn).items()):
+    for name, value in sorted({**vars(distdyn.inputs), **vars(distdyn)}.items()):
         module = getattr(value, "__module__", "")
         if not module.startswith(ROOMS) or inspect.isabstract(value):
             continue

@@ -50,7 +50,7 @@ PARTITION_USERS = {"network", "parallel"}
 LIBRARY_ROOMS = {
     "h5py": ["distdyn.run.store"],
     "llvmlite": ["distdyn.ops.*"],
-    "matplotlib": ["distdyn.plot"],
+    "matplotlib": ["distdyn.plot.style"],
     "mpi4py": ["distdyn.parallel.launch.*", "distdyn.parallel.exchange.*"],
     "numba": ["distdyn.ops.*"],
     "optax": ["distdyn.train", "distdyn.train.*"],

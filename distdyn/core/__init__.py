@@ -19,3 +19,4 @@ from distdyn.core.system import DynamicalSystem as DynamicalSystem
 from distdyn.core.system import Tick as Tick
 from distdyn.core.system import emits_spikes as emits_spikes
 from distdyn.core.system import receives_input as receives_input
+from distdyn.core.system import takes_current as takes_current

@@ -3,7 +3,8 @@
 One step, from t to t + dt, on the grid (as in NEST, so that results compare to the last bit):
 
 1. neuron and receptors advance from what they hold at t; while refractory, V is held;
-2. arrivals due at t + dt enter the receptors (a `Delta` arrival moves V; none while refractory);
+2. arrivals due at t + dt enter the receptors (a `Delta` arrival moves V; none while refractory),
+   and a neuron whose variables have a range is confined to it;
 3. a cell with V >= V_th, not refractory, spikes, is reset and refractory for t_ref / dt steps;
    where the threshold moves, the neuron's `threshold(state)` stands for V_th.
 
@@ -137,6 +138,7 @@ class Cell(DynamicalSystem):
         neuron, receptors = point
         neuron = _as_before(neuron, before)
         neuron, receptors = self.arrive(neuron, receptors, drive.arrivals, held)
+        neuron = _as_before(self.neuron.confine(neuron), neuron)
         if not self.is_spiking:
             return CellState(neuron, receptors, state.refractory, memory), None
         spike = neuron.V >= self.threshold(neuron)

@@ -62,7 +62,8 @@ class ODE(DynamicalSystem):
     there is none), and `noise = "stratonovich"` if it is not Ito's. One with delays takes a fourth
     argument, `derivative(t, s, drive, past)`, and reads `past("V", delay)`; before the run lies
     `history(t) -> State`, by default the initial state. `order = {"V": 0.9}` makes V' a fractional
-    derivative.
+    derivative. `confine(state) -> state` keeps a state in its range, such as a phase. A rate model
+    gives `emit(state) -> value`, what a unit sends to others.
 
     Attributes:
         method: an integrator; by default exact for linear equations, exponential Euler otherwise;
@@ -76,6 +77,13 @@ class ODE(DynamicalSystem):
     @abc.abstractmethod
     def derivative(self, t: Any, s: Any, drive: Drive) -> Any:
         """D state / dt at time t (ms), as a State; `drive.current` is the total input current."""
+
+    def confine(self, state: Any) -> Any:
+        """The state with which a step ends, in its range: a phase within a turn, a part within 1.
+
+        Elementwise over cells; by default nothing is changed.
+        """
+        return state
 
     def start(self, state: Any, dt: float) -> Any:
         """What `step` begins with: the state, with a memory if the equations need their past."""
@@ -96,7 +104,7 @@ class ODE(DynamicalSystem):
         prepared = per_cell(lambda model: method.prepare(Flow(model), tick.dt), self)
         if not isinstance(method, Remembering):
             state, _ = method.advance(flow, prepared, (state, ()), drive.current, None, tick)
-            return state, None
+            return self.confine(state), None
         if not isinstance(state, Remembered):
             raise MethodError(
                 f"{type(self).__name__} depends on its past, which this state does not have. Begin "
@@ -105,7 +113,7 @@ class ODE(DynamicalSystem):
         (now, _), memory = method.advance(
             flow, prepared, (state.now, ()), state.memory, drive.current, None, tick
         )
-        return Remembered(now, memory), None
+        return Remembered(self.confine(now), memory), None
 
 
 def per_cell(function: Any, *trees: Any) -> Any:

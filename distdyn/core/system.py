@@ -90,5 +90,10 @@ def emits_spikes(model: Any) -> bool:
 
 
 def receives_input(model: Any) -> bool:
-    """Whether cells of this model can be the post end: they have a membrane potential."""
+    """Whether cells of this model can be the post end of synapses: they have a membrane."""
     return "V" in state_fields(model)
+
+
+def takes_current(model: Any) -> bool:
+    """Whether units of this model can be given a current: they have a membrane, or a derivative."""
+    return receives_input(model) or callable(getattr(model, "derivative", None))

@@ -152,3 +152,37 @@ def test_model_without_a_threshold_emits_nothing():
 def test_refractory_counter_is_kept_only_where_there_is_a_period():
     assert Cell.of(dd.LIF()).init(0, None).refractory is not None
     assert Cell.of(Oscillator()).init(0, None).refractory is None
+
+
+class Wheel(dd.ODE):
+    """A phase in turns, kept between 0 and 1, with a threshold on V."""
+
+    V_th: float = 0.75
+
+    class State(NamedTuple):
+        V: jax.Array
+
+    def init(self, id, key):
+        return self.State(V=0.0)
+
+    def derivative(self, t, s, drive):
+        return self.State(V=drive.current)
+
+    def confine(self, s):
+        return self.State(V=s.V % 1.0)
+
+
+def test_a_step_ends_with_the_state_confined_before_the_threshold_is_tested():
+    """Also after a jump by a `Delta`: 0.5 + 0.25 + 1.125 is 0.875 of a turn, a crossing of 0.75."""
+    cell = Cell.of(Wheel(), (DELTA,))
+    state = cell.init(0, None)._replace(neuron=Wheel.State(V=jnp.asarray(0.5)))
+    state, spike = cell.step(state, dd.Drive(0.25, (1.125,)), dd.Tick(0, 1.0, 0.0))
+    assert float(state.neuron.V) == 0.875 and bool(spike)
+    state, spike = cell.step(state, dd.Drive(0.25, (0.0,)), dd.Tick(1, 1.0, 1.0))
+    assert float(state.neuron.V) == 0.125 and not bool(spike)
+
+
+def test_a_model_that_is_stepped_alone_is_confined_too():
+    model = Wheel()
+    state, _ = model.step(model.State(V=jnp.asarray(0.5)), dd.Drive(0.75), dd.Tick(0, 1.0, 0.0))
+    assert float(state.V) == 0.25

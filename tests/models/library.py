@@ -1,4 +1,4 @@
-"""All that the library has for cells: a catalogue of models, and a network of all of them.
+"""All that the library has for cells and rates: catalogues of models, and networks of all of them.
 
 A new cell is entered in the catalogue; what all cells promise is then tested of it, too: in
 `tests/contracts/test_cells.py`, and on ranks and devices in `tests/mpi/test_same_spikes.py`.
@@ -35,6 +35,21 @@ FRACTIONAL = {
     "FractionalFHR": (dd.FractionalFHR(method=dd.CaputoL1(memory=2.0)), 1.0, 0.1),
     "FractionalIzhikevich": (dd.FractionalIzhikevich(method=dd.CaputoL1(memory=2.0)), 30.0, 1.0),
 }
+# What has no membrane but `emit`, and an input of the size that it is made for. They have contracts
+# of their own, in tests/contracts/test_rates.py.
+RATES = {
+    "Kuramoto": (dd.Kuramoto(omega=0.5, method=E), 0.01),
+    "StuartLandau": (dd.StuartLandau(), 0.01),
+    "FeedbackFHN": (dd.FeedbackFHN(tau=2.0), 0.7),
+    "ThresholdLinear": (dd.ThresholdLinear(), 100.0),
+    "WilsonCowan": (dd.WilsonCowan(), 0.1),
+    "QIFMeanField": (dd.QIFMeanField(), 3.0),
+    "JansenRit": (dd.JansenRit(), 50.0),
+    "WongWang": (dd.WongWang(coherence=10.0), 30.0),
+    "ReducedWongWang": (dd.ReducedWongWang(sigma=0.05), 0.02),
+    "ReducedWongWangEI": (dd.ReducedWongWangEI(sigma=0.05), 0.02),
+    "BalloonWindkessel": (dd.BalloonWindkessel(), 0.5),
+}
 
 
 def every_channel():
@@ -47,6 +62,16 @@ def every_channel():
     ions |= {"Na": dd.SodiumFixed(), "K": dd.PotassiumFixed(), "fixed": dd.CalciumFixed()}
     more = {"IL": dd.ICaL_IS2008(E="CaL"), "IK": dd.IK_HH1952(E="K"), "INa": dd.INa_HH1952(E="Na")}
     return dd.Conductance(**members, **ions, **more, ICAN=dd.ICaN_IS2008(Ca="fixed"))
+
+
+class Rates(dd.Network):
+    """Every rate model of the library, 50 of each, with inputs that differ."""
+
+    def __init__(self):
+        for name, (model, current) in RATES.items():
+            units = dd.Population(50, model)
+            drive = dd.CurrentInput(units, np.linspace(0.9, 1.1, units.size) * current)
+            self.__dict__ |= {name: units, f"{name}_drive": drive}
 
 
 class Everyone(dd.Network):

@@ -113,3 +113,16 @@ def resets(function, start, *, threshold, reset, dt, duration, t_ref=0.0):
             y = solve_ivp(lambda _, y: held(y), (0.0, t_ref), y, **exact).y[:, -1]
             t += t_ref
     return np.array(times)
+
+
+def bold_of(t, y, I):
+    """Balloon and windkessel, Friston et al. (2003), in seconds."""
+    s, f, v, q = y
+    out = v ** (1.0 / 0.32)
+    extracted = (1.0 - 0.66 ** (1.0 / f)) / 0.34
+    return [
+        I - 0.65 * s - 0.41 * (f - 1.0),
+        s,
+        (f - out) / 0.98,
+        (f * extracted - out * q / v) / 0.98,
+    ]

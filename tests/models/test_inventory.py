@@ -17,11 +17,15 @@ import distdyn as dd
 from distdyn.zoo import CLASSES, by_name
 
 TESTS = Path(__file__).parents[1]
-ROOMS = ("core", "models", "run", "validation", "zoo")
+ROOMS = ("analysis", "core", "models", "run", "validation", "zoo")
 
 CELLS = """
 IF LIF QIF ExpIF AdEx AdQIF Izhikevich GIF ALIF LIF_SFA LeakyIntegrator HodgkinHuxley MorrisLecar
 WangBuzsaki HindmarshRose FitzHughNagumo PinskyRinzel FractionalFHR FractionalIzhikevich
+""".split()
+RATES = """
+Kuramoto StuartLandau FeedbackFHN ThresholdLinear WilsonCowan QIFMeanField JansenRit WongWang
+ReducedWongWang ReducedWongWangEI BalloonWindkessel
 """.split()
 CHANNELS = """
 INa_HH1952 INa_TM1991 INa_Ba2002 IK_HH1952 IK_TM1991 IKDR_Ba2002 IKA1_HM1992 IKA2_HM1992
@@ -36,8 +40,17 @@ ExpEuler BackwardEuler CrankNicolson Exact
 EulerMaruyama Milstein StochasticHeun SRK1W1 SRK2W1 KlPl ExpEulerMaruyama TamedEuler
 Delayed CaputoL1 CaputoEuler GrunwaldLetnikov integrate
 """.split()
+OBSERVABLES = "bold eeg lfp_of_rates".split()
 NETWORKS = "coba cuba brunel microcircuit hpc_benchmark cobahh gamma thalamus".split()
-NAMES = [*CELLS, *CHANNELS, *IONS, *INTEGRATORS]
+PLASTICITY = "STDP PowerLawSTDP TripletSTDP".split()
+SIGNALS = "Steps Sampled Section Pulses Ramp Sinusoid Square OU Wiener WhiteNoise trains".split()
+MEASURES = """
+rates instantaneous_rate population_rate fano_factor counts trains intervals cv cv2 lv lvr
+count_correlation cross_correlation tiling_coefficient spike_contrast chi voltage_fluctuation
+van_rossum victor_purpura lfp_of_currents lfp_of_spikes functional_connectivity
+connectivity_dynamics matrix_correlation power coherence
+""".split()
+NAMES = [*CELLS, *RATES, *CHANNELS, *IONS, *INTEGRATORS, *PLASTICITY, *OBSERVABLES]
 
 COMPARING = {"approx", "assert_allclose", "assert_array_equal", "assert_array_less", "close"}
 
@@ -47,7 +60,7 @@ def test_it_is_there_and_says_what_it_is(name):
     assert hasattr(dd, name), f"distdyn has no {name}"
     found = dd.describe(getattr(dd, name))
     assert found.name == name and found.summary
-    if name in CELLS + CHANNELS:
+    if name in CELLS + RATES + CHANNELS:
         is_general = name == "Conductance" or name.endswith("Leak")
         assert is_general or found.source, f"{name} has no source"
         says_how = found.equations or " = " in found.summary or "As `" in found.text
@@ -60,6 +73,16 @@ def test_it_is_there_and_says_what_it_is(name):
 def test_the_network_is_there(name):
     assert name in CLASSES
     assert by_name(name).__doc__
+
+
+@pytest.mark.parametrize(
+    "name", [f"inputs.{x}" for x in SIGNALS] + [f"measure.{x}" for x in MEASURES]
+)
+def test_the_toolbox_has_it(name):
+    room, _, last = name.partition(".")
+    tool = getattr(getattr(dd, room), last)
+    assert dd.describe(tool).summary
+    assert proofs_of(last), f"no test under {', '.join(ROOMS)} compares numbers of {name}"
 
 
 @pytest.mark.parametrize("name", [*NAMES, *NETWORKS])

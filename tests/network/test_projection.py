@@ -7,6 +7,7 @@ import pytest
 from distdyn.core.receptor import CUBA
 from distdyn.errors import DelayError, NetworkError, ParameterError, RuleError, WeightError
 from distdyn.network.distributions import Normal, Uniform
+from distdyn.network.edges import Edges
 from distdyn.network.population import Population
 from distdyn.network.projection import (
     CurrentInput,
@@ -15,8 +16,8 @@ from distdyn.network.projection import (
     delay_steps,
     weight_unit,
 )
-from distdyn.network.rules import Edges, FixedIndegree, FixedProb, OneToOne
-from tests.network.toys import Cell, Conductance, Decay, Generator, Jump, Membrane, Ramp
+from distdyn.network.rules import FixedIndegree, FixedProb, OneToOne
+from tests.network.toys import Cell, Conductance, Decay, Generator, Jump, Membrane, Ramp, Rate
 
 E = Population(10, Cell())
 EDGES = Edges([0, 1, 2], [3, 4, 9])
@@ -170,6 +171,17 @@ def test_pre_must_spike_and_post_must_have_a_membrane():
             build()
 
 
+def test_a_current_enters_what_has_no_membrane_and_a_synapse_does_not():
+    rates = Population(10, Rate())
+    assert CurrentInput(rates, 1.0).post == (rates[:],)
+    for build in (
+        lambda: project(E, rates),
+        lambda: PoissonInput(rates, 8.0, Decay(), weight=1.0),
+    ):
+        with pytest.raises(NetworkError, match=r"Population\(10, Rate\) cannot be post"):
+            build()
+
+
 def test_a_population_that_appears_twice_is_refused():
     with pytest.raises(NetworkError, match=r"Projection: post: neuron 3 of .* is contained twice"):
         project(E, (E, E[3:5]))
@@ -180,8 +192,8 @@ def test_a_rule_that_cannot_be_satisfied_is_refused_at_once():
         project(rule=FixedIndegree(11, multapses=False))
 
 
-def test_what_is_not_there_yet_says_so():
-    with pytest.raises(NetworkError, match="plasticity is not available yet"):
+def test_plasticity_is_a_rule():
+    with pytest.raises(NetworkError, match="plasticity"):
         project(plasticity=object())
 
 

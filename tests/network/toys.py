@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar, NamedTuple
 
+from distdyn.core.ode import ODE
 from distdyn.core.parameters import param
 from distdyn.core.receptor import Kinetics, Output
 from distdyn.core.signal import Signal
@@ -55,6 +56,19 @@ class Generator(DynamicalSystem):
 
     def step(self, state, drive, tick):
         return state, None
+
+
+class Rate(ODE):
+    """A rate: no membrane, but a derivative."""
+
+    class State(NamedTuple):
+        r: Any
+
+    def init(self, id, key):
+        return self.State(r=0.0)
+
+    def derivative(self, t, s, drive):
+        return self.State(r=drive.current - s.r)
 
 
 class Decay(Kinetics):

@@ -1,0 +1,1 @@
+"""What is read from recordings and from models: measures."""
