@@ -156,6 +156,7 @@ from distdyn.network.edges import Edges as Edges
 from distdyn.network.graphs import PowerLaw as PowerLaw
 from distdyn.network.graphs import ScaleFree as ScaleFree
 from distdyn.network.graphs import SmallWorld as SmallWorld
+from distdyn.network.indegree import IndegreeRule as IndegreeRule
 from distdyn.network.jit import JITBernoulli as JITBernoulli
 from distdyn.network.jit import JITFixedNumber as JITFixedNumber
 from distdyn.network.network import Network as Network

@@ -8,6 +8,7 @@ from distdyn.core.integrators import Euler as Euler
 from distdyn.core.integrators import Exact as Exact
 from distdyn.core.integrators import ExpEuler as ExpEuler
 from distdyn.core.integrators import Integrator as Integrator
+from distdyn.core.integrators import vector_field as vector_field
 from distdyn.core.ode import ODE as ODE
 from distdyn.core.parameters import param as param
 from distdyn.core.receptor import CUBA as CUBA

@@ -1,5 +1,6 @@
 """Rules of space and of graphs: their promises, and the same synapses on any devices."""
 
+from dataclasses import dataclass
 from types import SimpleNamespace
 
 import numpy as np
@@ -46,7 +47,19 @@ SHEETS = Ends(
     views((LATTICE, (20, 160, 3)), (TORUS, None)), views((TORUS, (0, 100, 2)), (LATTICE, None))
 )
 
+
+@dataclass(frozen=True)
+class Strata(dd.IndegreeRule):
+    """A rule of one's own: a source in each of n strata of ten neurons after the post neuron."""
+
+    n: int
+
+    def choose(self, post, n_pre, u):
+        return (post + 1 + np.floor((np.arange(self.n) + u) * 10).astype(int)) % n_pre
+
+
 CASES = {
+    "one's own": (Strata(6), MIXED),
     "gaussian": (dd.DistanceDependent(GAUSS), same(LATTICE)),
     "gaussian, no autapses": (dd.DistanceDependent(GAUSS, autapses=False), same(TORUS)),
     "cutoff": (dd.DistanceDependent(dd.profiles.Gaussian(60.0, 0.5), cutoff=50.0), MIXED),

@@ -21,6 +21,7 @@ from distdyn.core.integrators.implicit import BackwardEuler as BackwardEuler
 from distdyn.core.integrators.implicit import CrankNicolson as CrankNicolson
 from distdyn.core.integrators.integrator import Integrator as Integrator
 from distdyn.core.integrators.integrator import Remembering as Remembering
+from distdyn.core.integrators.integrator import vector_field as vector_field
 from distdyn.core.integrators.ornstein_uhlenbeck import ExactOU as ExactOU
 from distdyn.core.integrators.runge_kutta import RK2 as RK2
 from distdyn.core.integrators.runge_kutta import RK3 as RK3
