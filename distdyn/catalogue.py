@@ -16,9 +16,9 @@ ROOMS = ("distdyn.models.", "distdyn.core.receptor", "distdyn.core.integrators."
 HEAD = """\
 # Models
 
-What the library has at the scales of channels, cells, synapses and populations, and the methods that
-integrate them; a family for each file. This page is made by `distdyn describe --markdown`; the same of one of
-them is printed by `distdyn describe AdEx`, or in Python by `dd.describe(dd.AdEx)`.
+What the library has at the scales of channels, cells, synapses and populations, and the methods
+that integrate them; a family for each file. This page is made by `distdyn describe --markdown`; the
+same of one of them is printed by `distdyn describe AdEx`, or in Python by `dd.describe(dd.AdEx)`.
 
 Units are ms, mV, pA, nS, pF and Hz, or per area mV, uA/cm2, mS/cm2 and uF/cm2.
 """

@@ -66,15 +66,14 @@ def test_rows_that_are_drawn_again(hashes, expected):
     assert found["hash"] == on_one(hashes, expected, ["stored"])["stored"]
 
 
-def test_every_cell_channel_and_rate(hashes):
+def test_every_cell_and_channel(hashes):
     """And what has a past, noise, a fractional order: on two nodes of two devices.
 
     Ornstein and Uhlenbeck's process, Mackey and Glass's equation, AdEx, the cells of `cobahh` in
-    networks; every cell of the library and one with all channels, every rate model, each with cells
-    on all parts.
+    networks; every cell of the library and one with all channels, each with cells on all parts.
     States are compared to the bit.
     """
-    networks, all_states = ("everyone", "rates", "memory", "cobahh"), ["--states"]
+    networks, all_states = ("everyone", "memory", "cobahh"), ["--states"]
     one = hashes(None, 1, *networks, options=all_states)
     many = hashes(2, 2, *networks, per_node=1, options=all_states)
     for name in networks:
@@ -82,6 +81,15 @@ def test_every_cell_channel_and_rate(hashes):
         assert [path for path in counts if counts[path] < 10] == []
         for what in ("hash", "state"):
             assert many[name][what] == one[name][what], name
+
+
+@pytest.mark.slow
+def test_every_rate_model(hashes):
+    """States to the bit, with noise, a delay and states that are confined, on two nodes."""
+    one = hashes(None, 1, "rates", options=["--states"])["rates"]
+    many = hashes(2, 2, "rates", per_node=1, options=["--states"])["rates"]
+    assert one["counts"]["FeedbackFHN"] > 30
+    assert (many["hash"], many["state"]) == (one["hash"], one["state"])
 
 
 def test_areas_on_nodes_of_their_own_exchange_seldom(hashes, expected):
