@@ -8,8 +8,11 @@
 What is named here is the public face; each name lives in the room that its import shows.
 """
 
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
+from distdyn.analysis import measure as measure
 from distdyn.analysis.bold import bold as bold
 from distdyn.analysis.potentials import eeg as eeg
 from distdyn.analysis.potentials import lfp_of_rates as lfp_of_rates
@@ -54,6 +57,9 @@ from distdyn.core.integrators import StochasticHeun as StochasticHeun
 from distdyn.core.integrators import TamedEuler as TamedEuler
 from distdyn.core.ode import ODE as ODE
 from distdyn.core.parameters import param as param
+from distdyn.core.plasticity import Plasticity as Plasticity
+from distdyn.core.plasticity import ShortTerm as ShortTerm
+from distdyn.core.plasticity import Trace as Trace
 from distdyn.core.receptor import CUBA as CUBA
 from distdyn.core.receptor import Kinetics as Kinetics
 from distdyn.core.receptor import Output as Output
@@ -63,6 +69,7 @@ from distdyn.core.system import Drive as Drive
 from distdyn.core.system import DynamicalSystem as DynamicalSystem
 from distdyn.core.system import Tick as Tick
 from distdyn.errors import DistDynError as DistDynError
+from distdyn.models import inputs as inputs
 from distdyn.models.adaptive import ALIF as ALIF
 from distdyn.models.adaptive import GIF as GIF
 from distdyn.models.adaptive import LIF_SFA as LIF_SFA
@@ -104,8 +111,8 @@ from distdyn.models.conductance import Conductance as Conductance
 from distdyn.models.fractional import FractionalFHR as FractionalFHR
 from distdyn.models.fractional import FractionalIzhikevich as FractionalIzhikevich
 from distdyn.models.hemodynamics import BalloonWindkessel as BalloonWindkessel
-from distdyn.models.inputs import Sampled as Sampled
-from distdyn.models.inputs import Steps as Steps
+from distdyn.models.inputs.sections import Sampled as Sampled
+from distdyn.models.inputs.sections import Steps as Steps
 from distdyn.models.integrate_and_fire import IF as IF
 from distdyn.models.integrate_and_fire import LIF as LIF
 from distdyn.models.integrate_and_fire import QIF as QIF
@@ -129,6 +136,10 @@ from distdyn.models.oscillators import StuartLandau as StuartLandau
 from distdyn.models.outputs import COBA as COBA
 from distdyn.models.phase_plane import FitzHughNagumo as FitzHughNagumo
 from distdyn.models.phase_plane import HindmarshRose as HindmarshRose
+from distdyn.models.plasticity import STDP as STDP
+from distdyn.models.plasticity import PowerLawSTDP as PowerLawSTDP
+from distdyn.models.plasticity import TripletSTDP as TripletSTDP
+from distdyn.models.plasticity import TsodyksMarkram as TsodyksMarkram
 from distdyn.models.rates import QIFMeanField as QIFMeanField
 from distdyn.models.rates import ThresholdLinear as ThresholdLinear
 from distdyn.models.rates import WilsonCowan as WilsonCowan
@@ -138,25 +149,34 @@ from distdyn.models.synapses import Alpha as Alpha
 from distdyn.models.synapses import Delta as Delta
 from distdyn.models.synapses import DualExponential as DualExponential
 from distdyn.models.synapses import Exponential as Exponential
+from distdyn.network import profiles as profiles
 from distdyn.network.distributions import Distribution as Distribution
 from distdyn.network.distributions import LogNormal as LogNormal
 from distdyn.network.distributions import Normal as Normal
 from distdyn.network.distributions import Uniform as Uniform
+from distdyn.network.edges import Edges as Edges
+from distdyn.network.graphs import PowerLaw as PowerLaw
+from distdyn.network.graphs import ScaleFree as ScaleFree
+from distdyn.network.graphs import SmallWorld as SmallWorld
 from distdyn.network.jit import JITBernoulli as JITBernoulli
 from distdyn.network.jit import JITFixedNumber as JITFixedNumber
 from distdyn.network.network import Network as Network
 from distdyn.network.population import Population as Population
+from distdyn.network.positions import Lattice as Lattice
+from distdyn.network.positions import Periodic as Periodic
 from distdyn.network.projection import CurrentInput as CurrentInput
 from distdyn.network.projection import PoissonInput as PoissonInput
 from distdyn.network.projection import Projection as Projection
+from distdyn.network.rule import Rule as Rule
 from distdyn.network.rules import AllToAll as AllToAll
-from distdyn.network.rules import Edges as Edges
 from distdyn.network.rules import FixedIndegree as FixedIndegree
 from distdyn.network.rules import FixedOutdegree as FixedOutdegree
 from distdyn.network.rules import FixedProb as FixedProb
 from distdyn.network.rules import FixedTotal as FixedTotal
 from distdyn.network.rules import OneToOne as OneToOne
-from distdyn.network.rules import Rule as Rule
+from distdyn.network.space import ByDistance as ByDistance
+from distdyn.network.spatial import DistanceDependent as DistanceDependent
+from distdyn.network.spatial import Grid as Grid
 from distdyn.ops import surrogate as surrogate
 from distdyn.ops.history import History as History
 from distdyn.ops.matrix.coo import COO as COO
@@ -182,3 +202,10 @@ try:
     __version__ = version("distdyn")
 except PackageNotFoundError:  # a checkout that is not installed
     __version__ = "0+unknown"
+
+
+def __getattr__(name: str) -> Any:
+    """`dd.plot`, loaded when it is asked for: it brings matplotlib."""
+    if name == "plot":
+        return import_module("distdyn.plot")
+    raise AttributeError(f"module 'distdyn' has no attribute {name!r}")

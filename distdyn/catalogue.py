@@ -27,7 +27,7 @@ Units are ms, mV, pA, nS, pF and Hz, or per area mV, uA/cm2, mS/cm2 and uF/cm2.
 def models() -> dict[str, dict[str, Any]]:
     """Everything public that can be described and is not abstract: by module, then by name."""
     found: dict[str, dict[str, Any]] = {}
-    for name, value in sorted(vars(distdyn).items()):
+    for name, value in sorted({**vars(distdyn.inputs), **vars(distdyn)}.items()):
         module = getattr(value, "__module__", "")
         if not module.startswith(ROOMS) or inspect.isabstract(value):
             continue

@@ -1,11 +1,11 @@
 #!/usr/bin/env python
-"""distdyn and NEST on hpc_benchmark without plasticity, side by side, as one JSON object.
+"""distdyn and NEST on hpc_benchmark, side by side, as one JSON object.
 
 The network is `hpc_benchmark` of the zoo: alpha-shaped currents, 11,250 synapses for each neuron at
 any size, all delays 1.5 ms, dt = 0.1 ms; 11,250 neurons for each unit of scale. The synapses
-between excitatory neurons are static, unlike in NEST's own example; in NEST all are
-`static_synapse_hom_w`, its fastest. distdyn runs on two devices and records no spike, NEST with two
-threads.
+between excitatory neurons are static, unlike in NEST's own example, or with --plastic they learn by
+a power law (`stdp_pl_synapse_hom`); static ones are `static_synapse_hom_w`, the fastest of NEST's.
+distdyn runs on two devices and records no spike, NEST with two threads.
 
 Real-time factors are those of the steps after the warm-up; build, compilation and NEST's own
 preparation are listed apart. NEST gets less model time; it goes on where it was in the turn before,
@@ -41,7 +41,7 @@ def main() -> None:
     options = parse()
     facts = machine()
     results = [compare(scale, options) for scale in options.scales]
-    report("hpc_benchmark", facts, dt=DT, plastic=False, options=vars(options), results=results)
+    report("hpc_benchmark", facts, dt=DT, options=vars(options), results=results)
     sys.exit(any(result["disagreements"] for result in results))
 
 
@@ -50,6 +50,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--scales", type=float, nargs="+", default=[1.0, 4.0], help="11,250 neurons each"
     )
+    parser.add_argument("--plastic", action="store_true", help="with synapses that learn")
     parser.add_argument("--devices", default="2", help="of distdyn (default 2)")
     add_nest(parser)
     add_duration(parser, "distdyn", "--duration", 2000.0)
@@ -62,9 +63,10 @@ def compare(scale: float, options: argparse.Namespace) -> dict:
     print(f"scale {scale:g}: rates of distdyn", file=sys.stderr, flush=True)
     recorded = distdyn(scale, options, "spikes")
     print(f"scale {scale:g}: NEST builds", file=sys.stderr, flush=True)
+    network = HPCBenchmark(scale, options.plastic)
     with ExitStack() as open_:
         nest = program(
-            "nest", open_, is_rebuilt=options.rebuild, network=nest_terms(HPCBenchmark(scale), DT),
+            "nest", open_, is_rebuilt=options.rebuild, network=nest_terms(network, DT),
             threads=options.threads, dt=DT, seed=1, warmup=options.warmup,
             duration=options.nest_duration,
         )  # fmt: skip
@@ -90,8 +92,9 @@ def compare(scale: float, options: argparse.Namespace) -> dict:
 
 def distdyn(scale: float, options: argparse.Namespace, record: str) -> dict:
     return run_distdyn(
-        "hpc_benchmark", set={"scale": scale}, duration=options.duration, warmup=options.warmup,
-        seed=1, devices=options.devices, record=record,
+        "hpc_benchmark", set={"scale": scale, "plastic": options.plastic},
+        duration=options.duration, warmup=options.warmup, seed=1,
+        devices=options.devices, record=record,
     )  # fmt: skip
 
 

@@ -240,6 +240,10 @@ def test_hpc_benchmark_for_nest():
     from peers.nest_terms import nest_terms
 
     terms = nest_terms(by_name("hpc_benchmark")(), 0.1)
+    learning = {"tau_plus": 15.0, "lambda": 0.1, "alpha": 0.0513, "mu": 0.4}
+    assert terms["projections"]["learning"]["plasticity"] == learning
+    assert terms["projections"]["exc"]["plasticity"] is None
+    assert terms["populations"]["E"]["parameters"]["tau_minus"] == 30.0
     assert terms["model"] == "iaf_psc_alpha"
     assert terms["projections"]["inh"]["rule"] == {
         "rule": "fixed_indegree", "indegree": 2250, "allow_autapses": False,

@@ -7,7 +7,8 @@ import warnings
 import numpy as np
 import pytest
 
-from distdyn.errors import NameLookupError, RecordError, RunDirectoryError
+import distdyn as dd
+from distdyn.errors import NameLookupError, ParameterError, RecordError, RunDirectoryError
 from distdyn.plot import plot_run, raster
 from distdyn.run.directory import RunDirectory
 from distdyn.run.memory import Memory
@@ -131,7 +132,7 @@ def test_run_directory_is_drawn_into_a_png(tmp_path, seed):
 def test_last_300_ms_are_drawn_by_default(tmp_path, seed, monkeypatch):
     windows = []
     monkeypatch.setattr(
-        "distdyn.plot.raster",
+        "distdyn.plot.spikes.raster",
         lambda recording, window, **_: windows.append(window) or raster(recording),
     )
     record(RunDirectory(tmp_path / "a").create(header(SIZES)), seed)
@@ -143,3 +144,94 @@ def test_no_window_system_is_touched():
     code = "import distdyn.plot, sys; print('matplotlib.pyplot' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+class Sheet(dd.Network):
+    """A sheet of 6 x 8 cells of which one row after the other is driven."""
+
+    def __init__(self):
+        self.E = dd.Population((6, 8), dd.LIF(I_e=np.repeat(np.linspace(200.0, 500.0, 6), 8)))
+        self.I = dd.Population(5, dd.LIF(I_e=400.0))
+        self.exc = dd.Projection(
+            self.E, self.I, dd.FixedIndegree(7), dd.Exponential(), weight=20.0, delay=1.0
+        )
+
+
+@pytest.fixture(scope="module")
+def sheet():
+    runner = dd.DSRunner(Sheet(), dt=0.1, record=["spikes", dd.every(1.0, "E.V")])
+    return runner, runner.run(50.0)
+
+
+def test_traces_are_lines_of_the_neurons_asked_for(sheet):
+    _, recording = sheet
+    figure = dd.plot.traces(recording, "E.V", ids=[47, 3], window=(10.0, 40.0))
+    (axes,) = figure.axes
+    trace = recording.traces["E.V"]
+    for line, id in zip(axes.lines, (47, 3), strict=True):
+        time, value = line.get_xydata().T
+        np.testing.assert_array_equal(time, np.arange(11.0, 41.0))
+        np.testing.assert_array_equal(value, trace.value[10:40, id])
+    assert axes.get_ylabel() == "E.V (mV)"
+    assert len(dd.plot.traces(recording).axes[0].lines) == 5
+
+
+def test_rates_over_time_are_those_of_the_recording(sheet):
+    _, recording = sheet
+    figure = dd.plot.rates(recording, width=10.0)
+    for axes, path in zip(figure.axes, ("E", "I"), strict=True):
+        drawn = axes.lines[0].get_ydata()
+        assert len(drawn) == 5
+        assert np.mean(drawn) == pytest.approx(recording.rates()[path])
+
+
+def test_connectivity_shows_weights_and_degrees(sheet):
+    runner, _ = sheet
+    edges = runner["exc"].edges()
+    figure = dd.plot.connectivity(edges, 48, 5)
+    matrix = figure.axes[0].images[0].get_array()
+    expected = np.zeros((48, 5))
+    np.add.at(expected, (edges.pre, edges.post), edges.weight)
+    np.testing.assert_array_equal(matrix, expected)
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert "in-degree: 7 ± 0" in titles and "35 synapses" in titles
+    blocks = dd.plot.connectivity(edges, 48, 5, max_cells=4).axes[0].images[0].get_array()
+    assert blocks.shape == (4, 4)
+    # 12 pre neurons a row; post neurons 0 and 1 share a column
+    np.testing.assert_allclose(blocks[:, 1], expected[:, 2].reshape(4, 12).sum(1) / 20 / 12)
+    assert blocks[:, 0].sum() * 24 == pytest.approx(14)
+
+
+def test_a_sheet_moves(sheet, tmp_path):
+    from PIL import Image
+
+    _, recording = sheet
+    path = dd.plot.animate(recording, "E.V", (6, 8), tmp_path / "V.gif", frame=10.0)
+    with Image.open(path) as picture:
+        assert picture.n_frames == 5
+    spikes = dd.plot.animate(recording, "E", (6, 8), tmp_path / "s.gif", frame=25.0, fps=5.0)
+    with Image.open(spikes) as picture:
+        assert picture.n_frames == 2 and picture.info["duration"] == 200
+
+
+@pytest.mark.parametrize(
+    "draw, error, words",
+    [
+        (lambda r, _: dd.plot.traces(r, "E.v"), NameLookupError, 'Did you mean "E.V"'),
+        (lambda r, _: dd.plot.traces(r, ids=[48]), RecordError, "neuron 48"),
+        (lambda r, _: dd.plot.traces(r, window=(60.0, 70.0)), RecordError, "shows nothing"),
+        (lambda r, _: dd.plot.rates(r, "J"), NameLookupError, '"J" were not recorded'),
+        (lambda r, _: dd.plot.rates(r, width=7.0), ParameterError, "does not divide"),
+        (lambda r, d: dd.plot.animate(r, "E.V", (6, 9), d / "a.gif"), ParameterError, "48 neurons"),
+        (lambda r, d: dd.plot.animate(r, "X", (6, 8), d / "a.gif"), NameLookupError, '"X"'),
+        (lambda r, d: dd.plot.animate(r, "E", (6, 8), d / "no" / "a.gif"), RunDirectoryError, "no"),
+    ],
+)
+def test_what_cannot_be_drawn_is_refused(sheet, tmp_path, draw, error, words):
+    with pytest.raises(error, match=words):
+        draw(sheet[1], tmp_path)
+
+
+def test_connectivity_beyond_its_ends_is_refused(sheet):
+    with pytest.raises(RecordError, match="at least 5"):
+        dd.plot.connectivity(sheet[0]["exc"].edges(), 48, 3)

@@ -155,7 +155,7 @@ def _parameters(model: Any, kind: Any, arguments: dict[str, str]) -> Iterator[De
     taken = inspect.signature(kind).parameters
     is_open = any(p.kind is p.VAR_KEYWORD for p in taken.values())  # as for the parts of a cell
     fields = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
-    fields = [field for field in fields if is_open or field.name in taken]
+    fields = [field for field in fields if field.repr and (is_open or field.name in taken)]
     for field in fields:
         value = getattr(model, field.name, field.default)
         if field.name in ("method", "order") and value is None:

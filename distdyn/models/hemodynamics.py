@@ -1,4 +1,4 @@
-"""Hemodynamics: blood that follows neural activity, and the BOLD signal of fMRI that it makes."""
+"""Hemodynamics: the blood that follows neural activity, and the BOLD signal that it makes."""
 
 from typing import Any, NamedTuple
 

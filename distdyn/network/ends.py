@@ -1,6 +1,9 @@
 """The two ends of a projection, its blocks, and the pairs in which a neuron meets itself."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -35,17 +38,29 @@ class Ends:
     pre: tuple[View, ...]
     post: tuple[View, ...]
 
-    @property
+    def once(self, rule: Any, found: Callable[[], Any]) -> Any:
+        """What a rule finds out about the ends, which it is asked for again and again."""
+        for known, what in self._known:
+            if known is rule:
+                return what
+        self._known.append((rule, found()))
+        return self._known[-1][1]
+
+    @cached_property
+    def _known(self) -> list[tuple[Any, Any]]:
+        return []
+
+    @cached_property
     def n_pre(self) -> int:
         """The number of neurons of the pre end."""
         return sum(view.size for view in self.pre)
 
-    @property
+    @cached_property
     def n_post(self) -> int:
         """The number of neurons of the post end."""
         return sum(view.size for view in self.post)
 
-    @property
+    @cached_property
     def n_self(self) -> int:
         """How many neurons are in both ends."""
         return sum(len(common(a, b)) for a in self.pre for b in self.post)

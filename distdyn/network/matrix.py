@@ -1,5 +1,7 @@
 """The matrix of a projection: the synapses that a simulation draws, as a matrix of floats."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -11,6 +13,7 @@ from distdyn.network.ends import Ends
 from distdyn.network.jit import connectivity_key, is_linear, weight_law
 from distdyn.network.rule import AbstractCellRule, AbstractPairRule, Key, Rule
 from distdyn.network.rules import FixedOutdegree, FixedProb
+from distdyn.network.space import ByDistance
 from distdyn.ops.matrix.csr import CSR
 from distdyn.ops.matrix.jit import JITMatrix, bernoulli, cell_words, fixed_number, pair_words
 from distdyn.ops.matrix.jit import weights as weights_of_words
@@ -38,7 +41,7 @@ def matrix_of(
     """
     what = f'projection "{path}": matrix()'
     key = connectivity_key(seed, path, what)
-    rule.check(ends.n_pre, ends.n_post, ends.n_self, what)
+    rule.check(ends, what)
     if storage == "procedural":
         return _drawn_again(ends, rule, weight, key, dtype, what)
     return _drawn_once(ends, rule, weight, key, dtype, what)
@@ -71,30 +74,35 @@ def _drawn_again(
 def _drawn_once(
     ends: Ends, rule: Rule, weight: Any, key: tuple[int, int], dtype: Any, what: str
 ) -> CSR:
-    row, column = rule.rows(ends, _words(key))
+    row, column, words = _drawn(ends, rule, _words(key))
     order = np.lexsort((column, row))
     indptr = np.searchsorted(row[order], np.arange(ends.n_pre + 1))
     if isinstance(weight, Distribution):
-        word = _weight_words(ends, rule, key, row, column)[order]
+        word = words()[order]
         if is_linear(weight):
             law, data = weight_law(weight, what, dtype)
             weight = weights_of_words(data, word, law)
         else:
             weight = interpolated(word, quantile_knots(weight, f"{what}: weight"))
+    elif isinstance(weight, ByDistance):
+        weight = weight.between(row[order], column[order])
     elif np.ndim(weight):
         weight = weight[order]
     data = jnp.asarray(weight, dtype or jnp.result_type(float))
     return CSR((data, column[order], indptr), shape=(ends.n_pre, ends.n_post))
 
 
-def _weight_words(
-    ends: Ends, rule: Rule, key: tuple[int, int], row: np.ndarray, column: np.ndarray
-) -> np.ndarray:
-    """The random word of each synapse, as a simulation reads it for the weight."""
+def _drawn(
+    ends: Ends, rule: Rule, key: Key
+) -> tuple[np.ndarray, np.ndarray, Callable[[], np.ndarray]]:
+    """Rows and columns, and the random words that a simulation reads for their weights."""
     if isinstance(rule, AbstractPairRule):
-        return pair_words(key, rule.items(ends, None), rule.per_item)
+        found = rule.listed(ends, key)
+        words = partial(pair_words, key, found.items, found.begin)
+        return found.sources, found.targets, words
     assert isinstance(rule, AbstractCellRule)  # there is no third kind
-    return cell_words(key, row, column, ends.block_start())
+    row, column = rule.rows(ends, key)
+    return row, column, partial(cell_words, key, row, column, ends.block_start())
 
 
 def _words(key: tuple[int, int]) -> Key:

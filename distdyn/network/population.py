@@ -11,8 +11,9 @@ import numpy as np
 from distdyn.core.parameters import fields_of
 from distdyn.core.system import DynamicalSystem, state_fields
 from distdyn.errors import NameLookupError, NetworkError, ParameterError, suggestion
+from distdyn.network.positions import Lattice, Periodic, check_positions
 from distdyn.network.values import Value, check_instance, check_model, check_value
-from distdyn.units import real, shown
+from distdyn.units import shown
 
 _MOST = 2**62  # ids are int64
 
@@ -26,14 +27,14 @@ class Population:
     Args:
         size: how many neurons, or the shape of the sheet or block they fill (ids in C order).
         model: the model, with numbers, arrays over the neurons or distributions as parameters.
-        positions: an array of one row of coordinates (um) per neuron.
+        positions: an array of one row of coordinates (um) per neuron, a `Lattice`, or `Periodic`.
         **initial: values of the model's states at the start: numbers, arrays or distributions.
     """
 
     size: int
     shape: tuple[int, ...]
     model: DynamicalSystem
-    positions: np.ndarray | None
+    positions: np.ndarray | Lattice | Periodic | None
     initial: dict[str, Value]
 
     def __init__(
@@ -50,7 +51,7 @@ class Population:
         vars(self).update(size=prod(shape), shape=shape, model=model)
         check_model(model, f"{self!r}", length=self.size)
         vars(self).update(
-            positions=_check_positions(self, positions),
+            positions=check_positions(positions, shape, f"{self!r}: positions"),
             initial={name: _check_initial(self, name, x) for name, x in initial.items()},
         )
 
@@ -186,22 +187,6 @@ def _check_size(size: Any) -> tuple[int, ...]:
     if not shape or prod(map(int, shape)) >= _MOST:
         raise ParameterError(f"Population: size = {size} is not possible. Give 0 <= size < 2^62.")
     return tuple(int(n) for n in shape)
-
-
-def _check_positions(population: Population, positions: Any) -> np.ndarray | None:
-    if positions is None:
-        return None
-    what = f"{population!r}: positions"
-    array = np.atleast_1d(real(positions, what))
-    if array.ndim != 2 or len(array) != population.size:
-        raise ParameterError(
-            f"{what} have the shape {array.shape}. Give one row of coordinates per neuron: shape "
-            f"({population.size}, d)."
-        )
-    if not np.isfinite(array).all():
-        row = np.flatnonzero(~np.isfinite(array).all(axis=1))[0]
-        raise ParameterError(f"{what}[{row}] = {array[row]} um is not finite. Give finite numbers.")
-    return array
 
 
 def _check_initial(population: Population, name: str, value: Any) -> Value:

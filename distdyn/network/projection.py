@@ -7,19 +7,22 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from distdyn.core.plasticity import AbstractPlasticity, Plasticity
 from distdyn.core.receptor import CUBA, Kinetics, Output, Receptor
 from distdyn.core.signal import Signal
 from distdyn.core.system import emits_spikes, receives_input, takes_current
-from distdyn.errors import DelayError, NetworkError, ParameterError, WeightError
+from distdyn.errors import DelayError, DistDynError, NetworkError, ParameterError, WeightError
 from distdyn.network.distributions import Distribution
+from distdyn.network.edges import Edges
 from distdyn.network.ends import Ends
 from distdyn.network.matrix import matrix_of
 from distdyn.network.population import View, members
-from distdyn.network.rule import AbstractCellRule
-from distdyn.network.rules import Edges, Rule
+from distdyn.network.rule import AbstractCellRule, Rule
+from distdyn.network.space import ByDistance, check_space
 from distdyn.network.values import (
     Domain,
     Value,
+    check_extremes,
     check_instance,
     check_model,
     check_source,
@@ -30,6 +33,7 @@ from distdyn.ops.matrix.jit import JITMatrix
 from distdyn.units import shown, to_steps
 
 STORAGES = ("stored", "procedural")
+_DELAY = Domain("ms", nonnegative=True)  # of one that depends on distance: it is at least a step
 
 
 @dataclass(frozen=True, eq=False, init=False, repr=False)
@@ -43,8 +47,12 @@ class Projection:
         synapse: the kinetics of a receptor, such as `Exponential(tau=5.)`.
         output: how the receptor acts on V; None is a current, the same as `CUBA()`.
         weight: the peak, in pA (current), nS (conductance, >= 0) or mV (`Delta`): a number, a
-            distribution, or for `Edges` an array over the edges.
-        delay: > 0, in ms: the same choice. Numbers are multiples of dt; draws are rounded.
+            distribution, a function of distance (`ByDistance`), or for `Edges` an array over the
+            edges. Left out where `Edges` bring their weights.
+        delay: > 0, in ms: the same choice. Numbers are multiples of dt; draws, and functions of
+            distance, are rounded.
+        plasticity: how weights follow the spikes of both cells, such as `STDP()`, or what a
+            spike brings of them, such as `TsodyksMarkram()`; None: they stay as they are.
         storage: "stored", or "procedural": the synapses of a source are drawn again whenever it
             spikes, the same ones, and take no memory. For rules that draw the targets of each pre
             neuron: `AllToAll`, `FixedProb`, `FixedOutdegree`, `FixedTotal`. Where there are no CPU
@@ -62,9 +70,9 @@ class Projection:
     rule: Rule
     synapse: Kinetics
     output: Output | None
-    weight: Value
-    delay: Value
-    plasticity: None
+    weight: Value | ByDistance
+    delay: Value | ByDistance
+    plasticity: AbstractPlasticity | None
     storage: str
 
     def __init__(
@@ -75,9 +83,9 @@ class Projection:
         synapse: Kinetics,
         output: Output | None = None,
         *,
-        weight: Any,
-        delay: Any,
-        plasticity: None = None,
+        weight: Any = None,
+        delay: Any = None,
+        plasticity: AbstractPlasticity | None = None,
         storage: str = "stored",
     ):
         what = "Projection"
@@ -86,22 +94,29 @@ class Projection:
         _check_pre(pre, what)
         _check_post(post, what)
         domain = _check_receptor(synapse, output, what)
-        _check_later(plasticity, what)
         _check_storage(storage, rule, what)
-        n_edges = rule.pre.size if isinstance(rule, Edges) else None
+        edges = rule if isinstance(rule, Edges) else None
+        weight = _take(weight, edges and edges.weight, f"{what}: weight", WeightError)
+        delay = _take(delay, edges and edges.delay, f"{what}: delay", DelayError)
+        rule, n_edges = (edges.bare(), edges.pre.size) if edges else (rule, None)
+        ends = Ends(pre, post)
+        rule.check(ends, what)
         vars(self).update(
             pre=pre,
             post=post,
             rule=rule,
             synapse=synapse,
             output=output,
-            weight=_check_weight(weight, what, domain, n_edges),
-            delay=_check_delay(delay, what, n_edges),
+            weight=_check_distance(weight, rule, ends, f"{what}: weight", domain, WeightError)
+            if isinstance(weight, ByDistance)
+            else _check_weight(weight, what, domain, n_edges),
+            delay=_check_distance(delay, rule, ends, f"{what}: delay", _DELAY, DelayError)
+            if isinstance(delay, ByDistance)
+            else _check_delay(delay, what, n_edges),
             plasticity=plasticity,
             storage=storage,
         )
-        ends = self.ends
-        rule.check(ends.n_pre, ends.n_post, ends.n_self, what)
+        _check_plasticity(self, what)
 
     @cached_property
     def receptor(self) -> Receptor:
@@ -113,11 +128,10 @@ class Projection:
         """Both ends, and how many neurons they have."""
         return Ends(self.pre, self.post)
 
-    @property
+    @cached_property
     def expected_synapses(self) -> float:
         """How many synapses the rule makes on average."""
-        ends = self.ends
-        return float(self.rule.expected(ends.n_pre, ends.n_post, ends.n_self))
+        return float(self.rule.expected(self.ends))
 
     def matrix(self, seed: int, *, path: str | None = None, dtype: Any = None) -> CSR | JITMatrix:
         """The synapses that `DSRunner(network, seed=seed)` has, as a matrix [pre, post] of floats.
@@ -240,8 +254,10 @@ class CurrentInput:
 
 def delay_steps(
     connection: Projection | PoissonInput, dt: float, path: str
-) -> int | np.ndarray | Distribution:
-    """The delay in steps of `dt` ms: an int, int64 per edge, or the distribution (in ms) as it is.
+) -> int | np.ndarray | Distribution | ByDistance:
+    """The delay in steps of `dt` ms: an int, or int64 per edge.
+
+    A distribution, or a function of distance, is in ms, as it is.
 
     Raises:
         DelayError: a delay shorter than one step, or not a multiple of it.
@@ -249,7 +265,7 @@ def delay_steps(
     delay = connection.delay
     if delay is None:
         return 1
-    if isinstance(delay, Distribution):
+    if isinstance(delay, Distribution | ByDistance):
         return delay
     noun = "projection" if isinstance(connection, Projection) else "input"
     what = f'{noun} "{path}": delay'
@@ -313,9 +329,32 @@ def _check_receptor(synapse: Any, output: Any, what: str) -> Domain:
     return Domain(weight_unit(synapse, output), nonnegative=output.nonnegative)
 
 
-def _check_later(plasticity: Any, what: str) -> None:
-    if plasticity is not None:
-        raise NetworkError(f"{what}: plasticity is not available yet. Leave it out.")
+def _check_plasticity(projection: Projection, what: str) -> None:
+    rule, weight = projection.plasticity, projection.weight
+    if rule is None:
+        return
+    cure = "Give a rule such as STDP() or TsodyksMarkram()."
+    check_instance(rule, AbstractPlasticity, f"{what}: plasticity", cure)
+    check_model(rule, f"{what}: {type(rule).__name__}")
+    for view in projection.post if isinstance(rule, Plasticity) else ():
+        if not emits_spikes(view.population.model):
+            raise NetworkError(
+                f"{what}: plasticity needs the spikes of the post cells, but {view!r} does not "
+                "spike. Use cells with a threshold, or leave plasticity out."
+            )
+    if projection.storage == "procedural":
+        raise NetworkError(
+            f'{what}: plastic weights cannot be drawn again. Use storage="stored", or leave '
+            "plasticity out."
+        )
+    bound = getattr(rule, "w_max", None)
+    is_drawn = isinstance(weight, Distribution | ByDistance)
+    largest = weight.extremes()[1] if is_drawn else float(np.max(weight, initial=-np.inf))
+    if bound is not None and largest > float(bound):
+        raise WeightError(
+            f"{what}: a weight may be {largest:g}, beyond w_max = {float(bound):g} of "
+            f"{type(rule).__name__}. Use a larger w_max, or smaller weights."
+        )
 
 
 def _check_storage(storage: Any, rule: Rule, what: str) -> None:
@@ -329,6 +368,33 @@ def _check_storage(storage: Any, rule: Rule, what: str) -> None:
             'the targets of each pre neuron. Use storage="stored", or one of AllToAll, FixedProb, '
             "FixedOutdegree and FixedTotal."
         )
+
+
+def _take(given: Any, brought: Any, what: str, error: type[Exception]) -> Any:
+    """The values that edges bring, or else those that the projection gives."""
+    if given is None and brought is None:
+        raise error(f"{what} = None: give a number or a distribution, or edges that bring theirs.")
+    if given is not None and brought is not None:
+        raise error(
+            f"{what} = {shown(given)} is given, but the edges bring theirs. Leave it out, or use "
+            "the edges without: Edges(pre, post), Edges.from_matrix(A != 0)."
+        )
+    return given if brought is None else brought
+
+
+def _check_distance(
+    value: ByDistance, rule: Rule, ends: Ends, what: str, domain: Domain, error: type[DistDynError]
+) -> ByDistance:
+    """The value between these ends."""
+    if isinstance(rule, AbstractCellRule):
+        raise NetworkError(
+            f"{what} = {value!r} is not possible with {shown(rule)}, which does not list pairs. "
+            "Use DistanceDependent, FixedIndegree or another rule."
+        )
+    check_space(ends, what)
+    value = value.over(ends)
+    check_extremes(value, what, domain, "Change the function.", error)
+    return value
 
 
 def _check_weight(weight: Any, what: str, domain: Domain, length: int | None) -> Value:

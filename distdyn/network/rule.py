@@ -4,11 +4,12 @@ A rule is asked for rows and blocks and returns the same synapses whoever asks. 
 their rows along the pre end and draw in cells, one row by one block of the post end: the rule says
 how many synapses each cell has (`counts`), and the targets in a cell are drawn alike for all. The
 others list pairs by post neuron or by edge (`sources`).
-
-Counts of neurons in signatures: n_pre, n_post, and n_self neurons that are in both ends.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from math import ceil, isfinite, sqrt
+from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -16,28 +17,31 @@ import numpy as np
 from distdyn.errors import RuleError
 from distdyn.network.ends import Ends
 from distdyn.ops.values import NO_KNOTS, constant_delay
+from distdyn.units import shown
 
 Key = tuple[np.uint64, np.uint64]
 Part = tuple[int, int]  # how many pre and how many post neurons are asked for
+
+HELD = 1 << 18  # listed pairs that are held at once, 8 bytes each
 
 
 class Rule(ABC):
     """Who connects to whom. The base of all rules."""
 
     @abstractmethod
-    def check(self, n_pre: int, n_post: int, n_self: int, where: str) -> None:
+    def check(self, ends: Ends, where: str) -> None:
         """Raise a RuleError that begins with `where` if the rule cannot be satisfied."""
 
     @abstractmethod
-    def expected(self, n_pre: int, n_post: int, n_self: int) -> float:
+    def expected(self, ends: Ends) -> float:
         """The mean number of synapses."""
 
     @abstractmethod
-    def bound(self, n_pre: int, n_post: int, n_self: int, part: Part | None = None) -> int:
+    def bound(self, ends: Ends, part: Part | None = None) -> int:
         """Room for the synapses between some neurons (None: all): their number, or mean + 8 sd."""
 
     @abstractmethod
-    def in_degree(self, n_pre: int, n_post: int, n_self: int) -> tuple[float, float]:
+    def in_degree(self, ends: Ends) -> tuple[float, float]:
         """Mean and standard deviation of the synapses onto the post neuron that expects most."""
 
     @abstractmethod
@@ -132,23 +136,36 @@ class Listing(NamedTuple):
         n_pre: the number of neurons of the pre end.
         own: int64[n_post]; the place in the pre end that an excluded autapse would take, else -1;
             empty where none is excluded.
+        prepared: what the rule made of the ends, once for all its items.
     """
 
     key: Key
     n_pre: int
     own: np.ndarray
+    prepared: Any
+
+
+class Pairs(NamedTuple):
+    """Synapses that a pair rule lists: those of items[i] are begin[i]:begin[i + 1].
+
+    Attributes:
+        items: int64; the numbers of the items.
+        begin: int64[items + 1].
+        sources, targets: int64; the places in the pre and in the post end of each synapse.
+    """
+
+    items: np.ndarray
+    begin: np.ndarray
+    sources: np.ndarray
+    targets: np.ndarray
 
 
 class AbstractPairRule(Rule):
-    """A rule that lists pairs by items: post neurons or edges, all with as many synapses."""
+    """A rule that lists pairs by items: post neurons, or edges."""
 
     autapses: bool
     is_drawn: ClassVar[bool]  # whether the sources of an item depend on the seed
-
-    @property
-    @abstractmethod
-    def per_item(self) -> int:
-        """How many synapses an item has."""
+    is_uniform: ClassVar[bool]  # whether `bound` holds for any neurons, whichever they are
 
     @abstractmethod
     def items(self, ends: Ends, blocks: np.ndarray | None) -> np.ndarray:
@@ -159,25 +176,49 @@ class AbstractPairRule(Rule):
         """int64: the place in the post end of each item's target."""
 
     @abstractmethod
-    def sources(self, listing: Listing, items: np.ndarray) -> np.ndarray:
-        """int64: the places in the pre end of the sources, item by item."""
+    def prepared(self, ends: Ends, key: Key) -> Any:
+        """What is made once of the ends, and of the stream, for all items."""
+
+    @abstractmethod
+    def width(self, listing: Listing) -> int:
+        """About how many pairs are held to find the sources of one item."""
+
+    @abstractmethod
+    def sources(self, listing: Listing, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Where the sources of each item begin, int64[items + 1], and their places, int64."""
 
     def listing(self, ends: Ends, key: Key) -> Listing:
         """The ends as arrays."""
         check_words(ends.n_pre, ends.n_post)
         own = np.empty(0, np.int64) if self.autapses else ends.self_of_post()
-        return Listing(key, ends.n_pre, own)
+        return Listing(key, ends.n_pre, own, self.prepared(ends, key))
+
+    def pairs(self, listing: Listing, items: np.ndarray) -> Iterator[Pairs]:
+        """The synapses of these items, some at a time."""
+        step = max(1, HELD // max(1, self.width(listing)))
+        for first in range(0, len(items), step):
+            some = items[first : first + step]
+            begin, sources = self.sources(listing, some)
+            yield Pairs(some, begin, sources, np.repeat(self.targets(some), np.diff(begin)))
+
+    def listed(self, ends: Ends, key: Key, rows: Any = None, blocks: Any = None) -> Pairs:
+        """The synapses of these items (post neurons or edges; None: all) onto these blocks."""
+        n_blocks = len(ends.block_start()) - 1
+        items = self.items(ends, None if blocks is None else asked(blocks, n_blocks, "blocks"))
+        if rows is not None:
+            items = np.intersect1d(items, np.asarray(rows, np.int64))
+        found = list(self.pairs(self.listing(ends, key), items))
+        n = np.concatenate([[0], *(np.diff(some.begin) for some in found)]).astype(np.int64)
+        none = np.zeros(0, np.int64)
+        sources, targets = (np.concatenate([none, *(x[k] for x in found)]) for k in (2, 3))
+        return Pairs(items, np.cumsum(n), sources, targets)
 
     def rows(
         self, ends: Ends, key: Key, rows: Any = None, blocks: Any = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """The synapses of these items (post neurons or edges)."""
-        n_blocks = len(ends.block_start()) - 1
-        items = self.items(ends, None if blocks is None else asked(blocks, n_blocks, "blocks"))
-        if rows is not None:
-            items = np.intersect1d(items, np.asarray(rows, np.int64))
-        sources = self.sources(self.listing(ends, key), items)
-        return sources, np.repeat(self.targets(items), self.per_item)
+        found = self.listed(ends, key, rows, blocks)
+        return found.sources, found.targets
 
 
 def asked(numbers: Any, n: int, what: str) -> np.ndarray:
@@ -196,3 +237,37 @@ def check_words(n_pre: int, n_post: int) -> None:
         raise RuleError(
             f"an end of {max(n_pre, n_post)} neurons is longer than 2^31. Split the projection."
         )
+
+
+def posts_of(ends: Ends, blocks: np.ndarray | None) -> np.ndarray:
+    """The neurons of these blocks of the post end (None: all)."""
+    if blocks is None:
+        return np.arange(ends.n_post)
+    start = ends.block_start()
+    ranges = [np.arange(*start[b : b + 2].tolist()) for b in blocks]
+    return np.concatenate(ranges) if ranges else np.zeros(0, np.int64)
+
+
+def upper(n: float, p: float, most: int) -> int:
+    """Mean + 8 sd of a binomial number, and 16 for where it is small and skew; at most `most`."""
+    return min(most, ceil(n * p + 8 * sqrt(n * p * (1 - p)) + 16))
+
+
+def whole_number(n: Any, what: str, of: str = "synapses") -> int:
+    """The number as an int; 1e6 is one."""
+    is_whole = is_number(n) and isfinite(n) and n == int(n)
+    if not is_whole or not 0 <= n < 1 << 62:
+        raise RuleError(f"{what} = {shown(n)} is not a number of {of}. Give an integer >= 0.")
+    return int(n)
+
+
+def probability(p: Any, what: str) -> float:
+    """The number as a float, 0 <= p <= 1."""
+    if not is_number(p) or not 0 <= p <= 1:  # NaN too
+        raise RuleError(f"{what} = {shown(p)} is not a probability. Give 0 <= p <= 1.")
+    return float(p)
+
+
+def is_number(x: Any) -> bool:
+    """Whether it is a real number, and no truth value."""
+    return isinstance(x, Integral | Real) and not isinstance(x, bool)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, fields
-from typing import Any
+from typing import Any, Protocol
 
 import equinox as eqx
 import numpy as np
@@ -14,6 +14,15 @@ from distdyn.network.distributions import Distribution
 from distdyn.units import real, shown
 
 Value = float | np.ndarray | Distribution
+
+
+class HasExtremes(Protocol):
+    """What has a smallest and a largest value."""
+
+    def extremes(self) -> tuple[float, float]:
+        """Both."""
+        ...
+
 
 CHANGING = ("Hz", "pA", "uA/cm2")  # units of what may be a function of time: rates and currents
 
@@ -69,7 +78,7 @@ def check_value(
     if isinstance(value, Tracer):
         return value  # pyright: ignore[reportReturnType]
     if isinstance(value, Distribution):
-        _check_extremes(value, what, domain, "Set its limit `low`.", error)
+        check_extremes(value, what, domain, "Set its limit `low`.", error)
         return value
     numbers = real(value, what, error=error)
     if isinstance(numbers, np.ndarray):
@@ -86,20 +95,28 @@ def check_value(
 def check_source(value: Any, what: str, domain: Domain, *, length: int | None = None) -> Any:
     """A rate or current: as `check_value`, and besides a `Signal` or a function of t (ms)."""
     if isinstance(value, Signal):
-        _check_extremes(value, what, domain, "Change its values.", ParameterError)
+        has_bound = value.extremes()[0] > -np.inf
+        if has_bound or domain.positive or domain.nonnegative:
+            check_extremes(value, what, domain, "Change its values.", ParameterError)
+        if length is not None and value.count not in (None, length):
+            raise ParameterError(
+                f"{what} = {shown(value)} has values for {value.count} targets, but there are "
+                f"{length}. Give one for all, or one for each."
+            )
         return value
     if callable(value) and not isinstance(value, type):
         return value
     return check_value(value, what, domain, length=length)
 
 
-def _check_extremes(
-    value: Distribution | Signal,
+def check_extremes(
+    value: HasExtremes,
     what: str,
     domain: Domain,
     cure: str,
     error: type[DistDynError],
 ) -> None:
+    """Refuse values of which the smallest is outside the domain."""
     lowest, _ = value.extremes()
     if not domain.admits(lowest):
         found = f"{what} = {shown(value)} can be {lowest:g} {domain.unit}".rstrip()

@@ -187,12 +187,13 @@ def _pointer(operator: "Operator", dtype: str) -> Any:
 
 def _wrapper(function: Rule, ndims: Sequence[int], attributes: dict[str, Any]) -> Rule:
     """A function with the signature of a kernel that calls this one and notes whether it failed."""
-    from numba import carray, njit
+    from numba import carray
 
     # What is made up here begins with _dd_, so that no attribute has its name.
     pointers = ", ".join(f"_dd_p{i}, _dd_s{i}" for i in range(len(ndims)))
     arrays = ", ".join(f"_dd_a{i}" for i in range(len(ndims)))
-    views = ", ".join(
+    views = "\n".join(
+        f"    _dd_a{i} = "
         f"_dd_carray(_dd_p{i}, ({''.join(f'_dd_s{i}[{axis}], ' for axis in range(ndim))}))"
         for i, ndim in enumerate(ndims)
     )
@@ -202,23 +203,21 @@ def _wrapper(function: Rule, ndims: Sequence[int], attributes: dict[str, Any]) -
     plain = getattr(function, "py_func", function)
     what = plain.__module__, plain.__qualname__, tuple(ndims), tuple(sorted(attributes.items()))
     mark = hashlib.sha256(repr(what).encode()).hexdigest()[:16]
-    name, guarded = f"wrapper_{mark}", f"guarded_{mark}"
+    name = f"wrapper_{mark}"
     source = f"""
-def {guarded}({arrays}):
+def {name}(_dd_team, _dd_size, {pointers}, _dd_member, _dd_members, _dd_tally):
+{views}
+    _dd_tally[0] = 1
     try:
         _dd_function({arrays}{names})
+        _dd_tally[0] = 0
     except Exception:
-        return 1
-    return 0
-
-def {name}(_dd_team, _dd_size, {pointers}, _dd_member, _dd_members, _dd_tally):
-    _dd_tally[0] = {guarded}({views})
+        pass
 """
     space: dict[str, Any] = {"__name__": __name__, "_dd_carray": carray}
     space |= {f"_dd_v_{name}": value for name, value in attributes.items()}
     space["_dd_function"] = _jitted(function)
     exec(compile(source, __file__, "exec"), space)
-    space[guarded] = njit(space[guarded])
     return space[name]
 
 

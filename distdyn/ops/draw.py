@@ -26,7 +26,7 @@ from distdyn.ops.values import GUIDE_BITS, KNOT_BITS, UNIT_BITS
 
 # Purposes: the last word of every counter. Two draws of one stream never share a counter.
 # As np.int64: Numba would compile its functions once more for each literal.
-SYNAPSE, TARGETS, COUNT, SPLIT_BLOCKS, SPLIT_ROWS, PAIR, SOURCES = np.arange(7)
+SYNAPSE, TARGETS, COUNT, SPLIT_BLOCKS, SPLIT_ROWS, PAIR, SOURCES, CHOICE, GRAPH = np.arange(9)
 
 # A stream of random words is an array: key, counter, and the words drawn but not used.
 KEY0, KEY1, WORD0, WORD1, PURPOSE, NEXT, SPARE, HAS_SPARE, COINS, N_COINS = range(10)
@@ -523,6 +523,15 @@ def indegree_sources(key, n, multapses, posts, own, n_pre, sources):
                 sources[k] += 1 if sources[k] >= hole else 0
 
 
+@kernel
+def choose_pairs(key, posts, sources, chance, chosen):
+    """Whether each pair is chosen, which it is with probability chance[i] / 2^62."""
+    k0, k1 = key
+    for i in range(posts.size):
+        a, b, _, _ = philox(_U(posts[i]), _ZERO, _U(sources[i]), _U(CHOICE), k0, k1)
+        chosen[i] = np.int64(((a << _HALF) | b) >> _U(2)) < chance[i]
+
+
 # --- values and rows -----------------------------------------------------------------------------
 
 
@@ -823,7 +832,7 @@ def count_sources(sources, counts):
 
 @kernel
 def scatter_pairs(
-    key, items, per_item, pre, target, delays, given_delay, knots, given_weight,
+    key, items, begin, pre, target, delays, given_delay, knots, given_weight,
     n_target, cursor, nowhere, offset, weight,
 ):  # fmt: skip
     """Write listed pairs into the segments of their sources, in the order of the list.
@@ -833,13 +842,13 @@ def scatter_pairs(
     Args:
         key: the stream of the projection.
         items: the numbers of the items: post neurons or edges.
-        per_item: how many synapses each item has.
+        begin: where the synapses of each item begin, and where the last one's end.
         pre: the sources of the synapses, item by item.
-        target: the place in the ring of each item's target.
+        target: the place in the ring of each synapse's target.
         delays: how delays are drawn, the fields of `values.Delays`.
-        given_delay: int64, the delay of each item, or empty.
+        given_delay: int64, the delay of each synapse, or empty.
         knots: how weights are drawn, or empty.
-        given_weight: int32, the weight of each item, or empty.
+        given_weight: int32, the weight of each synapse, or empty.
         n_target: the length of a slot of the ring.
         cursor: where the next synapse of each source is written; advanced.
         nowhere: the cursor of a source whose synapses are not written.
@@ -851,22 +860,23 @@ def scatter_pairs(
     is_drawn = knots.shape[0] > 0
     for i in range(items.size):
         item = _U(items[i])
-        for k in range(per_item):
-            w, d, _, _ = philox(item & _LOW, item >> _HALF, _U(k), _U(PAIR), k0, k1)
+        first = begin[i]
+        for at in range(first, begin[i + 1]):
+            w, d, _, _ = philox(item & _LOW, item >> _HALF, _U(at - first), _U(PAIR), k0, k1)
             if given_delay.size:
-                delay = given_delay[i]
+                delay = given_delay[at]
             else:
                 delay = shortest + delay_index(d, threshold, guide)
-            source = pre[i * per_item + k]
+            source = pre[at]
             to = np.int64(cursor[source])
             if to == nowhere:
                 continue
             cursor[source] = to + 1
-            offset[to] = delay * n_target + target[i]
+            offset[to] = delay * n_target + target[at]
             if is_drawn:
                 weight[to] = weight_of(w, knots)
             elif given_weight.size:
-                weight[to] = given_weight[i]
+                weight[to] = given_weight[at]
 
 
 @kernel

@@ -55,7 +55,7 @@ def assemble(
     group = cells.group
     layers = [poisson_layers(graph, group, r, s.dt) for r in range(len(group.receptors))]
     units = [_receptor_scale(graph, group, r, s) for r in range(len(group.receptors))]
-    current = current_of(graph, cells)
+    current = current_of(graph, cells, s.seed)
     system = group.systems[0]
     is_cell = isinstance(system, Cell)
     has_noise = isinstance(system, Cell) and system.has_noise

@@ -15,6 +15,7 @@ import numpy as np
 
 from distdyn.errors import NetworkError
 from distdyn.network.distributions import Distribution
+from distdyn.network.space import ByDistance
 from distdyn.ops.rows import BLOCK, Rows, aligned_empty, aligned_zeros
 from distdyn.ops.values import delay_range
 from distdyn.parallel.drawing import CellDrawing, PairDrawing, Task, capacity_of, drawing_of
@@ -23,15 +24,19 @@ from distdyn.parallel.projection_rows import ProjectionRows, check_places, place
 WEIGHT_TYPES = {"constant": np.int16, "drawn": np.int16, "given": np.int32}
 
 
-def storage_of(weight: float | np.ndarray | Distribution) -> str:
+def storage_of(weight: float | np.ndarray | Distribution | ByDistance) -> str:
     """How weights are kept: "constant", "drawn" (int16) or "given" (int32); one kind per table."""
     if isinstance(weight, Distribution):
         return "drawn"
-    return "given" if isinstance(weight, np.ndarray) else "constant"
+    return "given" if isinstance(weight, np.ndarray | ByDistance) else "constant"
 
 
-def longest_delay(delay: int | np.ndarray | Distribution, dt: float, where: str = "delay") -> int:
+def longest_delay(
+    delay: int | np.ndarray | Distribution | ByDistance, dt: float, where: str = "delay"
+) -> int:
     """The longest delay, in steps, that a synapse can have: a function of the description."""
+    if isinstance(delay, ByDistance):
+        return int(delay.in_steps(delay.extremes()[1], dt))
     if isinstance(delay, Distribution):
         return delay_range(delay, dt, where)[1]
     return int(np.max(delay, initial=1))
@@ -72,9 +77,9 @@ def name_segments(parts: Sequence[ProjectionRows], bounds: np.ndarray) -> Naming
     return Naming(np.cumsum(most, axis=0) - most, most.sum(axis=0))
 
 
-def table_capacity(parts: Sequence[ProjectionRows]) -> int:
-    """The room that `build_table` makes for the synapses of these projections; nothing is drawn."""
-    return sum(capacity_of(part) for part in parts)
+def table_capacity(parts: Sequence[ProjectionRows], seed: int) -> int:
+    """The room that `build_table` makes for the synapses of these projections."""
+    return sum(capacity_of(part, seed) for part in parts)
 
 
 def build_table(
@@ -114,7 +119,7 @@ def build_table(
     for part in parts:
         what = f'projection "{part.path}": pre_local'
         check_places(part.pre_local, part.ends.n_pre, int(bounds[:, -1].sum()), what, least=-1)
-    capacity = table_capacity(parts) if capacity is None else capacity
+    capacity = table_capacity(parts, seed) if capacity is None else capacity
     known: dict[Any, Any] = {}
     drawings = [
         drawing_of(

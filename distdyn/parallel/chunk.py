@@ -129,6 +129,7 @@ class Data(NamedTuple):
 
     groups: tuple[GroupData, ...]
     tables: tuple[Rows | Packed | Formula, ...]
+    laws: tuple[Any, ...]  # `ops.learning.Law` of each table; None for those that do not learn
     flights: tuple[Any, ...]  # int64[2] per packed table: where its list is; None for the others
     samples: tuple[Any, ...]  # int32[k], the cells of each trace
     part: Any  # int64[1], the number of the part
@@ -146,6 +147,7 @@ class Carry(NamedTuple):
     rings: tuple[list[Any], ...]
     events: tuple[Any, ...]  # int32[capacity] per group, the cells that spiked
     traces: tuple[Any, ...]  # [rows + 1, k] per trace
+    learned: tuple[Any, ...]  # `ops.learning.Learned` per table, on CPU; None where nothing is
 
 
 class Progress(NamedTuple):
@@ -219,7 +221,7 @@ def _run(plan: Plan, data: Data, carry: Carry, most: Any) -> tuple[Carry, Progre
         data = data._replace(groups=on_gpu.with_segments(plan, data))
     last = carry.step + most
     if data.inbox is not None:
-        carry = carry._replace(rings=_deliver_inbox(plan, data, carry))
+        carry = _deliver_inbox(plan, data, carry)
 
     def step(loop: tuple[Carry, Progress]) -> tuple[Carry, Progress]:
         return _step(plan, data, *loop, last)
@@ -282,7 +284,7 @@ def _step(
         rings, progress, stop = mesh.exchange(
             plan, data, rings, events, progress, stamp, last, full
         )
-    carry = Carry(stamp, tuple(states), tuple(rings), tuple(events), traces)
+    carry = Carry(stamp, tuple(states), tuple(rings), tuple(events), traces, carry.learned)
     return carry, progress._replace(stop=stop)
 
 
@@ -376,17 +378,17 @@ def _deliver_own(plan: Plan, data: Data, rings: list, spikes: list, stamp: Any) 
         of[ring] = deliver(of[ring], rows, *given)  # pyright: ignore[reportArgumentType]
 
 
-def _deliver_inbox(plan: Plan, data: Data, carry: Carry) -> tuple:
+def _deliver_inbox(plan: Plan, data: Data, carry: Carry) -> Carry:
     """Add what has come from other nodes."""
     if data.team is not None:
         return on_cpu.deliver_inbox(plan, data, carry)
     rings = [list(of) for of in carry.rings]
     if plan.gpu:
-        return tuple(on_gpu.deliver_inbox(plan, data, rings))
+        return carry._replace(rings=tuple(on_gpu.deliver_inbox(plan, data, rings)))
     for table, rows in zip(plan.tables, data.tables, strict=True):
         of, ring, inbox = rings[table.group], table.ring, data.inbox[table.source]
         of[ring] = _deliver_lists(of[ring], rows, inbox)
-    return tuple(rings)
+    return carry._replace(rings=tuple(rings))
 
 
 def _deliver_lists(ring: Any, rows: Any, inbox: Inbox) -> Any:

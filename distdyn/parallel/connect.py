@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from distdyn.core.plasticity import AbstractPlasticity
 from distdyn.core.schedule import Schedule
 from distdyn.errors import ParameterError
 from distdyn.network.ends import block_size
@@ -46,7 +47,8 @@ class Connection(NamedTuple):
 class Table(NamedTuple):
     """A table for each device: from the spikes of a group to one receptor's ring of another.
 
-    Where it is procedural, `rows` are the formula by which they are drawn again.
+    Where it is procedural, `rows` are the formula by which they are drawn again. A plastic
+    projection has tables of its own.
     """
 
     source: int
@@ -54,6 +56,7 @@ class Table(NamedTuple):
     receptor: int
     paths: tuple[str, ...]
     rows: tuple[Rows, ...] | tuple[Formula, ...]
+    plasticity: AbstractPlasticity | None = None
 
 
 class Parts(NamedTuple):
@@ -114,11 +117,11 @@ def build_tables(
     `alike` makes a length, or an array of them, equal on all devices of a mesh that spans ranks.
     Only the CPU kernels can draw rows again; unless `procedural`, all tables are of stored rows.
     """
-    joined: dict[tuple[int, int, int, str, str], list[Connection]] = {}
+    joined: dict[tuple[Any, ...], list[Connection]] = {}
     for c in connections:
         joined.setdefault((c.source, c.group, c.receptor, *table_kind(c)), []).append(c)
     tables = []
-    for (source, group, receptor, storage, _), members in joined.items():
+    for (source, group, receptor, storage, *_), members in joined.items():
         pre = [parts.shares[source].places(graph, c.projection.ends.pre) for c in members]
         asked = [
             [
@@ -138,7 +141,7 @@ def build_tables(
             found = tuple(equalize_formulas(formulas, alike))
             tables.append(Table(source, group, receptor, paths, found))
             continue
-        capacity = alike(max(table_capacity(rows) for rows in asked))
+        capacity = alike(max(table_capacity(rows, s.seed) for rows in asked))
         rows = equalize(
             [
                 build_table(
@@ -148,13 +151,23 @@ def build_tables(
             ],
             alike,
         )
-        tables.append(Table(source, group, receptor, paths, tuple(rows)))
+        plasticity = members[0].projection.plasticity
+        tables.append(Table(source, group, receptor, paths, tuple(rows), plasticity))
     return tables
 
 
-def table_kind(c: Connection) -> tuple[str, str]:
+def table_kind(c: Connection) -> tuple[str, str, str]:
     """What the connections of one table have in common besides their ends."""
-    return c.projection.storage, storage_of(c.projection.weight)
+    alone = "" if c.projection.plasticity is None else c.path
+    return c.projection.storage, storage_of(c.projection.weight), alone
+
+
+def initial_weights(rows: Rows, projection: Projection, scale: float) -> np.ndarray:
+    """The weight of each synapse of a table of this projection alone, in its unit."""
+    if storage_of(projection.weight) == "constant":
+        return np.full(len(rows.offset), float(projection.weight))  # pyright: ignore[reportArgumentType]
+    unit = rows.unit[np.asarray(rows.width).argmax(), 0]
+    return np.asarray(rows.weight, np.float64) * (float(unit) / scale)
 
 
 def _rows_of(
@@ -264,6 +277,7 @@ def synapses(
     """Our synapses of a projection, part by part: pre, post, weight, delay in ms.
 
     They are drawn again, which gives the same ones: tables do not say of which projection each is.
+    In the place of a plastic weight is its number in its table.
     """
     found = []
     for c in (c for c in connections if c.path == path):
@@ -276,10 +290,12 @@ def synapses(
             begin, end = synapses_of(rows, asked.pre_local, named.first[0])
             pre, index = _expanded(begin, end)
             offset = rows.offset[index].astype(np.int64)
-            weight = np.full(len(index), rows.unit[named.width.argmax(), 0], np.float64)
-            if rows.weight.size:
-                weight *= rows.weight[index]
-            weight /= scale(c.group, c.receptor)
+            weight = index
+            if c.projection.plasticity is None:
+                weight = np.full(len(index), rows.unit[named.width.argmax(), 0], np.float64)
+                if rows.weight.size:
+                    weight *= rows.weight[index]
+                weight /= scale(c.group, c.receptor)
             place = _post_places(graph, parts.cells[device][c.group], c.projection.ends.post)
             found.append((pre, place[offset % n_target], weight, (offset // n_target) * s.dt))
     return found

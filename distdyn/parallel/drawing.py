@@ -11,11 +11,17 @@ from typing import NamedTuple
 import numpy as np
 
 from distdyn.errors import NetworkError
-from distdyn.network.rule import AbstractCellRule, AbstractPairRule, Cells, Listing, asked
+from distdyn.network.rule import (
+    AbstractCellRule,
+    AbstractPairRule,
+    Cells,
+    Key,
+    Listing,
+    Pairs,
+    asked,
+)
 from distdyn.ops.rows import Rows
 from distdyn.parallel.projection_rows import (
-    NO_WEIGHTS,
-    NOTHING,
     ProjectionRows,
     Values,
     check_places,
@@ -27,7 +33,6 @@ Task = Callable[[], None]
 
 TASK_ROWS = 4096
 TASK_COUNTS = 1 << 22  # counts of cells that one task holds, 8 bytes each
-TASK_PAIRS = 1 << 18  # listed pairs that one task holds, 8 bytes each
 TASK_SEGMENTS = 1 << 16  # segments sorted in one task
 CURSORS = 1 << 24  # cursors kept for one projection that lists pairs, 4 bytes each
 NARROW = 2**32 - 1  # synapses up to which 4 bytes are enough for one
@@ -113,22 +118,19 @@ class PairDrawing(NamedTuple):
     n_target: int
     cursors: np.ndarray  # unsigned[group, n_pre]: synapses per source, then where the next one goes
 
-    def pairs(self, group: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Items (indices into `items`) and their sources, some at a time."""
+    def pairs(self, group: int) -> Iterator[Pairs]:
+        """The synapses of a group, some items at a time."""
         n, n_groups = len(self.items), len(self.cursors)
-        step = max(1, TASK_PAIRS // max(1, self.rule.per_item))
-        stop = n * (group + 1) // n_groups
-        for first in range(n * group // n_groups, stop, step):
-            items = self.items[first : min(first + step, stop)]
-            yield items, self.rule.sources(self.listing, items)
+        mine = self.items[n * group // n_groups : n * (group + 1) // n_groups]
+        return self.rule.pairs(self.listing, mine)
 
     def count(self) -> Iterator[Task]:
         """Tasks that count the synapses of each neuron of the pre end."""
         from distdyn.ops import draw
 
         def task(group: int) -> None:
-            for _, sources in self.pairs(group):
-                draw.count_sources(sources, self.cursors[group])
+            for some in self.pairs(group):
+                draw.count_sources(some.sources, self.cursors[group])
 
         return (partial(task, group) for group in range(len(self.cursors)))
 
@@ -146,14 +148,12 @@ class PairDrawing(NamedTuple):
         nowhere = np.iinfo(np.int64 if self.cursors.itemsize == 8 else np.uint32).max
 
         def task(group: int) -> None:
-            values, cursor = self.values, self.cursors[group]
-            for items, sources in self.pairs(group):
-                target = self.post_local[self.rule.targets(items)]
-                delay = values.given_delay[items] if values.given_delay.size else NOTHING
-                weight = values.given_weight[items] if values.given_weight.size else NO_WEIGHTS
+            values = self.values
+            for some in self.pairs(group):
                 draw.scatter_pairs(
-                    self.listing.key, items, self.rule.per_item, sources, target,
-                    tuple(values.delays), delay, values.knots, weight, self.n_target, cursor,
+                    self.listing.key, some.items, some.begin, some.sources,
+                    self.post_local[some.targets], tuple(values.delays), values.delays_of(some),
+                    values.knots, values.weights_of(some), self.n_target, self.cursors[group],
                     nowhere, table.offset, table.weight,
                 )  # fmt: skip
 
@@ -189,24 +189,37 @@ def _spans(table: Rows, segment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return begin, end
 
 
-def capacity_of(part: ProjectionRows) -> int:
-    """Room for the synapses of a projection: a function of the description and the blocks.
+def capacity_of(part: ProjectionRows, seed: int) -> int:
+    """Room for the synapses of a projection.
+
+    A function of the description and the blocks, and of the seed for rules whose neurons are not
+    alike; these make room for a few percent more, so that it is mostly the same for all seeds.
 
     Raises:
         RuleError: the rule cannot be satisfied.
     """
     ends, rule = part.ends, part.rule
-    n_all = ends.n_pre, ends.n_post
-    rule.check(*n_all, ends.n_self, part.path)
+    rule.check(ends, part.path)
     block_start = ends.block_start()
     blocks = asked(part.blocks, len(block_start) - 1, "blocks")
     is_here = places(part.pre_local) >= 0
-    if isinstance(rule, AbstractPairRule) and not rule.is_drawn:  # it can be said what is here
-        items = _items(part, blocks)
-        key = np.uint64(0), np.uint64(0)
-        return int(is_here[rule.sources(rule.listing(ends, key), items)].sum())
+    if isinstance(rule, AbstractPairRule) and not rule.is_uniform:
+        listing = rule.listing(ends, _key(part, seed))
+        n = sum(int(is_here[x.sources].sum()) for x in rule.pairs(listing, _items(part, blocks)))
+        return _rounded_up(n) if rule.is_drawn else n
     n_here = int(is_here.sum()), int(np.diff(block_start)[blocks].sum())
-    return rule.bound(*n_all, ends.n_self, None if n_here == n_all else n_here)
+    return rule.bound(ends, None if n_here == (ends.n_pre, ends.n_post) else n_here)
+
+
+def _rounded_up(n: int) -> int:
+    """The next number of five significant bits."""
+    step = 1 << max(0, n.bit_length() - 5)
+    return -(-n // step) * step
+
+
+def _key(part: ProjectionRows, seed: int) -> Key:
+    low, high = stream_key(seed, "connectivity", part.path)
+    return np.uint64(low), np.uint64(high)
 
 
 def drawing_of(
@@ -229,9 +242,8 @@ def drawing_of(
         capacity: the synapses for which the table has room.
     """
     ends, rule, pre_local = part.ends, part.rule, part.pre_local
-    rule.check(ends.n_pre, ends.n_post, ends.n_self, part.path)
-    low, high = stream_key(seed, "connectivity", part.path)
-    key = np.uint64(low), np.uint64(high)
+    rule.check(ends, part.path)
+    key = _key(part, seed)
     block_start = ends.block_start()
     blocks = asked(part.blocks, len(block_start) - 1, "blocks")
     ring = _ring_places(part, block_start, blocks, n_target), n_target
@@ -241,11 +253,18 @@ def drawing_of(
     assert isinstance(rule, AbstractPairRule)  # there is no third kind
     listing, items = rule.listing(ends, key), _items(part, blocks)
     if not rule.is_drawn:
-        items = items[pre_local[rule.sources(listing, items)] >= 0]
+        found = [x.items[_any_here(x, pre_local)] for x in rule.pairs(listing, items)]
+        items = np.concatenate([items[:0], *found])
     n_groups = max(1, min(groups, CURSORS // max(1, ends.n_pre)))
-    is_narrow = max(capacity, len(items) * rule.per_item) < NARROW
+    is_narrow = max(capacity, len(items) * rule.width(listing)) < NARROW
     cursors = np.zeros((n_groups, ends.n_pre), np.uint32 if is_narrow else np.uint64)
     return PairDrawing(rule, listing, items, values, pre_local, *ring, cursors)
+
+
+def _any_here(some: Pairs, pre_local: np.ndarray) -> np.ndarray:
+    """Whether each item has a source in the source group."""
+    here = np.cumsum(np.append(0, pre_local[some.sources] >= 0))
+    return here[some.begin[1:]] > here[some.begin[:-1]]
 
 
 def _items(part: ProjectionRows, blocks: np.ndarray) -> np.ndarray:

@@ -13,7 +13,8 @@ import numpy as np
 from distdyn.errors import NetworkError
 from distdyn.network.ends import Ends
 from distdyn.network.population import View
-from distdyn.network.rules import AllToAll, FixedProb, Rule
+from distdyn.network.rule import Rule
+from distdyn.network.rules import AllToAll, FixedProb
 from distdyn.ops import formula as columns
 from distdyn.ops.formula import Formula
 from distdyn.ops.rows import aligned_empty
@@ -134,7 +135,7 @@ def largest_count(rule: Rule, ends: Ends) -> int:
     if not ends.n_pre or not ends.n_post or kind_of(rule, ends) != columns.COUNTED:
         return 0
     widest = int(np.diff(ends.block_start()).max())
-    return rule.bound(ends.n_pre, ends.n_post, ends.n_self, (1, widest))
+    return rule.bound(ends, (1, widest))
 
 
 def kind_of(rule: Rule, ends: Ends) -> int:

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from distdyn.core.signal import Signal
+from distdyn.core.signal import Signal, is_single, seeded
 from distdyn.network.network import Graph
 from distdyn.network.projection import CurrentInput, PoissonInput, delay_steps
 from distdyn.ops.poisson import Terms, terms_needed
 from distdyn.parallel import scale as scales
 from distdyn.parallel.groups import Cells, Group, reached
-from distdyn.parallel.operands import Entry, Fixed, Piece, Values, collect, is_single
+from distdyn.parallel.operands import Entry, Fixed, Piece, Values, collect
 from distdyn.parallel.parameters import Setting
 from distdyn.random import stream_key
 
@@ -28,12 +28,13 @@ class Layer:
     inputs: tuple[tuple[str, PoissonInput], ...]
 
 
-def current_of(graph: Graph, cells: Cells) -> Values | None:
+def current_of(graph: Graph, cells: Cells, seed: int) -> Values | None:
     """The sum of all current inputs, or None if there is none."""
     pieces = []
-    for source in graph.inputs.values():
+    for path, source in graph.inputs.items():
         if isinstance(source, CurrentInput):
-            pieces += _pieces(graph, cells.group, source.post, source.current)
+            current = seeded(source.current, seed, path)
+            pieces += _pieces(graph, cells.group, source.post, current)
     return collect(cells, pieces) if pieces else None
 
 
@@ -88,7 +89,8 @@ def layer_operands(
         words[:, segments] = np.array([stream_key(s.seed, "poisson", path)], np.uint32).T
         delays[segments] = int(delay_steps(source, s.dt, path))  # pyright: ignore[reportArgumentType]
         weights += [p for p in _pieces(graph, group, source.post, units) if p.path in posts]
-        rates += [p for p in _pieces(graph, group, source.post, source.rate) if p.path in posts]
+        rate = seeded(source.rate, s.seed, path)
+        rates += [p for p in _pieces(graph, group, source.post, rate) if p.path in posts]
     expected = collect(cells, rates)
     scaled = tuple(Entry(e.where, e.take, _times(e.value, s.dt * 1e-3)) for e in expected.entries)
     expected = Values(scaled, expected.per, expected.size, "float64")
@@ -102,18 +104,4 @@ def layer_operands(
 
 
 def _times(value: Any, factor: float) -> Any:
-    return _Scaled(value, factor) if isinstance(value, Signal) else np.asarray(value) * factor
-
-
-class _Scaled(Signal):
-    """A signal times a number."""
-
-    signal: Signal
-    factor: float
-
-    def at(self, tick: Any) -> Any:
-        return self.signal.at(tick) * self.factor
-
-    def extremes(self) -> tuple[float, float]:
-        low, high = self.signal.extremes()
-        return low * self.factor, high * self.factor
+    return value * factor if isinstance(value, Signal) else np.asarray(value) * factor

@@ -17,6 +17,7 @@ from distdyn.ops import exchange, ledger
 from distdyn.ops.arrive import arrive, arrive_all, arrive_boxes
 from distdyn.ops.chain import Chain
 from distdyn.ops.deliver import deliver
+from distdyn.ops.learning import learn, learn_all, learn_boxes, remember
 from distdyn.ops.packed import Packed
 from distdyn.ops.update import in_blocks, update, update_reference
 from distdyn.parallel.operands import Values
@@ -37,11 +38,12 @@ class Ledger(NamedTuple):
 
 
 class Cells(NamedTuple):
-    """What the operators of a step change, per group."""
+    """What the operators of a step change, per group if nothing else is said."""
 
     states: tuple[tuple[Any, ...], ...]
     rings: tuple[tuple[Any, ...], ...]
     events: tuple[Any, ...]
+    learned: tuple[Any, ...]  # per table
 
 
 class Sampled(NamedTuple):
@@ -71,7 +73,7 @@ def run(plan: Any, data: Any, carry: Any, progress: Any, most: Any, step: Step) 
         cursors=tuple(x[0] for x in progress.cursors),
         counts=progress.counts,
     )
-    cells = Cells(_tuples(carry.states), _tuples(carry.rings), carry.events)
+    cells = Cells(_tuples(carry.states), _tuples(carry.rings), carry.events, carry.learned)
     sampled = Sampled(carry.traces, progress.sampled)
     limits = [_limit(plan, data, carry, index) for index in range(len(plan.groups))]
 
@@ -101,7 +103,7 @@ def run(plan: Any, data: Any, carry: Any, progress: Any, most: Any, step: Step) 
         cells, book, sampled = jax.lax.while_loop(goes_on, one_step, (cells, book, sampled))
     carry = carry._replace(
         step=book.step, states=tuple(map(list, cells.states)), rings=tuple(map(list, cells.rings)),
-        events=cells.events, traces=sampled.traces,
+        events=cells.events, traces=sampled.traces, learned=cells.learned,
     )  # fmt: skip
     progress = progress._replace(
         done=book.done[None], stop=book.halt[None], cursors=tuple(x[None] for x in book.cursors),
@@ -143,17 +145,18 @@ def _step(
             count, keeps, limits[index], book.done, cursors[index], counts[index], full, via=chain
         )
         spikes[index] = list_, at if begin is None else begin, count
-    rings = [list(of) for of in cells.rings]
+    rings, learned = [list(of) for of in cells.rings], list(cells.learned)
+    _remember(plan, data, learned, spikes, book.stamp, chain)
     if plan.exchange is None:
-        _deliver_own(plan, data, rings, spikes, book.stamp, chain)
+        _deliver_own(plan, data, rings, learned, spikes, book.stamp, chain)
         stop = full
     else:
-        stop = _exchange(plan, data, rings, spikes, book.stamp, last, full, chain)
+        stop = _exchange(plan, data, rings, learned, spikes, book.stamp, last, full, chain)
     now, stamp, done, full, halt = ledger.advance(
         most, stop, book.step, book.stamp, book.done, full, book.halt, via=chain
     )
     book = Ledger(now, stamp, done, full, halt, tuple(cursors), tuple(counts))
-    return cells._replace(rings=_tuples(rings)), book
+    return cells._replace(rings=_tuples(rings), learned=tuple(learned)), book
 
 
 def _update(
@@ -163,7 +166,7 @@ def _update(
 
     They begin at the cursor, if it is not said where.
     """
-    states, rings, events = map(list, cells)
+    states, rings, events = (list(of) for of in cells[:3])
     spikes: list[tuple[Any, Any, Any]] = []
     for index, (group, given) in enumerate(zip(plan.groups, data.groups, strict=True)):
         if group.program is None:
@@ -182,32 +185,58 @@ def _update(
         states[index], rings[index] = tuple(new), tuple(rows)
         events[index] = events[index] if list_ is None else list_
         spikes.append((events[index], None, count))
-    return Cells(tuple(states), tuple(rings), tuple(events)), spikes
+    return cells._replace(states=tuple(states), rings=tuple(rings), events=tuple(events)), spikes
 
 
-def _deliver_own(plan: Any, data: Any, rings: list, spikes: list, stamp: Any, chain: Chain) -> None:
+def _remember(plan: Any, data: Any, learned: list, spikes: list, stamp: Any, chain: Chain) -> None:
+    """Tell the tables that learn which of their targets have spiked."""
+    for k, (table, rows, law) in enumerate(zip(plan.tables, data.tables, data.laws, strict=True)):
+        if law is not None:
+            cells, begin, count = spikes[table.group]
+            learned[k] = remember(learned[k], law, rows, cells, begin, count, stamp, via=chain)
+
+
+def _deliver_own(
+    plan: Any, data: Any, rings: list, learned: list, spikes: list, stamp: Any, chain: Chain
+) -> None:
     """Deliver our own spikes, which no other part of the node wants to know."""
-    for k, (table, rows) in enumerate(zip(plan.tables, data.tables, strict=True)):
+    for k, (table, rows, law) in enumerate(zip(plan.tables, data.tables, data.laws, strict=True)):
         of, ring = rings[table.group], table.ring
-        given: Any = (data.part[0], *spikes[table.source], stamp, data.team)
-        if isinstance(rows, Packed):
-            of[ring] = arrive(of[ring], data.flights[k], rows, *given, via=chain)
+        cells, begin, count = spikes[table.source]
+        given = data.part[0], cells, begin, count, stamp
+        if law is not None:
+            of[ring], learned[k] = learn(of[ring], learned[k], law, rows, *given, via=chain)
+        elif isinstance(rows, Packed):
+            of[ring] = arrive(of[ring], data.flights[k], rows, *given, data.team, via=chain)
         else:
-            of[ring] = deliver(of[ring], rows, *given, via=chain)
+            of[ring] = deliver(of[ring], rows, *given, data.team, via=chain)
 
 
 def _exchange(
-    plan: Any, data: Any, rings: list, spikes: list, stamp: Any, last: Any, full: Any, chain: Chain
+    plan: Any,
+    data: Any,
+    rings: list,
+    learned: list,
+    spikes: list,
+    stamp: Any,
+    last: Any,
+    full: Any,
+    chain: Chain,
 ) -> Any:
     """Deliver our own spikes, and if an exchange is due, those of the other parts."""
     token = exchange.first_token()
     for group, (events, begin, count) in enumerate(spikes):
         token = exchange.append(data.board, group, events, begin, count, token, via=chain)
     token = exchange.close(data.board, stamp, last, full, token, via=chain)
-    for k, (table, rows) in enumerate(zip(plan.tables, data.tables, strict=True)):
+    for k, (table, rows, law) in enumerate(zip(plan.tables, data.tables, data.laws, strict=True)):
         of, ring = rings[table.group], table.ring
-        given: Any = (data.part[0], *spikes[table.source], stamp, data.board, table.source)
-        if isinstance(rows, Packed):
+        cells, begin, count = spikes[table.source]
+        given = data.part[0], cells, begin, count, stamp, data.board, table.source
+        if law is not None:
+            of[ring], learned[k], token = learn_all(
+                of[ring], learned[k], law, rows, *given, token, via=chain
+            )
+        elif isinstance(rows, Packed):
             lists = data.flights[k]
             of[ring], token = arrive_all(
                 of[ring], lists, rows, *given, token=token, team=data.team, via=chain
@@ -219,14 +248,18 @@ def _exchange(
     return exchange.settle(data.board, token, via=chain)
 
 
-def deliver_inbox(plan: Any, data: Any, carry: Any) -> tuple[list[Any], ...]:
-    """Add what has come from other nodes; the rings."""
-    rings = [list(of) for of in carry.rings]
-    for k, (table, rows) in enumerate(zip(plan.tables, data.tables, strict=True)):
+def deliver_inbox(plan: Any, data: Any, carry: Any) -> Any:
+    """Add what has come from other nodes."""
+    rings, learned = [list(of) for of in carry.rings], list(carry.learned)
+    for k, (table, rows, law) in enumerate(zip(plan.tables, data.tables, data.laws, strict=True)):
         of, ring = rings[table.group], table.ring
-        if isinstance(rows, Packed):
-            given: Any = (data.inbox, table.source, carry.step, data.team)
+        if law is not None:
+            of[ring], learned[k] = learn_boxes(
+                of[ring], learned[k], law, rows, data.inbox, table.source
+            )
+        elif isinstance(rows, Packed):
+            given: Any = data.inbox, table.source, carry.step, data.team
             of[ring] = arrive_boxes(of[ring], data.flights[k], rows, *given)
         else:
             of[ring] = exchange.deliver_boxes(of[ring], rows, data.inbox, table.source, data.team)
-    return tuple(rings)
+    return carry._replace(rings=tuple(rings), learned=tuple(learned))

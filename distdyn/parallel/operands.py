@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distdyn.core.signal import Signal, value_at
+from distdyn.core.signal import Signal, at_targets, is_single, value_at
 from distdyn.core.system import Tick
 from distdyn.network.distributions import Distribution
 from distdyn.parallel.groups import Cells
@@ -56,8 +55,11 @@ class Values(eqx.Module):
         """The values that hold during a step."""
         total = jnp.zeros(self.size, self.dtype)
         for entry in self.entries:
-            value = jnp.asarray(value_at(entry.value, tick)).astype(self.dtype)
-            value = value if entry.take is None else value[entry.take]
+            if entry.take is None:
+                value = value_at(entry.value, tick)
+            else:
+                value = at_targets(entry.value, tick, entry.take)
+            value = jnp.asarray(value).astype(self.dtype)
             total = total.at[entry.where].add(value, mode="drop")
         return total
 
@@ -103,18 +105,6 @@ def collect(cells: Cells, pieces: Sequence[Piece], dtype: str = "float64") -> Va
         entries.append(Entry(where, take, piece.value))
     size = len(group.paths) if per_segment else cells.size
     return Values(tuple(entries), "segment" if per_segment else "cell", size, dtype)
-
-
-def is_single(value: Any) -> bool:
-    """Whether a value is one number at any time."""
-    if isinstance(value, Signal):
-        return jax.eval_shape(lambda: jnp.asarray(value.at(_ZERO))).shape == ()
-    if callable(value):
-        return jnp.shape(jax.eval_shape(lambda: jnp.asarray(value(0.0)))) == ()
-    return np.ndim(value) == 0
-
-
-_ZERO = Tick(np.int64(0), 0.1, 0.0)
 
 
 def parameter(cells: Cells, values: Sequence[Any], name: str, seed: int) -> Fixed:

@@ -15,7 +15,7 @@ import numpy as np
 
 from distdyn.core.cell import Cell
 from distdyn.core.integrators import Remembering
-from distdyn.core.signal import Signal
+from distdyn.core.signal import Signal, seeded
 from distdyn.ops.update import BLOCK, in_blocks
 from distdyn.parallel.groups import Cells, Group
 from distdyn.parallel.operands import Fixed, Piece, Values, collect, drawn, parameter
@@ -75,6 +75,10 @@ def cell_parameters(cells: Cells, seed: int) -> CellParameters:
             values.append(column[0])
         elif any(_is_signal(v) or callable(v) for v in column):
             sizes = [range(p.size) for p in group.populations]
+            column = [
+                seeded(v, seed, f"{path}.{name}")
+                for path, v in zip(group.paths, column, strict=True)
+            ]
             pieces = [Piece(*x) for x in zip(group.paths, sizes, column, strict=True)]
             values.append(collect(cells, pieces))
         else:
@@ -194,7 +198,7 @@ class _Memory(NamedTuple):
 
 def _of_each(function: Any, leaves: tuple[Any, ...], n: int) -> Any:
     """`function` of each of n cells, with the same bits whichever others are there."""
-    room = max(1, -(-n // BLOCK)) * BLOCK  # a program for each number of blocks, not of cells
+    room = max(2, -(-n // BLOCK)) * BLOCK  # a program for each number of blocks, not of cells
 
     def padded(leaf: Any) -> Any:
         if not isinstance(leaf, np.ndarray):

@@ -1,7 +1,8 @@
 """Placed: the tables of synapses on their devices, as they are delivered, and what is in flight.
 
 Stored tables are packed where that pays, otherwise cut, for the members of the teams; a packed
-table keeps a list of what is in flight, and its ring has one slot, that of the next step.
+table keeps a list of what is in flight, and its ring has one slot, that of the next step. Plastic
+tables are neither.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from distdyn.ops import packed
 from distdyn.ops.packed import Packed
 from distdyn.ops.rows import Rows
 from distdyn.parallel.built import Built
+from distdyn.parallel.connect import Table
 from distdyn.parallel.stack import Stack
 
 
@@ -36,10 +38,10 @@ class Placed:
         self.built, self.stack = built, stack
         if members is not None:
             for k, table in enumerate(built.tables):
-                if isinstance(table.rows[0], Rows):
+                if isinstance(table.rows[0], Rows) and table.plasticity is None:
                     found = _packed(table.rows, built.parts.length(table.group), members)
                     built.tables[k] = table._replace(rows=found or table.rows)
-        self.tables = tuple(self._place(table.rows, table.group, members) for table in built.tables)
+        self.tables = tuple(self._place(table, members) for table in built.tables)
         self.slots = [[min(n, 1) for n in of] for of in built.slots]
         for table in built.tables:
             if not isinstance(table.rows[0], Packed):
@@ -50,11 +52,14 @@ class Placed:
             for table in built.tables
         ]
 
-    def _place(self, rows: Sequence[Any], group: int, members: int | None) -> Any:
-        if members is not None and isinstance(rows[0], Rows):
+    def _place(self, table: Table, members: int | None) -> Any:
+        rows: list[Any] = [*table.rows]
+        if table.plasticity is not None:  # weights are elsewhere, and one thread changes them
+            rows = [of._replace(weight=of.weight[:0]) for of in rows]
+        elif members is not None and isinstance(rows[0], Rows):
             from distdyn.ops.kernels import cut_rows
 
-            rows = [cut_rows(of, self.built.parts.length(group), members) for of in rows]
+            rows = [cut_rows(of, self.built.parts.length(table.group), members) for of in rows]
         kind = type(rows[0])
         with jax.enable_x64(True):
             return kind(*(self.stack.own(arrays) for arrays in zip(*rows, strict=True)))

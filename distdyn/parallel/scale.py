@@ -17,8 +17,9 @@ import numpy as np
 from distdyn.core.signal import Signal
 from distdyn.errors import ParameterError, WeightError
 from distdyn.network.distributions import Distribution
+from distdyn.network.edges import Edges
 from distdyn.network.projection import PoissonInput, Projection
-from distdyn.network.rules import Edges
+from distdyn.network.space import ByDistance
 from distdyn.ops.poisson import MOST_EXPECTED
 from distdyn.ops.values import check_significance
 
@@ -33,16 +34,24 @@ def projection_bound(projection: Projection) -> float:
     """The largest sum of weights that the projection can bring to one neuron in one step."""
     weight, rule = projection.weight, projection.rule
     if isinstance(rule, Edges):
-        sizes = np.abs(np.broadcast_to(np.asarray(largest(weight, each=True)), rule.post.shape))
+        each = largest(weight, each=True)
+        if projection.plasticity is not None:
+            each = largest_plastic(projection)
+        sizes = np.abs(np.broadcast_to(np.asarray(each), rule.post.shape))
         return float(np.bincount(rule.post, weights=sizes).max(initial=0.0))
-    ends = projection.ends
-    mean, sd = rule.in_degree(ends.n_pre, ends.n_post, ends.n_self)
-    return max(1.0, mean + 8 * sd) * float(largest(weight))
+    mean, sd = rule.in_degree(projection.ends)
+    return max(1.0, mean + 8 * sd) * largest_plastic(projection)
+
+
+def largest_plastic(projection: Projection) -> float:
+    """The largest |w| that can occur, and with plasticity that may."""
+    initial = float(largest(projection.weight))
+    return initial if projection.plasticity is None else projection.plasticity.largest(initial)
 
 
 def largest(weight: Any, each: bool = False) -> Any:
     """The largest |w| that can occur, or that of each edge."""
-    if isinstance(weight, Distribution):
+    if isinstance(weight, Distribution | ByDistance):
         return max(abs(x) for x in weight.extremes())
     size = np.abs(np.asarray(weight, np.float64))
     return size if each else float(np.max(size, initial=0.0))

@@ -27,6 +27,7 @@ from distdyn.parallel.built import Built
 from distdyn.parallel.exchange.neighbours import Neighbours
 from distdyn.parallel.groups import Group
 from distdyn.parallel.launch import World, cores
+from distdyn.parallel.learning import Learning
 from distdyn.parallel.operands import Fixed
 from distdyn.parallel.parameters import Setting, initial_state
 from distdyn.parallel.placed import Placed
@@ -105,6 +106,7 @@ class Shard:
             us, self.stack, self.parts, self.built.tables, kernels=self.kernels, overlap=overlap
         )
         self.placed = self._place()
+        self.learning = self._learning()
         self.step = setting.origin
         self.start()
 
@@ -121,6 +123,9 @@ class Shard:
 
     def _place(self) -> Placed:
         return Placed(self.built, self.stack, self.team[0].members if self.team else None)
+
+    def _learning(self) -> Learning:
+        return Learning(self.built, self.stack, kernels=self.kernels)
 
     def start(self) -> None:
         """Set the state to that before the first step."""
@@ -142,6 +147,7 @@ class Shard:
             for k in range(len(self.groups))
         ]
         self.placed.clear()
+        self.learning.clear()
         self.watch((), ())
 
     def _first_states(self, group: Group) -> tuple[list[tuple[np.ndarray, ...]], list[str]]:
@@ -254,6 +260,7 @@ class Shard:
         return chunk.Data(
             groups=groups,
             tables=self.placed.tables,
+            laws=self.learning.laws,
             flights=self.placed.operands(),
             samples=tuple(
                 own([padded(of.astype(np.int32), s.width) for of in s.cells]) for s in self.samples
@@ -319,7 +326,10 @@ class Shard:
         start, data, remote = self.step, self.data, self.near.remote
         blocks = self.stack.blocks
         rings = tuple(self.rings)
-        carry = chunk.Carry(np.int64(start), tuple(self.states), rings, self.events, self.traces)
+        learned = tuple(self.learning.learned)
+        carry = chunk.Carry(
+            np.int64(start), tuple(self.states), rings, self.events, self.traces, learned
+        )
         if remote and remote.memory is None:
             data = data._replace(inbox=remote.operand(self.stack))
         self.near.begin_chunk()
@@ -329,9 +339,11 @@ class Shard:
         self.step = start + done
         self.states, self.rings = list(carry.states), [list(r) for r in carry.rings]
         self.events, self.traces = carry.events, carry.traces
+        self.learning.learned = list(carry.learned)
         emitted = self._emitted(start, done, progress)
         self.near.end_chunk(start, done, emitted)
         self._check_finite(progress.finite)
+        self._failure = self._failure or self.learning.failure()
         spikes = spikes_of(emitted, self.parts.cells, self.kept, start)
         samples = [
             samples_of(sample, blocks(rows), int(blocks(used)[0][0]), start, done)
@@ -453,7 +465,9 @@ class Shard:
         self.placed.land(self.rings, self.step)
         before = self.built.write_weight(path, projection)
         self._rescale(before)
-        self.placed = self._place()
+        self.placed, learning = self._place(), self.learning
+        self.learning = self._learning()
+        self.learning.keep(learning, path)
         self._refresh()
 
     def _rescale(self, before: list[tuple[float, ...]]) -> None:
@@ -471,8 +485,18 @@ class Shard:
                     rings[ring] = self.stack.own(moved)
 
     def synapses(self, path: str) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
-        """Our synapses of a projection in pieces: pre, post, weight, delay in ms."""
-        return self.built.synapses(path)
+        """Our synapses of a projection in pieces: pre, post, weight, delay in ms. Collective."""
+        found = self.built.synapses(path)
+        if self.graph.projections[path].plasticity is None:
+            return found
+        if self.near.has_mail:
+            self._chunk(0)  # spikes of other nodes, by which weights have yet to change
+        now = self.learning.weights(path)
+        weights = [block for blocks in now for block in blocks]
+        return [
+            (pre, post, weight[index].astype(np.float64), delay)
+            for (pre, post, index, delay), weight in zip(found, weights, strict=True)
+        ]
 
     # --- how large, how fast ---------------------------------------------------------------------
 
@@ -500,12 +524,17 @@ class Shard:
     @property
     def connectivity_bytes(self) -> int:
         """The size of all our arrays that hold synapses."""
-        return sum(own_bytes(array) for rows in self.placed.tables for array in rows)
+        held = [*self.placed.tables, *filter(None, self.learning.learned)]
+        return sum(own_bytes(array) for of in held for array in of)
 
     def memory(self) -> dict[str, int]:
         """The bytes of our arrays by what they hold, over all our devices."""
         held = {
-            "synapses": (x for rows in self.placed.tables for x in synapses_in(rows)),
+            "synapses": (
+                *(x for rows in self.placed.tables for x in synapses_in(rows)),
+                *(of.weight for of in self.learning.learned if of is not None),
+            ),
+            "histories": (x for of in self.learning.learned if of is not None for x in of[1:]),
             "sources": (x for rows in self.placed.tables for x in sources_in(rows)),
             "rings": (ring for of in self.rings for ring in of),
             "states": (leaf for of in self.states for leaf in of),

@@ -142,8 +142,12 @@ class ProjectionAccess:
 
     @property
     def weight(self) -> Any:
-        """The weight as it was described: a number, an array over the edges, a distribution."""
-        return self._shard.graph.projections[self._path].weight
+        """The weight as it was described: a number, an array over the edges, a distribution.
+
+        Of a plastic projection the weights as they are now, in the order of `edges()`. Collective.
+        """
+        projection = self._shard.graph.projections[self._path]
+        return projection.weight if projection.plasticity is None else self.edges().weight
 
     @property
     def delay(self) -> Any:
@@ -189,7 +193,7 @@ class ProjectionAccess:
         old = self._shard.graph.projections[self._path]
         new = Projection(
             old.pre, old.post, old.rule, old.synapse, old.output,
-            weight=value, delay=old.delay, storage=old.storage,
+            weight=value, delay=old.delay, plasticity=old.plasticity, storage=old.storage,
         )  # fmt: skip
         with jax.enable_x64(True):
             self._shard.write_weight(self._path, new)

@@ -3,7 +3,9 @@
 Network: Brunel (2000), J. Comput. Neurosci. 8, 183; numbers: the example `hpc_benchmark.py` of
 NEST 3.10; use: Kunkel et al. (2014), Front. Neuroinform. 8, 78. Every neuron has 9,000 excitatory
 and 2,250 inhibitory synapses at any size, so that a larger network has more neurons but not more
-work per neuron. This is the static variant: synapses between excitatory neurons keep their weight.
+work per neuron. Synapses between excitatory neurons are plastic: Morrison, Aertsen & Diesmann
+(2007), Neural Comput. 19, 1437; in the static variant, which is often measured instead, they keep
+their weight.
 """
 
 import math
@@ -35,18 +37,13 @@ class HPCBenchmark(dd.Network):
 
     Args:
         scale: 9,000 scale excitatory and 2,250 scale inhibitory neurons.
-        plastic: whether synapses between excitatory neurons change; not available yet.
+        plastic: whether synapses between excitatory neurons learn, or keep their weight.
 
     Raises:
-        ParameterError: the scale is too small or not finite, or plastic weights are asked for.
+        ParameterError: the scale is too small or not finite.
     """
 
-    def __init__(self, scale: float = 1.0, plastic: bool = False):
-        if plastic:
-            raise ParameterError(
-                "HPCBenchmark: plastic is True, but weights that change are not available yet. "
-                "Use plastic=False, the static variant."
-            )
+    def __init__(self, scale: float = 1.0, plastic: bool = True):
         if not SMALLEST <= scale < math.inf:
             raise ParameterError(
                 f"HPCBenchmark: scale is {scale}, and each neuron needs another inhibitory one. "
@@ -63,7 +60,13 @@ class HPCBenchmark(dd.Network):
         def inputs(count):  # from other neurons; one may be drawn twice
             return dd.FixedIndegree(count, autapses=False)
 
-        self.exc = dd.Projection(self.E, cells, inputs(C_E), psc, weight=J, delay=DELAY)
+        if plastic:
+            self.learning = dd.Projection(
+                self.E, self.E, inputs(C_E), psc, weight=J, delay=DELAY,
+                plasticity=dd.PowerLawSTDP(),
+            )  # fmt: skip
+        targets = self.I if plastic else cells
+        self.exc = dd.Projection(self.E, targets, inputs(C_E), psc, weight=J, delay=DELAY)
         self.inh = dd.Projection(self.I, cells, inputs(C_I), psc, weight=-G * J, delay=DELAY)
         self.external = dd.PoissonInput(cells, external_rate(J), psc, weight=J, delay=DELAY)
 

@@ -47,6 +47,7 @@ def nest_terms(network: dd.Network, dt: float) -> dict:
                     **_neuron(population.model, model),
                     **receptors,
                     **_gates(population),
+                    **_histories(found),
                 },
                 "V_m": _value(population.initial["V"]),
             }
@@ -59,6 +60,7 @@ def nest_terms(network: dd.Network, dt: float) -> dict:
                 "rule": _rule(projection),
                 "weight": _value(projection.weight, sign=_sign(projection)),
                 "delay": _value(projection.delay),
+                "plasticity": _plasticity(projection),
             }
             for path, projection in found.projections.items()
         },
@@ -148,6 +150,26 @@ def _gates(population: dd.Population) -> dict[str, float]:
     """Gates that start at a value of their own."""
     given = population.initial
     return {name: float(given[path]) for path, name in GATES.items() if path in given}
+
+
+def _plasticity(projection: Projection) -> dict[str, float] | None:
+    """The parameters of `stdp_pl_synapse_hom`."""
+    rule = projection.plasticity
+    if rule is None:
+        return None
+    if not isinstance(rule, dd.PowerLawSTDP):
+        raise NotInNEST(f"{projection!r}: the rule {rule!r} has no counterpart here.")
+    names = {"tau_plus": "tau_plus", "lambda": "lambda_", "alpha": "alpha", "mu": "mu"}
+    return {theirs: float(getattr(rule, ours)) for theirs, ours in names.items()}
+
+
+def _histories(found: Graph) -> dict[str, float]:
+    """The time constant of a post neuron's trace, which NEST keeps with the neuron."""
+    rules = [p.plasticity for p in found.projections.values() if p.plasticity is not None]
+    taus = {float(rule.tau_minus) for rule in rules}  # pyright: ignore[reportAttributeAccessIssue]
+    if len(taus) > 1:
+        raise NotInNEST(f"tau_minus is one of {sorted(taus)} in different projections.")
+    return {"tau_minus": taus.pop()} if taus else {}
 
 
 def _paths(found: Graph, views: tuple[View, ...]) -> list[str]:

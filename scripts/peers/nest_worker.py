@@ -8,11 +8,13 @@ import itertools
 import math
 import time
 from collections.abc import Iterator
+from statistics import fmean, pstdev
 
 import nest
 
 from peers.answering import answer, peak_rss
 
+SAMPLE = 20  # neurons of whose synapses weights are asked for
 MOST_OF_A_MODEL = 120_000_000  # connections of a thread; the limit is 2^27 - 2
 
 
@@ -22,6 +24,8 @@ def prepare(request: dict) -> Iterator[dict]:
     Args:
         request: `network`, as `nest_terms` says it; `threads`, `dt`, `seed`, `warmup`, `duration`.
     """
+    projections = request["network"]["projections"].values()
+    is_plastic = any(of["plasticity"] for of in projections)
     nest.verbosity = nest.VerbosityLevel.ERROR
     nest.ResetKernel()
     nest.set(
@@ -30,7 +34,7 @@ def prepare(request: dict) -> Iterator[dict]:
         rng_seed=request["seed"],
         print_time=False,
         overwrite_files=True,
-        keep_source_table=False,  # needed by GetConnections alone
+        keep_source_table=is_plastic,  # needed by GetConnections alone
     )
     before, began = peak_rss(), time.perf_counter()
     neurons = create(request["network"])
@@ -66,7 +70,25 @@ def prepare(request: dict) -> Iterator[dict]:
                 path: (recorder.n_events - counted[path]) / len(neurons[path]) / seconds
                 for path, recorder in recorders.items()
             },
+            "weights": weights(request["network"], neurons),
         }
+
+
+def weights(network: dict, neurons: dict) -> dict:
+    """Mean and standard deviation of plastic weights onto the first neurons of their targets.
+
+    To ask for all takes longer than the run.
+    """
+    found = {}
+    for path, of in network["projections"].items():
+        if of["plasticity"]:
+            some = joined(neurons, of["post"])[:SAMPLE]
+            models = [model for model in nest.synapse_models if model.startswith(f"{path}_")]
+            w = [
+                x for m in models for x in nest.GetConnections(target=some, synapse_model=m).weight
+            ]
+            found[path] = {"mean": fmean(w), "sd": pstdev(w)}
+    return found
 
 
 def create(network: dict) -> dict:
@@ -112,6 +134,10 @@ def pieces(n_pre: int, post, rule: dict) -> list:  # type: ignore[no-untyped-def
 def synapse(path: str, of: dict) -> dict:
     """A weight that all share is kept once, which is faster and needs less memory."""
     delay = value(of["delay"])
+    if of["plasticity"]:
+        name = f"{path.replace('.', '_')}_synapse"
+        nest.CopyModel("stdp_pl_synapse_hom", name, of["plasticity"])
+        return {"synapse_model": name, "weight": of["weight"], "delay": delay}
     if isinstance(of["weight"], dict):
         return {"synapse_model": "static_synapse", "weight": value(of["weight"]), "delay": delay}
     name = f"{path.replace('.', '_')}_synapse"

@@ -42,7 +42,15 @@ Delayed CaputoL1 CaputoEuler GrunwaldLetnikov integrate
 """.split()
 OBSERVABLES = "bold eeg lfp_of_rates".split()
 NETWORKS = "coba cuba brunel microcircuit hpc_benchmark cobahh gamma thalamus".split()
-NAMES = [*CELLS, *RATES, *CHANNELS, *IONS, *INTEGRATORS, *OBSERVABLES]
+PLASTICITY = "STDP PowerLawSTDP TripletSTDP TsodyksMarkram".split()
+SIGNALS = "Steps Sampled Section Pulses Ramp Sinusoid Square OU Wiener WhiteNoise trains".split()
+MEASURES = """
+rates instantaneous_rate population_rate fano_factor counts trains intervals cv cv2 lv lvr
+count_correlation cross_correlation tiling_coefficient spike_contrast chi voltage_fluctuation
+van_rossum victor_purpura lfp_of_currents lfp_of_spikes functional_connectivity
+connectivity_dynamics matrix_correlation power coherence
+""".split()
+NAMES = [*CELLS, *RATES, *CHANNELS, *IONS, *INTEGRATORS, *PLASTICITY, *OBSERVABLES]
 
 COMPARING = {"approx", "assert_allclose", "assert_array_equal", "assert_array_less", "close"}
 
@@ -65,6 +73,16 @@ def test_it_is_there_and_says_what_it_is(name):
 def test_the_network_is_there(name):
     assert name in CLASSES
     assert by_name(name).__doc__
+
+
+@pytest.mark.parametrize(
+    "name", [f"inputs.{x}" for x in SIGNALS] + [f"measure.{x}" for x in MEASURES]
+)
+def test_the_toolbox_has_it(name):
+    room, _, last = name.partition(".")
+    tool = getattr(getattr(dd, room), last)
+    assert dd.describe(tool).summary
+    assert proofs_of(last), f"no test under {', '.join(ROOMS)} compares numbers of {name}"
 
 
 @pytest.mark.parametrize("name", [*NAMES, *NETWORKS])

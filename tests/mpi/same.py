@@ -97,7 +97,7 @@ class Gaps(dd.Network):
 
     def __init__(self):
         cell = dd.LIF(C_m=1.0, tau_m=10.0, E_L=0.0, V_th=0.5, V_reset=0.0, t_ref=0.0)
-        self.source = dd.Population(1, dd.SpikeTimes(id=[0, 0], time=[100.0, 130.0]))
+        self.source = dd.Population(1, dd.SpikeTimes(id=[0, 0], time=[10.0, 30.0]))
         self.all = dd.Population(600, cell, V=0.0)
         self.none = dd.Population(0, cell)
         self.two = dd.Population(2, dd.LIF(I_e=500.0))
@@ -223,18 +223,61 @@ class Memory(dd.Network):
         )  # fmt: skip
 
 
+class Plastic(dd.Network):
+    """Populations that learn from each other, one rule for each direction."""
+
+    def __init__(self):
+        cell = dd.LIF(I_e=dd.Uniform(370.0, 420.0), t_ref=2.0)
+        self.A = dd.Population(331, cell, V=dd.Uniform(-65.0, -50.0))
+        self.B = dd.Population(100, cell, V=dd.Uniform(-65.0, -50.0))
+        psc, delay = dd.Exponential(tau=2.0), dd.Uniform(0.5, 2.0)
+        self.pairs = dd.Projection(
+            (self.A, self.B), self.A, dd.FixedProb(0.1), psc, weight=dd.Uniform(5.0, 15.0),
+            delay=delay, plasticity=dd.STDP(w_max=60.0),
+        )  # fmt: skip
+        self.triplets = dd.Projection(
+            self.A, self.B, dd.FixedIndegree(30), psc, weight=10.0, delay=delay,
+            plasticity=dd.TripletSTDP(A3_plus=0.5, A2_minus=0.5),
+        )  # fmt: skip
+        self.short = dd.Projection(
+            self.B, self.A, dd.FixedProb(0.1), psc, weight=-20.0, delay=delay,
+            plasticity=dd.TsodyksMarkram(U=0.3, tau_d=50.0, tau_f=100.0),
+        )  # fmt: skip
+
+
+class Structured(dd.Network):
+    """A torus whose cells are joined by distance, as a grid and by graphs."""
+
+    def __init__(self):
+        cell = dd.LIF(C_m=200.0, tau_m=20.0, E_L=-60.0, V_th=-50.0, V_reset=-60.0, I_e=210.0)
+        torus = dd.Lattice(20.0, periodic=True)
+        self.E = dd.Population((20, 15), cell, V=dd.Normal(-55.0, 5.0), positions=torus)
+        hat = dd.DistanceDependent(dd.profiles.MexicanHat(70.0, 30.0), cutoff=150.0)
+        values = {"synapse": dd.Exponential(tau=5.0), "weight": 3.0, "delay": 0.7}
+        conduction = dd.ByDistance(lambda d: 0.3 + d / 100.0)
+        weight = dd.ByDistance(dd.profiles.Gaussian(60.0, -9.0))
+        by_distance = {**values, "weight": weight, "delay": conduction}
+        rules = [dd.Grid(8), dd.SmallWorld(6, 0.2), dd.ScaleFree(3), dd.PowerLaw(3, 0.6)]
+        self.near = dd.Projection(self.E, self.E, hat, **by_distance)
+        self.one = dd.Projection(self.E, self.E, dd.SmallWorld(4, 0.3, directed=True), **values)
+        self.of = [dd.Projection(self.E, self.E, rule, **values) for rule in rules]
+
+
 NETWORKS = {
+    "plastic": (Plastic, 200.0, "float32"),
     "everyone": (Everyone, 60.0, "float32"),
     "rates": (Rates, 100.0, "float32"),
+    "structured": (Structured, 100.0, "float32"),
     "memory": (Memory, 100.0, "float32"),
     "cobahh": (lambda: by_name("cobahh")(n=400), 50.0, "float32"),
     "stored": (lambda: Drawn("stored"), 60.0, "float32"),
     "procedural": (lambda: Drawn("procedural"), 60.0, "float32"),
-    "golden": (Golden, 1000.0, "float64"),
+    "golden": (Golden, 100.0, "float64"),
+    "whole": (Golden, 1000.0, "float64"),
     "brunel": (Brunel, 200.0, "float32"),
     "coba": (lambda: by_name("coba")(n=1000), 100.0, "float32"),
     "varied": (Varied, 60.0, "float32"),
-    "gaps": (Gaps, 200.0, "float32"),
+    "gaps": (Gaps, 60.0, "float32"),
     "alone": (Alone, 50.0, "float32"),
     "pair": (Pair, 40.0, "float32"),
     "areas": (TwoAreas, 100.0, "float32"),
@@ -278,11 +321,14 @@ def main() -> None:
 
 
 def state_of(runner: dd.DSRunner) -> str:
-    """A hash of the bits of all variables of all cells."""
+    """A hash of the bits of all variables of all cells, and of weights that learn. Collective."""
     words = hashlib.sha256()
     for path in runner.graph.populations:
         for name in runner._shard.state_names(path):
             words.update(runner._shard.read_state(path, name).tobytes())
+    for path, projection in runner.graph.projections.items():
+        if projection.plasticity is not None:
+            words.update(runner[path].weight.tobytes())
     return words.hexdigest()
 
 

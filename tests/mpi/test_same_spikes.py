@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 
 SCRIPT = str(Path(__file__).with_name("same.py"))
-GOLDEN = "52ded88a9f83722ba800501cdbf96224b426b669f34c43226349989a04e515f6"
-SMALL = ("golden", "brunel", "varied", "gaps", "alone", "areas")
-ALL = (*SMALL, "coba", "dc", "poisson")
+# of the first 100 ms and of 1 s: tests/validation/test_golden.py
+GOLDEN = "27c659d3bf2f70b8fe8f7e1e649750b97b4ef82876d37d49f5dde9376d7be026"
+WHOLE = "52ded88a9f83722ba800501cdbf96224b426b669f34c43226349989a04e515f6"
+SMALL = ("golden", "brunel", "varied", "gaps", "alone", "areas", "structured")
+ALL = (*SMALL, "whole", "coba", "dc", "poisson")
 
 
 @pytest.fixture
@@ -36,6 +38,7 @@ def on_one(hashes, expected, networks, limit=240.0):
         found = hashes(None, 1, *missing, limit=limit)
         assert all(each["spikes"] > 30 for each in found.values())
         expected.update({name: each["hash"] for name, each in found.items()})
+    assert expected.get("golden", GOLDEN) == GOLDEN and expected.get("whole", WHOLE) == WHOLE
     return {name: expected[name] for name in networks}
 
 
@@ -66,14 +69,15 @@ def test_rows_that_are_drawn_again(hashes, expected):
     assert found["hash"] == on_one(hashes, expected, ["stored"])["stored"]
 
 
-def test_every_cell_and_channel(hashes):
+def test_every_cell_channel_and_rate(hashes):
     """And what has a past, noise, a fractional order: on two nodes of two devices.
 
     Ornstein and Uhlenbeck's process, Mackey and Glass's equation, AdEx, the cells of `cobahh` in
-    networks; every cell of the library and one with all channels, each with cells on all parts.
-    States are compared to the bit.
+    networks; every cell of the library, one with all channels and every rate model, each with cells
+    on all parts; synapses that learn. States and weights are compared to the bit.
     """
-    networks, all_states = ("everyone", "memory", "cobahh"), ["--states"]
+    networks = "everyone", "rates", "memory", "cobahh", "plastic"
+    all_states = ["--states"]
     one = hashes(None, 1, *networks, options=all_states)
     many = hashes(2, 2, *networks, per_node=1, options=all_states)
     for name in networks:
@@ -81,15 +85,6 @@ def test_every_cell_and_channel(hashes):
         assert [path for path in counts if counts[path] < 10] == []
         for what in ("hash", "state"):
             assert many[name][what] == one[name][what], name
-
-
-@pytest.mark.slow
-def test_every_rate_model(hashes):
-    """States to the bit, with noise, a delay and states that are confined, on two nodes."""
-    one = hashes(None, 1, "rates", options=["--states"])["rates"]
-    many = hashes(2, 2, "rates", per_node=1, options=["--states"])["rates"]
-    assert one["counts"]["FeedbackFHN"] > 30
-    assert (many["hash"], many["state"]) == (one["hash"], one["state"])
 
 
 def test_areas_on_nodes_of_their_own_exchange_seldom(hashes, expected):
@@ -114,6 +109,19 @@ def test_computing_while_spikes_travel(hashes, expected):
     assert found["hash"] == on_one(hashes, expected, ["areas"])["areas"]
     assert found["intervals"] == [None, 25]  # half as long: what was sent is read a chunk later
     assert found["exchanges"] == 40
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", [1, 2, 4])
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_synapses_that_learn_on_the_whole_grid(hashes, n, devices):
+    networks, all_states = ("plastic", "cobahh", "memory"), ["--states"]
+    one = hashes(None, 1, *networks, options=all_states)
+    for per_node in (None, 1):
+        many = hashes(n, devices, *networks, per_node=per_node, options=all_states, limit=600.0)
+        for name in networks:
+            for what in ("hash", "state"):
+                assert many[name][what] == one[name][what], name
 
 
 @pytest.mark.slow

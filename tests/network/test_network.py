@@ -8,10 +8,11 @@ import pytest
 
 from distdyn.errors import NameLookupError, NetworkError
 from distdyn.network.distributions import Normal
+from distdyn.network.edges import Edges
 from distdyn.network.network import Network, graph
 from distdyn.network.population import Population
 from distdyn.network.projection import CurrentInput, PoissonInput, Projection
-from distdyn.network.rules import Edges, FixedIndegree, FixedProb
+from distdyn.network.rules import FixedIndegree, FixedProb
 from tests.network.toys import Cell, Conductance, Decay
 
 

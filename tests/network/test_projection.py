@@ -7,6 +7,7 @@ import pytest
 from distdyn.core.receptor import CUBA
 from distdyn.errors import DelayError, NetworkError, ParameterError, RuleError, WeightError
 from distdyn.network.distributions import Normal, Uniform
+from distdyn.network.edges import Edges
 from distdyn.network.population import Population
 from distdyn.network.projection import (
     CurrentInput,
@@ -15,7 +16,7 @@ from distdyn.network.projection import (
     delay_steps,
     weight_unit,
 )
-from distdyn.network.rules import Edges, FixedIndegree, FixedProb, OneToOne
+from distdyn.network.rules import FixedIndegree, FixedProb, OneToOne
 from tests.network.toys import Cell, Conductance, Decay, Generator, Jump, Membrane, Ramp, Rate
 
 E = Population(10, Cell())
@@ -191,8 +192,8 @@ def test_a_rule_that_cannot_be_satisfied_is_refused_at_once():
         project(rule=FixedIndegree(11, multapses=False))
 
 
-def test_what_is_not_there_yet_says_so():
-    with pytest.raises(NetworkError, match="plasticity is not available yet"):
+def test_plasticity_is_a_rule():
+    with pytest.raises(NetworkError, match="plasticity"):
         project(plasticity=object())
 
 

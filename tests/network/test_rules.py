@@ -8,17 +8,17 @@ from scipy import stats
 
 from distdyn import random
 from distdyn.errors import RuleError
+from distdyn.network.edges import Edges
 from distdyn.network.ends import Ends
 from distdyn.network.population import View
+from distdyn.network.rule import Rule
 from distdyn.network.rules import (
     AllToAll,
-    Edges,
     FixedIndegree,
     FixedOutdegree,
     FixedProb,
     FixedTotal,
     OneToOne,
-    Rule,
 )
 
 P = 1e-3  # fixed seeds pass or fail for good; this is how bad luck may be
@@ -52,6 +52,12 @@ def ends(*views):
 def recurrent(n):
     population = SimpleNamespace(size=n)
     return ends([(population, 0, n, 1)], [(population, 0, n, 1)])
+
+
+def sized(n_pre, n_post, n_self):
+    """Ends of so many neurons, the last of the one being the first of the other."""
+    both = SimpleNamespace(size=n_pre + n_post - n_self)
+    return ends([(both, 0, n_pre, 1)], [(both, n_pre - n_self, n_pre + n_post - n_self, 1)])
 
 
 def mixed():
@@ -178,7 +184,7 @@ def test_every_allowed_pair_is_alike(name):
             assert len(set(zip(pre, post, strict=True))) == len(pre)
     is_open = np.ones((6, 6), bool) if rule.autapses else ~np.eye(6, dtype=bool)
     assert not seen[~is_open].any()
-    mean = rule.expected(6, 6, 6) / is_open.sum()
+    mean = rule.expected(both) / is_open.sum()
     sd = np.sqrt(mean * (1 - mean if not rule.multapses else 1) / n_seeds)
     z = (seen[is_open] / n_seeds - mean) / sd
     assert np.abs(z).max() < 4.2  # of 36 normal numbers: once in a thousand
@@ -240,16 +246,15 @@ def test_autapses_are_the_same_neuron(name, seed):
 @pytest.mark.parametrize("name", RULES)
 def test_the_expected_number_and_the_bound(name):
     rule, everyone = RULES[name], mixed()
-    sizes = everyone.n_pre, everyone.n_post, everyone.n_self
-    rule.check(*sizes, "test")
+    rule.check(everyone, "test")
     n = np.array([len(rows(rule, everyone, seed)[0]) for seed in range(20)])
-    assert n.mean() == pytest.approx(rule.expected(*sizes), rel=0.02)
-    assert n.max() <= rule.bound(*sizes)
+    assert n.mean() == pytest.approx(rule.expected(everyone), rel=0.02)
+    assert n.max() <= rule.bound(everyone)
     if not isinstance(rule, FixedProb):
-        assert (n == rule.bound(*sizes)).all()
+        assert (n == rule.bound(everyone)).all()
     n_asked = int(np.diff(everyone.block_start())[:3].sum())
     part = [len(rows(rule, everyone, seed, blocks=[0, 1, 2])[0]) for seed in range(20)]
-    assert max(part) <= rule.bound(*sizes, (everyone.n_pre, n_asked)) <= rule.bound(*sizes)
+    assert max(part) <= rule.bound(everyone, (everyone.n_pre, n_asked)) <= rule.bound(everyone)
 
 
 @pytest.mark.parametrize("n_pre, n_post", [(50, 50), (50, 20), (20, 50)])
@@ -262,7 +267,7 @@ def test_the_in_degree(name, n_pre, n_post):
         rule = type(rule)(n, autapses=rule.autapses, multapses=rule.multapses)
     population = SimpleNamespace(size=50)
     both = ends([(population, 0, n_pre, 1)], [(population, 0, n_post, 1)])
-    mean, sd = rule.in_degree(both.n_pre, both.n_post, both.n_self)
+    mean, sd = rule.in_degree(both)
     x = [np.bincount(rows(rule, both, s)[1], minlength=n_post)[-1] for s in range(400)]
     assert np.mean(x) == pytest.approx(mean, abs=4.5 * sd / 20 + 1e-9)
     assert np.std(x) == pytest.approx(sd, rel=0.2, abs=1e-9)
@@ -275,12 +280,12 @@ def test_ends_without_neurons(name, n_pre, n_post):
     nobody = ends([(a, 0, n_pre, 1)], [(b, 0, n_post, 1)])
     rule = RULES[name]
     try:
-        rule.check(n_pre, n_post, 0, "test")
+        rule.check(nobody, "test")
     except RuleError:
-        assert rule.expected(n_pre, n_post, 0) > 0
+        assert rule.expected(nobody) > 0
     else:
-        assert rule.expected(n_pre, n_post, 0) == 0 == rule.bound(n_pre, n_post, 0, (n_pre, n_post))
-        assert rule.in_degree(n_pre, n_post, 0)[0] in (0, rule.n if "in" in name else 0)
+        assert rule.expected(nobody) == 0 == rule.bound(nobody, (n_pre, n_post))
+        assert rule.in_degree(nobody)[0] in (0, rule.n if "in" in name else 0)
         assert [len(x) for x in rows(rule, nobody)] == [0, 0]
 
 
@@ -307,7 +312,7 @@ def test_ends_without_neurons(name, n_pre, n_post):
 )
 def test_the_impossible_is_refused_at_once(rule, sizes, message):
     with pytest.raises(RuleError, match=f"^here: .*{message}.*Use|Split"):
-        rule.check(*sizes, "here")
+        rule.check(sized(*sizes), "here")
 
 
 @pytest.mark.parametrize("p", [-0.1, 1.1, float("nan"), float("inf"), True, "0.1", None, 1j])

@@ -10,12 +10,13 @@ from scipy import stats
 
 from distdyn import random
 from distdyn.errors import DelayError, NetworkError, RuleError, WeightError
+from distdyn.network import rule
 from distdyn.network.distributions import Normal, Uniform
+from distdyn.network.edges import Edges
 from distdyn.network.ends import Ends
 from distdyn.network.population import View
 from distdyn.network.rules import (
     AllToAll,
-    Edges,
     FixedIndegree,
     FixedOutdegree,
     FixedProb,
@@ -158,7 +159,7 @@ def test_shapes_and_types():
 def test_any_number_of_threads_draws_the_same(name, monkeypatch):
     one = table_of(part(RULES[name], **DRAWN), threads=1)
     monkeypatch.setattr(drawing, "TASK_ROWS", 16)
-    monkeypatch.setattr(drawing, "TASK_PAIRS", 100)
+    monkeypatch.setattr(rule, "HELD", 100)
     for threads in (2, 7):
         many = table_of(part(RULES[name], **DRAWN), threads=threads)
         assert all(np.array_equal(a, b) for a, b in zip(one, many, strict=True))
@@ -336,7 +337,7 @@ def test_a_neuron_named_twice_has_two_segments(monkeypatch):
 
 def test_tables_of_equal_shape():
     dealt = deal(7)
-    room = max(table_capacity([share(p, dealt, q) for p in several()]) for q in range(7))
+    room = max(table_capacity([share(p, dealt, q) for p in several()], 1) for q in range(7))
     tables = dealt_tables(several(), dealt, capacity=room)
     equal = equalize(tables)
     assert len({tuple((x.shape, x.dtype) for x in table) for table in equal}) == 1
@@ -401,7 +402,7 @@ def test_the_room_does_not_depend_on_the_seed(name):
     for blocks in (None, [0, 2]):
         tables = [table_of(part(RULES[name], blocks=blocks, **DRAWN), seed=s) for s in range(3)]
         rooms = {(len(table.offset), len(table.weight)) for table in tables}
-        assert rooms == {(table_capacity([part(RULES[name], blocks=blocks)]),) * 2}
+        assert rooms == {(table_capacity([part(RULES[name], blocks=blocks)], 0),) * 2}
         assert all(np.array_equal(table.unit, tables[0].unit) for table in tables)
         for table in tables:
             assert not table.offset[synapse_count(table) :].any()

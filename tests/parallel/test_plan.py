@@ -54,13 +54,13 @@ def measure(g, plan, part):
     return found
 
 
-def pair(rule, *, n=300, m=200, weight=1.0, delay=1.5, storage="stored"):
+def pair(rule, *, n=300, m=200, weight=1.0, delay=1.5, storage="stored", positions=None):
     """Two populations, one projection from both onto both."""
 
     class Pair(dd.Network):
         def __init__(self):
-            self.E = dd.Population(n, dd.LIF())
-            self.I = dd.Population(m, dd.LIF())
+            self.E = dd.Population(n, dd.LIF(), positions=positions and positions(n))
+            self.I = dd.Population(m, dd.LIF(), positions=positions and positions(m))
             ends = (self.E, self.I), (self.E, self.I)
             self.syn = dd.Projection(
                 *ends, rule, dd.Exponential(tau=2.0), weight=weight, delay=delay, storage=storage
@@ -95,6 +95,30 @@ def test_it_predicts_what_is_built(rule, parts):
     np.testing.assert_allclose(plan.bytes["sources"], drawn[:, 1], rtol=0.15, atol=200)
     assert plan.synapses.sum() == pytest.approx(drawn[:, 2].sum(), rel=0.15)
     np.testing.assert_allclose(plan.synapses, drawn[:, 2], rtol=0.5, atol=40)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        dd.DistanceDependent(dd.profiles.Gaussian(80.0), cutoff=200.0),
+        dd.SmallWorld(10, 0.2),
+        dd.SmallWorld(10, 0.2, directed=True),
+        dd.ScaleFree(5),
+        dd.PowerLaw(5, 0.5),
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("parts", [1, 3])
+def test_of_rules_by_which_neurons_differ_it_predicts_about_what_is_built(rule, parts):
+    """The part with the hubs of a grown graph has more than its share."""
+    positions = np.random.default_rng(1).uniform(0, 500, (300, 2))
+    g = pair(rule, positions=lambda n: positions[:n], delay=dd.ByDistance(lambda d: 1 + d / 500))
+    plan = make_plan(g, topology(parts), dt=0.1)
+    drawn = np.array([measure(g, plan, part) for part in range(parts)])
+    np.testing.assert_allclose(plan.bytes["synapses"], drawn[:, 0], rtol=0.35)
+    np.testing.assert_allclose(plan.bytes["sources"], drawn[:, 1], rtol=0.35)
+    assert plan.synapses.sum() == pytest.approx(drawn[:, 2].sum(), rel=0.05)
+    assert (drawn[:, 2] * 4 <= drawn[:, 0]).all()  # room for all of them
 
 
 @pytest.mark.parametrize("rule", [r for r in RULES if isinstance(r, AbstractCellRule)], ids=repr)

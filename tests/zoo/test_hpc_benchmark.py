@@ -10,7 +10,7 @@ from distdyn.zoo.hpc_benchmark import HPCBenchmark
 
 
 def test_numbers_are_those_of_the_example_of_nest():
-    network = HPCBenchmark()
+    network = HPCBenchmark(plastic=False)
     assert network.exc.weight == pytest.approx(45.6096, abs=1e-4)  # pA
     assert network.inh.weight == pytest.approx(-228.048, abs=1e-3)
     assert network.external.weight == network.exc.weight
@@ -21,7 +21,7 @@ def test_numbers_are_those_of_the_example_of_nest():
 
 @pytest.mark.parametrize("scale, n_E, n_I", [(0.1, 900, 225), (1.0, 9000, 2250), (4, 36_000, 9000)])
 def test_inputs_of_a_neuron_do_not_depend_on_the_scale(scale, n_E, n_I):
-    network = by_name("hpc_benchmark")(scale=scale)
+    network = by_name("hpc_benchmark")(scale=scale, plastic=False)
     assert (network.E.size, network.I.size) == (n_E, n_I)
     assert network.exc.expected_synapses == (n_E + n_I) * 9000
     assert network.inh.expected_synapses == (n_E + n_I) * 2250
@@ -42,9 +42,12 @@ def test_potential_peaks_where_the_time_constant_was_chosen_to_put_it():
     assert V.max() * HPCBenchmark().exc.weight == pytest.approx(0.14, rel=1e-6)
 
 
-def test_plastic_weights_are_refused():
-    with pytest.raises(ParameterError, match=r"plastic is True.*not available yet.*plastic=False"):
-        HPCBenchmark(plastic=True)
+def test_excitatory_neurons_learn_unless_told_otherwise():
+    network = HPCBenchmark()
+    assert isinstance(network.learning.plasticity, dd.PowerLawSTDP)
+    assert network.learning.pre == network.learning.post
+    assert network.exc.plasticity is None and network.exc.post[0].population is network.I
+    assert not hasattr(HPCBenchmark(plastic=False), "learning")
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, 0.0001, float("nan"), float("inf")])
@@ -67,7 +70,7 @@ def test_rate_of_a_tenth(seed):
 
 def activity(scale, duration, *, skip, seed):
     """The rates (Hz) after a transient."""
-    runner = dd.DSRunner(HPCBenchmark(scale), dt=0.1, seed=seed, record="spikes")
+    runner = dd.DSRunner(HPCBenchmark(scale, plastic=False), dt=0.1, seed=seed, record="spikes")
     runner.run(skip)
     return runner.run(duration).gather().rates()
 

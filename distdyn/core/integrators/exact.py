@@ -28,8 +28,8 @@ class Exact(Integrator):
         y' = A y + b + r I   =>   y(t + dt) = y + M y + dt phi_1(A dt) (b + r I),
         M = dt phi_1(A dt) A,   phi_1(z) = (exp(z) - 1) / z
 
-    phi_1 is a block of the matrix exponential of [[A dt, 1], [0, 0]], so nothing is singular when
-    time constants coincide. A second set of coefficients has V held.
+    phi_1 is an entire function, so nothing is singular when time constants coincide. A second set
+    of coefficients has V held.
 
     Source: Rotter & Diesmann (1999), Biol. Cybern. 81, 381; Hochbruck & Ostermann (2010), Acta
     Numerica 19, 209, for phi_1.
@@ -52,12 +52,14 @@ class Exact(Integrator):
         zero, origin = jnp.zeros(()), jnp.stack(leaves)
         A = jax.jacfwd(function, 1)(zero, origin)
         b, r = function(zero, origin), jax.jacfwd(function, 0)(zero, origin)
-        free = _propagator(A, b, r, dt)
         V = flow.membrane()
         if V is None:
+            free = _propagator(A, b, r, dt)
             return free, free
-        hold = jnp.ones(len(leaves)).at[V].set(0.0)
-        return free, _propagator(A * hold[:, None], b * hold, r * hold, dt)
+        moves = np.ones((2, len(leaves)))  # which variables do: all, and with V held
+        moves[1, V] = 0.0
+        both = jax.vmap(lambda m: _propagator(A * m[:, None], b * m, r * m, dt))(moves)
+        return jax.tree.map(lambda x: x[0], both), jax.tree.map(lambda x: x[1], both)
 
     def advance(
         self, flow: Flow, prepared: Any, y: Point, current: Any, held: Any, tick: Tick

@@ -6,6 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+TERMS = 13  # of the series of phi_1, behind the first
+MOST_DOUBLINGS = 20  # a norm of half a million: rates of 0.2 ns in a step of 0.1 ms
+
 
 def phi1(z: Any) -> Any:
     """(exp(z) - 1) / z, 1 at z = 0, with a finite gradient there."""
@@ -15,10 +18,35 @@ def phi1(z: Any) -> Any:
 
 
 def phi1_matrix(z: Any) -> Any:
-    """phi_1 of a square matrix, by the exponential of [[z, 1], [0, 0]]: z may be singular."""
-    n = z.shape[0]
-    block = jnp.block([[z, jnp.eye(n)], [jnp.zeros((n, 2 * n))]])
-    return jax.scipy.linalg.expm(block)[:n, n:]
+    """phi_1 of a square matrix, which may be singular: sum_k z^k / (k + 1)!
+
+    The series of x = z / 2^s, whose norm is at most 1/2, and s times
+
+        phi_1(2 x) = (phi_1(x) + exp(x) phi_1(x)) / 2,   exp(2 x) = exp(x)^2
+
+    One loop each, because this is compiled for every network: the rational functions of
+    `scipy.linalg.expm`, one for each range of norms, take a second.
+
+    Source: Skaflestad & Wright (2009), Appl. Numer. Math. 59, 783, with the series in place of a
+    rational function; its rest is below 1e-17.
+    """
+    if z.shape == (1, 1):
+        return phi1(z)
+    one = jnp.eye(z.shape[0], dtype=z.dtype)
+    norm = jnp.max(jnp.sum(jnp.abs(jax.lax.stop_gradient(z)), axis=0))
+    doublings = jnp.sum(norm > 0.5 * 2.0 ** np.arange(MOST_DOUBLINGS))
+    x = z * jnp.asarray(0.5 ** np.arange(MOST_DOUBLINGS + 1), z.dtype)[doublings]
+
+    def add(k: Any, phi: Any) -> Any:
+        return one + x @ phi / (TERMS - k + 1)
+
+    def double(k: Any, both: Any) -> Any:
+        exp, phi = both
+        doubled = exp @ exp, 0.5 * (phi + exp @ phi)
+        return jax.tree.map(lambda new, old: jnp.where(k < doublings, new, old), doubled, both)
+
+    phi = jax.lax.fori_loop(0, TERMS, add, one)
+    return jax.lax.fori_loop(0, MOST_DOUBLINGS, double, (one + x @ phi, phi))[1]
 
 
 def scalars(vector: Any) -> tuple[Any, ...]:

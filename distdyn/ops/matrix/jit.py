@@ -337,12 +337,12 @@ def cell_words(key: Any, row: np.ndarray, column: np.ndarray, start: np.ndarray)
     return words(key, row, block, k, np.full(len(row), draw.SYNAPSE))
 
 
-def pair_words(key: Any, item: np.ndarray, per_item: int) -> np.ndarray:
-    """The same of synapses that are listed by items, so many of each: `draw.scatter_pairs`."""
+def pair_words(key: Any, item: np.ndarray, begin: np.ndarray) -> np.ndarray:
+    """The same of synapses that are listed by items: those of item i are begin[i]:begin[i + 1]."""
     from distdyn.ops import draw  # Numba
 
-    item = np.repeat(item, per_item)
-    k = np.tile(np.arange(per_item), len(item) // max(1, per_item))
+    n = np.diff(begin)
+    item, k = np.repeat(item, n), np.arange(n.sum()) - np.repeat(begin[:-1], n)
     return words(key, item & 0xFFFFFFFF, item >> 32, k, np.full(len(item), draw.PAIR))
 
 

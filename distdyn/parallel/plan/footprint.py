@@ -23,22 +23,25 @@ import jax
 import numpy as np
 
 from distdyn.core.cell import Cell
+from distdyn.core.plasticity import Plasticity
 from distdyn.network.distributions import Distribution
+from distdyn.network.edges import Edges
+from distdyn.network.graphs import PowerLaw, ScaleFree, SmallWorld
 from distdyn.network.network import Graph
 from distdyn.network.population import View
 from distdyn.network.projection import CurrentInput, PoissonInput, Projection
-from distdyn.network.rule import check_words
+from distdyn.network.rule import AbstractPairRule, Rule, check_words
 from distdyn.network.rules import (
     AllToAll,
-    Edges,
     FixedIndegree,
     FixedOutdegree,
     FixedProb,
     FixedTotal,
     OneToOne,
-    Rule,
 )
+from distdyn.network.space import ByDistance
 from distdyn.ops import formula
+from distdyn.ops.learning import history_of
 from distdyn.ops.rows import BLOCK, CELLS
 from distdyn.ops.values import GUIDE_BITS, KNOT_BITS, delay_range, drawn_weights
 from distdyn.parallel.build import cores
@@ -71,6 +74,7 @@ class Table(NamedTuple):
     receptor: int
     storage: str
     weights: str
+    alone: str  # the path of a plastic projection
     members: list[Connection]
 
 
@@ -158,7 +162,7 @@ class Footprint:
             self.bytes["state"] += room * size
 
     def _tables(self) -> list[Table]:
-        found: dict[tuple[int, int, int, str, str], list[Connection]] = {}
+        found: dict[tuple[int, int, int, str, str, str], list[Connection]] = {}
         for c in self.connections:
             found.setdefault((c.source, c.group, c.receptor, *table_kind(c)), []).append(c)
         return [Table(*key, members) for key, members in found.items()]
@@ -189,10 +193,22 @@ class Footprint:
         room = self.census.widest(room)
         if table.weights == "constant":
             transient += 2 * room  # while it is packed it is there twice
-        self.bytes["synapses"] += room * (4 + 4 * is_wide + WEIGHT_BYTES[table.weights])
+        weight = WEIGHT_BYTES[table.weights]
+        if table.alone:
+            weight = np.dtype(self.setting.precision).itemsize
+            self._add_history(table, longest)
+        self.bytes["synapses"] += room * (4 + 4 * is_wide + weight)
         self._add_sources(group, -np.expm1(miss), width)
         transient += 2.0 * group.size + cores() * min(8 * TASK_COUNTS, group.size * 64)
         self.transient = np.maximum(self.transient, transient)
+
+    def _add_history(self, table: Table, longest: int) -> None:
+        """What a plastic table knows of the spikes of its targets."""
+        plasticity = table.members[0].projection.plasticity
+        traces = len(plasticity.post()) if isinstance(plasticity, Plasticity) else 0
+        size = 8 + np.dtype(self.setting.precision).itemsize * traces
+        each = 8 + size * history_of(longest)
+        self.bytes["state"] += float(each) * self.room[table.group]
 
     def _add_sources(self, group: Group, reach: np.ndarray, width: np.ndarray) -> None:
         """Bits, ranks and starts, if a neuron of each population reaches each part so often."""
@@ -302,7 +318,7 @@ class Footprint:
         sizes, which = np.unique(n_post, return_inverse=True)
         n_all = ends.n_pre, ends.n_post
         bounds = [
-            float(rule.bound(*n_all, ends.n_self, None if (n_pre, n) == n_all else (n_pre, n)))
+            float(rule.bound(ends, None if (n_pre, n) == n_all else (n_pre, n)))
             for n in sizes.tolist()
         ]
         return np.array(bounds)[which]
@@ -319,11 +335,14 @@ class Footprint:
         """What is held of one projection while its table is drawn: places, counts, segments."""
         n_pre, n_post = projection.ends.n_pre, projection.ends.n_post
         per_pre = 8 + 4  # place, segment
-        if isinstance(projection.rule, FixedIndegree | OneToOne | Edges):
+        if isinstance(projection.rule, AbstractPairRule):
             per_pre += 4 * max(1, min(cores(), CURSORS // max(1, n_pre)))
         else:
             per_pre += 8 + 4  # own target, count
-        return float(per_pre) * n_pre + 16.0 * n_post
+        graph = 0.0
+        if isinstance(projection.rule, SmallWorld | ScaleFree | PowerLaw):  # it is replayed whole
+            graph = 16.0 * projection.expected_synapses
+        return float(per_pre) * n_pre + 16.0 * n_post + graph
 
     # --- rings -----------------------------------------------------------------------------------
 
@@ -345,6 +364,9 @@ class _Delays:
 
     def ends(self, delay: Any, path: str) -> tuple[int, int]:
         """The shortest and the longest delay that can be drawn."""
+        if isinstance(delay, ByDistance):
+            first, last = (int(delay.in_steps(x, self.dt)) for x in delay.extremes())
+            return first, last
         if not isinstance(delay, Distribution):
             return int(np.min(delay, initial=2**62)), int(np.max(delay, initial=1))
         key = type(delay), repr(delay)

@@ -1,7 +1,4 @@
-"""Figures of a recording: spikes, rates and activity on one page. The one room of matplotlib.
-
-Figures are built without pyplot: no window, no global state, no screen needed.
-"""
+"""The spikes of a recording on one page: raster, mean rates, activity over time."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -11,26 +8,28 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from distdyn.errors import (
-    NameLookupError,
-    PlatformError,
     RecordError,
     RunDirectoryError,
-    suggestion,
+)
+from distdyn.plot.style import (
+    BAND,
+    EXCITATORY,
+    GREY,
+    INHIBITORY,
+    INK,
+    Axes,
+    Figure,
+    clear,
+    color_of,
+    is_inhibitory,
+    new_figure,
+    recorded_paths,
+    show_axes,
+    steps_in,
 )
 from distdyn.run.reader import load, read_run
 from distdyn.run.recording import Recording
 
-try:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
-except ModuleNotFoundError as error:
-    raise PlatformError(
-        "plot: matplotlib is not installed. Install it: pip install 'distdyn[plot]'."
-    ) from error
-
-EXCITATORY, INHIBITORY = "#1b4f8f", "#c8432b"
-_INK, _GREY, _BAND = "#222222", "#8a8f98", "#f3f5f8"
 _SMOOTH = 2.0  # ms, standard deviation of the Gaussian that smooths the activity
 _WINDOW = 300.0  # ms
 
@@ -61,14 +60,13 @@ def raster(
     """
     if max_ids < 1:
         raise RecordError(f"plot: max_ids = {max_ids} shows nothing. Use at least 1.")
-    paths = _paths(recording, path)
-    start, stop = _steps(recording, window)
+    paths = recorded_paths(recording, path)
+    start, stop = steps_in(recording, window)
     shown = recording.part(start, stop)
     bands = _bands([recording.sizes[path] for path in paths], max_ids)
     n_rows = sum(map(_n_rows, [recording.sizes[path] for path in paths], bands))
     height = _height(len(paths), n_rows)
-    layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.05, wspace=0.0, hspace=0.0)
-    figure = Figure(figsize=(9.0, height + 1.7), dpi=200, layout=layout, facecolor="white")
+    figure = new_figure(9.0, height + 1.7)
     (dots, bars), (activity, corner) = figure.subplots(
         2, 2, width_ratios=(5.2, 1.0), height_ratios=(height, 0.94)
     )
@@ -116,48 +114,6 @@ def plot_run(
             f'plot: cannot write "{path}": {error.strerror}. Name another file with -o.'
         ) from error
     return path
-
-
-def _paths(recording: Recording, path: str | Sequence[str] | None) -> list[str]:
-    """The populations to draw, first to last from top to bottom."""
-    known = [name for name in recording.sizes if name in recording.spike_rows]
-    if not known:
-        raise RecordError('plot: no spikes were recorded. Run again with record="spikes".')
-    if path is None:
-        return known
-    paths = [path] if isinstance(path, str) else list(path)
-    for name in paths:
-        if name not in known:
-            raise NameLookupError(
-                f'plot: spikes of "{name}" were not recorded. {suggestion(name, known)}'
-            )
-    return paths
-
-
-def _steps(recording: Recording, window: tuple[float, float] | None) -> tuple[int, int]:
-    """First and last step to draw."""
-    if window is None:
-        return recording.start, recording.stop
-    bounds = (np.asarray(window, np.float64) - recording.header.t0) / recording.dt
-    if bounds.shape != (2,) or not np.all(np.isfinite(bounds)):
-        raise RecordError(f"plot: window = {window} is not a first and a last time in ms.")
-    start, stop = np.clip(np.rint(bounds), recording.start, recording.stop).astype(int).tolist()
-    if start >= stop and recording.start < recording.stop:
-        first, last = recording.header.time(np.array([recording.start, recording.stop]))
-        raise RecordError(
-            f"plot: window = {window} ms shows nothing of the recording, which goes from {first:g} "
-            f"to {last:g} ms. Choose a window within it."
-        )
-    return start, stop
-
-
-def _is_inhibitory(path: str) -> bool:
-    """By the custom of the field: the name ends in I."""
-    return path.endswith("I")
-
-
-def _color(path: str) -> str:
-    return INHIBITORY if _is_inhibitory(path) else EXCITATORY
 
 
 def _bands(sizes: Sequence[int], max_ids: int) -> list[tuple[float, float]]:
@@ -214,13 +170,13 @@ def _draw_spikes(
     if tick is not None:
         mark = {"marker": "|", "markersize": min(0.7 * tick, 14.0), "markeredgewidth": 1.1}
     for path, (top, height), (time, y) in zip(paths, bands, drawn, strict=True):
-        axes.axhspan(top, top + height, color=_BAND, linewidth=0, zorder=0)
-        axes.plot(time, y, linestyle="none", color=_color(path), **mark)
-    _clear(axes)
+        axes.axhspan(top, top + height, color=BAND, linewidth=0, zorder=0)
+        axes.plot(time, y, linestyle="none", color=color_of(path), **mark)
+    clear(axes)
     axes.set_ylim(bands[-1][0] + bands[-1][1], 0.0)
     axes.set_yticks(_centres(bands), paths, fontsize=9)
     for label, path in zip(axes.get_yticklabels(), paths, strict=True):
-        label.set_color(_color(path))
+        label.set_color(color_of(path))
     axes.tick_params(length=0, labelbottom=False)
 
 
@@ -238,29 +194,29 @@ def _draw_rates(
     largest = largest or 1.0
     thick = 0.085 / inches * (high - low)
     for path, y in zip(paths, _centres(bands), strict=True):
-        axes.barh(y, rates[path], height=thick, color=_color(path), linewidth=0)
+        axes.barh(y, rates[path], height=thick, color=color_of(path), linewidth=0)
         end = max(rates[path], reference.get(path, 0.0))
         axes.text(
-            end + 0.075 * largest, y, f"{rates[path]:.1f}", va="center", fontsize=8, color=_INK
+            end + 0.075 * largest, y, f"{rates[path]:.1f}", va="center", fontsize=8, color=INK
         )
         if path in reference:
             axes.plot(
-                reference[path], y, "D", markersize=3.4, color="white", markeredgecolor=_INK,
+                reference[path], y, "D", markersize=3.4, color="white", markeredgecolor=INK,
                 markeredgewidth=0.8, clip_on=False, zorder=3,
             )  # fmt: skip
-    _clear(axes)
+    clear(axes)
     axes.set_ylim(high, low)
     axes.set_xlim(0.0, 1.36 * largest)
     axes.set_yticks([])
     axes.set_xticks([])
     axes.spines["left"].set_visible(True)
-    axes.set_title("mean rate (Hz)", loc="left", fontsize=8.5, color=_GREY)
+    axes.set_title("mean rate (Hz)", loc="left", fontsize=8.5, color=GREY)
 
 
 def _draw_activity(axes: Axes, recording: Recording, paths: Sequence[str]) -> None:
     """The rate of all excitatory and of all inhibitory neurons over time, smoothed."""
-    for is_inhibitory, color in ((False, EXCITATORY), (True, INHIBITORY)):
-        chosen = [path for path in paths if _is_inhibitory(path) == is_inhibitory]
+    for kind, color in ((False, EXCITATORY), (True, INHIBITORY)):
+        chosen = [path for path in paths if is_inhibitory(path) == kind]
         size = sum(recording.sizes[path] for path in chosen)
         if not size:
             continue
@@ -268,14 +224,9 @@ def _draw_activity(axes: Axes, recording: Recording, paths: Sequence[str]) -> No
         time, rate = _activity(recording, steps, size)
         axes.fill_between(time, rate, color=color, alpha=0.13, linewidth=0)
         axes.plot(time, rate, color=color, linewidth=1.1)
-    _clear(axes)
+    clear(axes)
     axes.set_ylim(bottom=0.0)
-    axes.locator_params(axis="y", nbins=3)
-    axes.tick_params(labelsize=8, color=_GREY, labelcolor=_INK, length=2.5)
-    axes.spines["left"].set_visible(True)
-    axes.spines["bottom"].set_visible(True)
-    axes.set_xlabel("time (ms)", fontsize=9, color=_INK)
-    axes.set_ylabel("rate (Hz)", fontsize=8.5, color=_INK)
+    show_axes(axes, "time (ms)", "rate (Hz)")
 
 
 def _activity(
@@ -299,17 +250,17 @@ def _activity(
 
 def _draw_legend(axes: Axes, paths: Sequence[str], reference: Mapping[str, float]) -> None:
     """What the colours and the marks mean."""
-    kinds = {_is_inhibitory(path) for path in paths}
+    kinds = {is_inhibitory(path) for path in paths}
     if len(kinds) == 2:
         axes.plot([], [], "-", linewidth=3, color=EXCITATORY, label="excitatory")
         axes.plot([], [], "-", linewidth=3, color=INHIBITORY, label="inhibitory")
     if set(paths) & set(reference):
-        mark = {"color": "white", "markeredgecolor": _INK, "markeredgewidth": 0.8}
+        mark = {"color": "white", "markeredgecolor": INK, "markeredgewidth": 0.8}
         axes.plot([], [], "D", markersize=3.4, label="reference", **mark)
     axes.set_axis_off()
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="center left", frameon=False, fontsize=8.5, handlelength=1.2,
-                    borderpad=0.0, labelcolor=_INK)  # fmt: skip
+                    borderpad=0.0, labelcolor=INK)  # fmt: skip
 
 
 def _write_title(figure: Figure, axes: Axes, recording: Recording, title: str | None) -> None:
@@ -319,13 +270,5 @@ def _write_title(figure: Figure, axes: Axes, recording: Recording, title: str | 
         f"{size:,} neuron{'s' * (size != 1)},  {n_spikes:,} spike{'s' * (n_spikes != 1)} in "
         f"{recording.duration:,.6g} ms"
     )
-    axes.set_title(title or "spikes", loc="left", fontsize=11, fontweight="bold", color=_INK)
-    axes.set_title(about, loc="right", fontsize=8.5, color=_GREY)
-
-
-def _clear(axes: Axes) -> None:
-    """No frame; a side that means something is switched on again."""
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-        spine.set_color(_GREY)
-        spine.set_linewidth(0.8)
+    axes.set_title(title or "spikes", loc="left", fontsize=11, fontweight="bold", color=INK)
+    axes.set_title(about, loc="right", fontsize=8.5, color=GREY)

@@ -1,0 +1,124 @@
+"""The local field potential of networks of point neurons, by proxies from the literature.
+
+Point neurons have no field. Studies with detailed cells say how to combine what they do have, so
+that most of the variance of a field is explained: synaptic currents, or spikes alone.
+"""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+
+from distdyn.analysis.measure.trains import Window, n_bins_of, trains, values_over_time
+from distdyn.errors import ParameterError
+
+# uV, of an excitatory and of an inhibitory spike, by where the electrode is.
+UNITARY = {
+    "surface": (-0.08, 0.3),
+    "superficial": (0.24, -1.2),
+    "soma": (0.48, 3.0),
+    "deep": (-0.16, -0.2),
+}
+DELAY = 10.4  # ms, to the peak of the field of a spike beside the electrode
+SPREAD = (3.15, 2.1)  # ms, of an excitatory and of an inhibitory field
+SPACE = 200.0  # um, over which it falls to 1 / e
+SPEED = 200.0  # um / ms, of axons
+
+
+def lfp_of_currents(
+    excitatory: Any, inhibitory: Any, dt: float, *, delay: float = 6.0, alpha: float = 1.65
+) -> Float64[np.ndarray, "t"]:
+    """The reference weighted sum of synaptic currents, with mean 0 and variance 1.
+
+        LFP(t) = sum_i I_exc,i(t - delay) - alpha sum_i I_inh,i(t)
+
+    Currents are signed as in a simulation: inhibitory ones are negative, so that both parts add up.
+    They are those of pyramidal cells; interneurons hardly make a field. Up to `delay` the first
+    value of the excitatory current is used.
+
+    Args:
+        excitatory: AMPA currents (pA): a trace, or a row per time and a column per neuron.
+        inhibitory: GABA currents, the same.
+        dt: time between two rows, in ms.
+        delay: in ms, of the excitatory currents.
+        alpha: the weight of the inhibitory ones.
+
+    Source: Mazzoni et al. (2015), PLoS Comput. Biol. 11, e1004584.
+    """
+    sums = [values_over_time(x, "lfp_of_currents").sum(1) for x in (excitatory, inhibitory)]
+    if len(sums[0]) != len(sums[1]) or not dt > 0 or not delay >= 0:
+        raise ParameterError(
+            f"lfp_of_currents: {len(sums[0])} and {len(sums[1])} times, dt = {dt:g} ms, delay = "
+            f"{delay:g} ms: give as many of both, dt > 0 and delay >= 0."
+        )
+    late = np.maximum(np.arange(len(sums[0])) - round(delay / dt), 0)
+    field = sums[0][late] - alpha * sums[1]
+    spread = field.std()
+    return (field - field.mean()) / (spread if spread > 0 else np.nan)
+
+
+def lfp_of_spikes(
+    excitatory: Any,
+    inhibitory: Any,
+    window: Window,
+    dt: float,
+    *,
+    distances: tuple[Any, Any] = (0.0, 0.0),
+    layer: str = "soma",
+) -> tuple[Float64[np.ndarray, "t"], Float64[np.ndarray, "t"]]:
+    """The sum of the fields that single spikes make at an electrode, in uV.
+
+        LFP(t) = sum over spikes A exp(-x / space) exp(-(t - t_k - 10.4 ms - x / speed)^2 / 2 s^2)
+
+    x is the distance of the neuron, space = 200 um, speed = 200 um/ms; s = 3.15 ms for excitatory
+    and 2.1 ms for inhibitory spikes. The demo code that comes with the paper adds x / speed in
+    seconds; here all is in ms.
+
+    Args:
+        excitatory: spikes, as in `trains`.
+        inhibitory: the same.
+        window: first and last time, in ms.
+        dt: time step of the result, in ms.
+        distances: of the excitatory and of the inhibitory neurons from the electrode, in um: a
+            number, or an array of one per neuron.
+        layer: where the electrode is: "soma", "deep", "superficial" or "surface".
+
+    Returns:
+        Times in ms, and the field in uV.
+
+    Source: Telenczuk, Telenczuk & Destexhe (2020), J. Neurosci. Methods 344, 108871.
+    """
+    if layer not in UNITARY:
+        raise ParameterError(f'lfp_of_spikes: layer "{layer}" is none of {", ".join(UNITARY)}.')
+    time = window[0] + (np.arange(n_bins_of(window, dt)) + 1) * dt
+    field = np.zeros(len(time))
+    for kind, spikes in enumerate((excitatory, inhibitory)):
+        far = np.asarray(distances[kind], np.float64)
+        found = trains(spikes, len(far) if far.ndim and hasattr(spikes, "id") else None)
+        if far.ndim and len(far) != len(found):
+            raise ParameterError(
+                f"lfp_of_spikes: {len(far)} distances for {len(found)} trains. Give one for each."
+            )
+        x = np.repeat(np.broadcast_to(far, len(found)), [len(train) for train in found])
+        peak = np.concatenate([np.zeros(0), *found]) + DELAY + x / SPEED
+        _add_bumps(field, time, peak, UNITARY[layer][kind] * np.exp(-x / SPACE), SPREAD[kind])
+    return time, field
+
+
+def _add_bumps(
+    field: Float64[np.ndarray, "t"],
+    time: Float64[np.ndarray, "t"],
+    peak: Float64[np.ndarray, "s"],
+    height: Float64[np.ndarray, "s"],
+    sd: float,
+) -> None:
+    """Add a Gaussian at each peak, out to eight standard deviations."""
+    dt = time[1] - time[0] if len(time) > 1 else 1.0
+    reach = int(np.ceil(8 * sd / dt))
+    nearest = np.rint((peak - time[0]) / dt).astype(np.int64)
+    for offset in range(-reach, reach + 1):
+        at = nearest + offset
+        is_inside = (at >= 0) & (at < len(time))
+        at = at[is_inside]
+        bump = height[is_inside] * np.exp(-0.5 * ((time[at] - peak[is_inside]) / sd) ** 2)
+        np.add.at(field, at, bump)

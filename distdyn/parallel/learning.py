@@ -1,0 +1,121 @@
+"""Learning tables on their devices: what they learn by, and what they have learned so far."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from distdyn.errors import NetworkError, PlatformError, SimulationError
+from distdyn.ops import learning
+from distdyn.ops.learning import Law, Learned
+from distdyn.ops.rows import Rows
+from distdyn.parallel.built import Built
+from distdyn.parallel.connect import Table, initial_weights
+from distdyn.parallel.scale import largest_plastic
+from distdyn.parallel.stack import Stack
+
+
+class Learning:
+    """The plastic tables of our parts.
+
+    Args:
+        built: whose tables.
+        stack: the devices.
+        kernels: whether machine code is used.
+
+    Attributes:
+        laws: what each table learns by, with a block for each device; None for tables that do not.
+        learned: the same of what a chunk changes.
+
+    Raises:
+        PlatformError: there is plasticity, but no machine code.
+        NetworkError: a rule has no machine code.
+    """
+
+    def __init__(self, built: Built, stack: Stack, *, kernels: bool) -> None:
+        self.built, self.stack = built, stack
+        plastic = [table for table in built.tables if table.plasticity is not None]
+        if plastic and not kernels:
+            raise PlatformError(
+                f'projection "{plastic[0].paths[0]}": plasticity runs on CPUs with their kernels '
+                'only. Use platform="cpu", and see `distdyn doctor` if there are no kernels.'
+            )
+        self._laws = [self._law(table) for table in built.tables]
+        self.laws = tuple(law and self._own([law] * len(stack.devices)) for law in self._laws)
+        self.learned: list[Any] = [None] * len(self._laws)
+
+    def clear(self) -> None:
+        """Weights as they were drawn, and nobody has spiked."""
+        self.learned = [self._begin(k) for k in range(len(self._laws))]
+
+    def weights(self, path: str) -> list[list[np.ndarray]]:
+        """The weights of a projection's tables as they are now, on each device."""
+        return [self.stack.blocks(self.learned[k].weight) for k in self._tables(path)]
+
+    def keep(self, before: "Learning", path: str) -> None:
+        """Take what another has learned, but for the weights of one projection."""
+        self.clear()
+        changed = self._tables(path)
+        for k, learned in enumerate(before.learned):
+            if learned is not None:
+                weight = self.learned[k].weight if k in changed else learned.weight
+                self.learned[k] = learned._replace(weight=weight)
+
+    def failure(self) -> SimulationError | None:
+        """What is wrong with the weights."""
+        for table, learned in zip(self.built.tables, self.learned, strict=True):
+            if learned is not None and any(
+                block[learning.STATUS] for block in self.stack.blocks(learned.book)
+            ):
+                projection = self.built.graph.projections[table.paths[0]]
+                return SimulationError(
+                    f'projection "{table.paths[0]}": a weight has grown beyond '
+                    f"{largest_plastic(projection):g}, the largest that its receptor was made for, "
+                    "or is not a number. Use a rule with w_max, or with more headroom."
+                )
+        return None
+
+    def _tables(self, path: str) -> list[int]:
+        return [k for k, table in enumerate(self.built.tables) if table.paths == (path,)]
+
+    def _law(self, table: Table) -> Law | None:
+        if table.plasticity is None:
+            return None
+        from distdyn.ops import lanes
+
+        [path], built = table.paths, self.built
+        projection = built.graph.projections[path]
+        longest = next(c.longest for c in built.connections if c.path == path)
+        scale = built.scale(table.group, table.receptor)
+        bound, setting = largest_plastic(projection), built.setting
+        try:
+            return learning.law_of(
+                table.plasticity, setting.dt, setting.precision, scale, bound, longest
+            )
+        except lanes.Unsupported as reason:
+            raise NetworkError(
+                f'projection "{path}": {type(table.plasticity).__name__} uses an operation that '
+                f"has no machine code ({reason}). Write its rules with arithmetic, jnp.where, "
+                "jnp.exp and the like, of scalars."
+            ) from None
+
+    def _begin(self, k: int) -> Any:
+        table, law = self.built.tables[k], self._laws[k]
+        if law is None:
+            return None
+        projection = self.built.graph.projections[table.paths[0]]
+        scale = self.built.scale(table.group, table.receptor)
+        length = self.built.parts.length(table.group)
+        return self._own(
+            [
+                learning.begin(rows, initial_weights(rows, projection, scale), length, law)
+                for rows in table.rows
+                if isinstance(rows, Rows)  # all are: plastic rows are stored
+            ]
+        )
+
+    def _own(self, blocks: Sequence[Law | Learned]) -> Any:
+        kind = type(blocks[0])
+        with jax.enable_x64(True):
+            return kind(*(self.stack.own(arrays) for arrays in zip(*blocks, strict=True)))
