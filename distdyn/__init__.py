@@ -58,6 +58,7 @@ from distdyn.core.integrators import TamedEuler as TamedEuler
 from distdyn.core.ode import ODE as ODE
 from distdyn.core.parameters import param as param
 from distdyn.core.plasticity import Plasticity as Plasticity
+from distdyn.core.plasticity import ShortTerm as ShortTerm
 from distdyn.core.plasticity import Trace as Trace
 from distdyn.core.receptor import CUBA as CUBA
 from distdyn.core.receptor import Kinetics as Kinetics
@@ -138,6 +139,7 @@ from distdyn.models.phase_plane import HindmarshRose as HindmarshRose
 from distdyn.models.plasticity import STDP as STDP
 from distdyn.models.plasticity import PowerLawSTDP as PowerLawSTDP
 from distdyn.models.plasticity import TripletSTDP as TripletSTDP
+from distdyn.models.plasticity import TsodyksMarkram as TsodyksMarkram
 from distdyn.models.rates import QIFMeanField as QIFMeanField
 from distdyn.models.rates import ThresholdLinear as ThresholdLinear
 from distdyn.models.rates import WilsonCowan as WilsonCowan

@@ -1,4 +1,6 @@
-"""What changes a weight: traces of the spikes of both cells, and two rules that read them.
+"""What changes a synapse: for long, its weight; for short, how much of it a spike brings.
+
+Long-term plasticity is traces of the spikes of both cells, and two rules that read them:
 
     x' = -x / tau between spikes of the pre cell, y' = -y / tau between those of the post cell
     at a spike, the traces of its cell jump: x += 1, or x = 1 where only the nearest spike counts
@@ -9,6 +11,9 @@
 Traces are those just before the spike, so that two spikes at one time do not see each other. The
 delay is that of the dendrite: a post spike needs it to reach the synapse, a pre spike is there at
 once (Morrison et al. 2008, Biol. Cybern. 98, 459).
+
+Short-term plasticity is a state of the pre cell's synapses, the same for all of a projection, that
+each of its spikes changes; the spike brings the weight times an amplitude.
 """
 
 import abc
@@ -29,7 +34,15 @@ class Trace(NamedTuple):
     nearest: bool = False
 
 
-class Plasticity(Parameters):
+class AbstractPlasticity(Parameters):
+    """What a projection may take as `plasticity`."""
+
+    @abc.abstractmethod
+    def largest(self, initial: float) -> float:
+        """The largest |w| that a spike may bring, from the largest initial one."""
+
+
+class Plasticity(AbstractPlasticity):
     """How the weight of a synapse follows the spikes of its cells.
 
     A rule gives its traces and how they change the weight, with `jax.numpy` or plain arithmetic:
@@ -66,6 +79,40 @@ class Plasticity(Parameters):
         """The weight after a spike of the pre cell."""
 
     def largest(self, initial: float) -> float:
-        """The largest |w| that may occur, from the largest initial one."""
+        """`w_max`, or `headroom` times the initial one."""
         bound = getattr(self, "w_max", None)
         return max(initial, float(bound)) if bound is not None else self.headroom * initial
+
+
+class ShortTerm(AbstractPlasticity):
+    """How much of its weight a spike brings, from when its cell has spiked before.
+
+        class Fatigue(dd.ShortTerm):
+            tau: float = 100.0
+
+            def init(self):                    return (0.0,)
+            def spike(self, state, elapsed):
+                tired = state[0] * jnp.exp(-elapsed / self.tau)
+                return (tired + 0.5 * (1.0 - tired),), 1.0 - tired
+
+    The state is a tuple of numbers, one for each pre cell and projection. Weights stay as they are.
+    """
+
+    most: ClassVar[float] = 1.0  # the largest amplitude
+
+    @abc.abstractmethod
+    def init(self) -> tuple[Any, ...]:
+        """The state before the first spike."""
+
+    @abc.abstractmethod
+    def spike(self, state: tuple[Any, ...], elapsed: Any) -> tuple[tuple[Any, ...], Any]:
+        """The state after a spike, and its amplitude.
+
+        Args:
+            state: after the spike before.
+            elapsed: since then, in ms; 0 at the first spike.
+        """
+
+    def largest(self, initial: float) -> float:
+        """The largest |w| times the largest amplitude."""
+        return self.most * initial

@@ -1,9 +1,9 @@
-"""Rules by which weights follow spikes: spike-timing dependent plasticity."""
+"""Rules by which synapses follow spikes: spike-timing dependent plasticity, and short-term."""
 
 import jax.numpy as jnp
 
 from distdyn.core.parameters import param
-from distdyn.core.plasticity import Plasticity, Trace
+from distdyn.core.plasticity import Plasticity, ShortTerm, Trace
 
 
 class STDP(Plasticity):
@@ -107,6 +107,38 @@ class TripletSTDP(Plasticity):
 
     def depress(self, w, x, y):
         return jnp.maximum(w - y[0] * (self.A2_minus + self.A3_minus * x[1]), 0.0)
+
+
+class TsodyksMarkram(ShortTerm):
+    """Depression by used resources x, facilitation by a growing share u of them.
+
+        x' = (1 - x) / tau_d,   u' = -u / tau_f
+        spike:   u = u + U (1 - u),   amplitude u x,   x = x - u x
+
+    tau_f = 0 is depression alone: u = U at each spike; tau_d = 0 facilitation alone.
+
+    Source: Tsodyks, Pawelzik & Markram (1998), Neural Comput. 10, 821; Maass & Markram (2002),
+    Neural Netw. 15, 155, for the order of u and x, which is also NEST's in `tsodyks2_synapse`.
+    """
+
+    U: float = param(0.5, "", "share of the resources that a first spike uses", nonnegative=True)
+    tau_d: float = param(800.0, "ms", "recovery of resources", nonnegative=True)
+    tau_f: float = param(0.0, "ms", "decay of facilitation", nonnegative=True)
+
+    def init(self):
+        """No resource is used, and none facilitated."""
+        return 0.0, 1.0
+
+    def spike(self, state, elapsed):
+        u, x = state  # just after the spike before: x without what it used
+        x = 1.0 + (x - 1.0) * _decay(elapsed, self.tau_d)
+        u = u * _decay(elapsed, self.tau_f)
+        u = u + self.U * (1.0 - u)
+        return (u, x - u * x), u * x
+
+
+def _decay(elapsed, tau):
+    return jnp.exp(-elapsed / tau) if tau > 0 else 0.0
 
 
 def _power(base, exponent):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from distdyn.core.plasticity import Plasticity
+from distdyn.core.plasticity import AbstractPlasticity, Plasticity
 from distdyn.core.receptor import CUBA, Kinetics, Output, Receptor
 from distdyn.core.signal import Signal
 from distdyn.core.system import emits_spikes, receives_input, takes_current
@@ -51,7 +51,8 @@ class Projection:
             edges. Left out where `Edges` bring their weights.
         delay: > 0, in ms: the same choice. Numbers are multiples of dt; draws, and functions of
             distance, are rounded.
-        plasticity: how weights follow the spikes of both cells, such as `STDP()`; None: not at all.
+        plasticity: how weights follow the spikes of both cells, such as `STDP()`, or what a
+            spike brings of them, such as `TsodyksMarkram()`; None: they stay as they are.
         storage: "stored", or "procedural": the synapses of a source are drawn again whenever it
             spikes, the same ones, and take no memory. For rules that draw the targets of each pre
             neuron: `AllToAll`, `FixedProb`, `FixedOutdegree`, `FixedTotal`. Where there are no CPU
@@ -71,7 +72,7 @@ class Projection:
     output: Output | None
     weight: Value | ByDistance
     delay: Value | ByDistance
-    plasticity: Plasticity | None
+    plasticity: AbstractPlasticity | None
     storage: str
 
     def __init__(
@@ -84,7 +85,7 @@ class Projection:
         *,
         weight: Any = None,
         delay: Any = None,
-        plasticity: Plasticity | None = None,
+        plasticity: AbstractPlasticity | None = None,
         storage: str = "stored",
     ):
         what = "Projection"
@@ -332,9 +333,10 @@ def _check_plasticity(projection: Projection, what: str) -> None:
     rule, weight = projection.plasticity, projection.weight
     if rule is None:
         return
-    check_instance(rule, Plasticity, f"{what}: plasticity", "Give a rule such as STDP().")
+    cure = "Give a rule such as STDP() or TsodyksMarkram()."
+    check_instance(rule, AbstractPlasticity, f"{what}: plasticity", cure)
     check_model(rule, f"{what}: {type(rule).__name__}")
-    for view in projection.post:
+    for view in projection.post if isinstance(rule, Plasticity) else ():
         if not emits_spikes(view.population.model):
             raise NetworkError(
                 f"{what}: plasticity needs the spikes of the post cells, but {view!r} does not "

@@ -34,8 +34,8 @@ from distdyn.network.space import (
 from distdyn.units import shown
 
 NO_KEY = np.uint64(0), np.uint64(0)  # where nothing is drawn
-EXACT = 1 << 22  # pairs up to which degrees are summed pair by pair, else bin by bin
-BINS, NEAR_BINS = 1 << 14, 800  # in all, and in reach of one
+EXACT = 1 << 22  # pairs up to which all are summed to know degrees
+BINS, NEAR_BINS = 1 << 16, 800  # in all, and in reach of one
 SAMPLES = 1 << 12  # intervals of distance at whose ends a profile's largest values are looked for
 
 
@@ -144,43 +144,44 @@ class DistanceDependent(AbstractPairRule):
         return ends.once(self, lambda: self._found(ends))
 
     def _found(self, ends: Ends) -> "Degrees":
+        """The same; where there are too many pairs, of some post neurons at equal distances.
+
+        Then the in-degree is an upper limit, by bins of space.
+        """
         if not ends.n_pre or not ends.n_post:
             return Degrees(0.0, 0.0, 0.0)
         listing = self.listing(ends, NO_KEY)
-        if ends.n_post * self.width(listing) > EXACT:
-            return self._binned(ends)
-        posts = np.arange(ends.n_post)
-        mean, variance = np.zeros(ends.n_post), np.zeros(ends.n_post)
+        every = max(1, ends.n_post * self.width(listing) // EXACT)
+        posts = np.arange(0, ends.n_post, every)
+        mean, variance = np.zeros(len(posts)), np.zeros(len(posts))
         step = max(1, HELD // self.width(listing))
-        for some in np.split(posts, range(step, ends.n_post, step)):
-            index, _, p = self._open(listing, some)
-            mean[some] = np.bincount(index, p, len(some))
-            variance[some] = np.bincount(index, p * (1 - p), len(some))
+        for first in range(0, len(posts), step):
+            some = slice(first, first + step)
+            index, _, p = self._open(listing, posts[some])
+            mean[some] = np.bincount(index, p, len(posts[some]))
+            variance[some] = np.bincount(index, p * (1 - p), len(posts[some]))
+        expected = float(mean.mean() * ends.n_post)
+        if every > 1:
+            limit = self._limit(ends)
+            return Degrees(expected, limit, limit)
         most = np.argmax(mean + 8 * np.sqrt(variance))
-        return Degrees(float(mean.sum()), float(mean[most]), float(variance[most]))
+        return Degrees(expected, float(mean[most]), float(variance[most]))
 
-    def _binned(self, ends: Ends) -> "Degrees":
-        """The same where there are too many pairs: neurons are counted in bins of space.
-
-        The number of synapses is that between the middles of bins; the in-degree is an upper limit.
-        """
+    def _limit(self, ends: Ends) -> float:
+        """What no mean in-degree exceeds: neurons counted in bins are as near as bins let them."""
         extent, reach = extent_of(ends.pre[0].population), min(self.reach, farthest(ends))
         pre, post = positions_of(ends.pre), positions_of(ends.post)
         side = _bin_side(pre, post, reach)
-        (at_pre, n_pre), (at_post, n_post) = _bins(pre, side), _bins(post, side)
+        (at_pre, n_pre), (at_post, _) = _bins(pre, side), _bins(post, side)
         slack = side * sqrt(pre.shape[1])  # by so much may neurons be nearer than their bins
         near = Near(at_pre, extent, reach + slack)
         largest = _Largest(self.probability(np.linspace(0, reach, SAMPLES + 1)), reach)
-        expected, mean = 0.0, np.zeros(len(at_post))
-        step = max(1, HELD // near.width)
+        most, step = 0.0, max(1, HELD // near.width)
         for first in range(0, len(at_post), step):
             index, bin, d = near.of(at_post[first : first + step])
-            n = np.bincount(index, n_pre[bin] * largest.between(d - slack, d + slack), step)
-            mean[first : first + step] = n[: len(at_post) - first]
-            inside = np.where(d <= reach, d, 0.0)
-            pairs = n_pre[bin] * n_post[first + index] * (d <= reach)
-            expected += float(np.sum(pairs * self.probability(inside)))
-        return Degrees(expected, float(mean.max()), float(mean.max()))
+            means = np.bincount(index, n_pre[bin] * largest.between(d - slack, d + slack))
+            most = max(most, float(means.max(initial=0.0)))
+        return most
 
 
 class Surroundings(NamedTuple):
@@ -199,7 +200,7 @@ class Degrees(NamedTuple):
 
 
 def _bin_side(pre: np.ndarray, post: np.ndarray, reach: float) -> float:
-    """The side of bins of which about 800 are in reach, but at most about 16384 there are."""
+    """The side of bins of which about 800 are in reach, but at most about 65536 there are."""
     low = np.minimum(pre.min(axis=0), post.min(axis=0))
     high = np.maximum(pre.max(axis=0), post.max(axis=0))
     d = pre.shape[1]
@@ -219,20 +220,20 @@ class _Largest:
     """The largest value of a function in any interval, from its values at equal distances."""
 
     def __init__(self, values: np.ndarray, end: float):
-        self.end, self.levels = end, [values]
-        while 2 << (len(self.levels) - 1) <= len(values):  # of 2^k neighbours from each one on
-            last, width = self.levels[-1], 1 << (len(self.levels) - 1)
-            padded = np.append(last[width:], np.full(width, -inf))
-            self.levels.append(np.maximum(last, padded))
+        self.end, levels = max(end, 1e-9), [values]
+        while 2 << (len(levels) - 1) <= len(values):  # of 2^k neighbours from each one on
+            last, width = levels[-1], 1 << (len(levels) - 1)
+            levels.append(np.maximum(last, np.append(last[width:], np.full(width, -inf))))
+        self.table = np.stack(levels)
 
     def between(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """The largest of the values from the one at or before `low` to the one behind `high`."""
-        n = len(self.levels[0]) - 1
+        n = self.table.shape[1] - 1
         first = np.clip(np.floor(low / self.end * n), 0, n).astype(np.int64)
         last = np.clip(np.ceil(high / self.end * n), 0, n).astype(np.int64)
         level = np.floor(np.log2(last - first + 1)).astype(np.int64)
-        table = np.stack(self.levels)
-        return np.maximum(table[level, first], table[level, last - (1 << level) + 1])
+        second = last - (1 << level) + 1
+        return np.maximum(self.table[level, first], self.table[level, second])
 
 
 @dataclass(frozen=True)

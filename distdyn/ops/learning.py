@@ -12,6 +12,9 @@ last spikes, and the traces just before each. It has room for some; when a targe
 synapses of the table catch up with the potentiation that is due, which changes no bit of what they
 would have become, and older spikes are forgotten.
 
+Where plasticity is short-term, weights stay as they are: a state of the source gives an amplitude a
+to each of its spikes, which brings rint(w scale a) to every target.
+
 Everything is local to a part, which owns the targets: their spikes, and the weights.
 
 Source: Morrison, Aertsen & Diesmann (2007), Neural Comput. 19, 1437, for the lazy update.
@@ -40,7 +43,7 @@ class Learned(NamedTuple):
     Attributes:
         weight: T[capacity], of each synapse, in its unit.
         last: int64[segments]; the stamp of the last spike of the source.
-        pre: T[segments, n_pre]; its traces just after.
+        pre: T[segments, n_pre]; its traces just after, or its state.
         stamp: int64[n_post, history]; of the last spikes of each target, spike n at n mod history.
         post: T[n_post, history, n_traces]; its traces just before each.
         count: int64[n_post]; spikes of each target so far.
@@ -61,19 +64,21 @@ class Law(NamedTuple):
     """What a table learns by.
 
     Attributes:
-        code: int64[2]; the addresses of `potentiate` and `depress`.
+        code: int64[3]; the addresses of `potentiate` and `depress`, or of `spike`; others are 0.
         decay: T[traces, 2, 1024]; exp(-k dt / tau) and exp(-1024 k dt / tau), of the traces of the
             source, then of the target.
         form: int64[4]; traces of the source, of the target; which of them jump to 1, bit by bit;
             the longest delay in steps. A spike is delivered before its delay is over, so this is
             also the age of the oldest one that may still be.
-        limits: T[2]; the ring's units per unit of weight, and the largest |w|.
+        limits: T[3]; the ring's units per unit of weight, the largest |w|, dt.
+        first: T[n_pre]; what `pre` begins with.
     """
 
     code: Any
     decay: Any
     form: Any
     limits: Any
+    first: Any
 
 
 def begin(rows: Rows, weight: np.ndarray, n_post: int, law: Law) -> Learned:
@@ -85,7 +90,7 @@ def begin(rows: Rows, weight: np.ndarray, n_post: int, law: Law) -> Learned:
         n_post: the length of a slot of the ring.
         law: what is learned by.
     """
-    n_pre_traces, n_traces, _, longest = map(int, law.form)
+    _, n_traces, _, longest = map(int, law.form)
     history = history_of(longest)
     dtype, segments = law.decay.dtype, len(rows.start) - 1
     last = aligned_zeros(segments, np.int64)
@@ -95,7 +100,7 @@ def begin(rows: Rows, weight: np.ndarray, n_post: int, law: Law) -> Learned:
     return Learned(
         weight=weight.astype(dtype),
         last=last,
-        pre=np.zeros((segments, n_pre_traces), dtype),
+        pre=np.tile(law.first, (segments, 1)),
         stamp=np.full((n_post, history), NEVER, np.int64),
         post=np.zeros((n_post, history, n_traces), dtype),
         count=np.zeros(n_post, np.int64),
@@ -115,26 +120,32 @@ def law_of(rule: Any, dt: float, precision: str, scale: float, bound: float, lon
     """A rule with its code compiled, for the kernels.
 
     Args:
-        rule: with `pre`, `post`, `potentiate` and `depress`, as `core.Plasticity`.
+        rule: `core.Plasticity` or `core.ShortTerm`.
         dt: the time step, in ms.
-        precision: of weights and traces.
+        precision: of weights, traces and states.
         scale: the ring's units per unit of weight.
         bound: the largest |w|.
         longest: the longest delay, in steps.
     """
+    limits = np.array([scale, bound, dt], precision)
+    if hasattr(rule, "spike"):
+        first = np.array(rule.init(), precision)
+        code = np.array([0, 0, compile_spike(rule.spike, len(first), precision)])
+        form = np.array([len(first), 0, 0, longest])
+        return Law(code, np.zeros((1, 2, FINE), precision), form, limits, first)
     pre, post = rule.pre(), rule.post()
     steps = np.arange(FINE, dtype=np.float64)
     taus = np.array([trace.tau for trace in (*pre, *post)], np.float64)[:, None]
     fine, coarse = np.exp(-steps * dt / taus), np.exp(-steps * FINE * dt / taus)
     nearest = sum(1 << k for k, trace in enumerate((*pre, *post)) if trace.nearest)
-    code = [
-        compile_rule(f, len(pre), len(post), precision) for f in (rule.potentiate, rule.depress)
-    ]
+    rules = rule.potentiate, rule.depress
+    code = [compile_rule(f, len(pre), len(post), precision) for f in rules]
     return Law(
-        np.array(code, np.int64),
+        np.array([*code, 0], np.int64),
         np.stack([fine, coarse], axis=1).astype(precision),
         np.array([len(pre), len(post), nearest, longest], np.int64),
-        np.array([scale, bound], precision),
+        limits,
+        np.zeros(len(pre), precision),
     )
 
 
@@ -144,34 +155,67 @@ def compile_rule(function: Any, n_pre: int, n_post: int, precision: str) -> int:
     Raises:
         lanes.Unsupported: it uses a primitive or a shape that has no code.
     """
+
+    def flat(w: Any, *traces: Any) -> list[Any]:
+        return [function(w, traces[:n_pre], traces[n_pre:])]
+
+    return _compiled(flat, (n_pre, n_post), precision)
+
+
+def compile_spike(function: Any, n_state: int, precision: str) -> int:
+    """The address of machine code `T f(T elapsed, T* state)`: the amplitude; the state in place.
+
+    Raises:
+        lanes.Unsupported: it uses a primitive or a shape that has no code.
+    """
+
+    def flat(elapsed: Any, *state: Any) -> list[Any]:
+        new, amplitude = function(state, elapsed)
+        return [amplitude, *new]
+
+    return _compiled(flat, (n_state,), precision)
+
+
+def _compiled(function: Any, lengths: tuple[int, ...], precision: str) -> int:
+    """Machine code of a function of a number and of the numbers in some arrays.
+
+    It returns the first result; the others are written to the first array.
+    """
     from llvmlite import ir
 
     from distdyn.ops import ffi, lanes
 
     scalar = jax.ShapeDtypeStruct((), precision)
 
-    def flat(w: Any, *traces: Any) -> Any:
-        return jnp.asarray(function(w, traces[:n_pre], traces[n_pre:])).astype(precision)
+    def typed(*arguments: Any) -> list[Any]:
+        return [jnp.asarray(x).astype(precision) for x in function(*arguments)]
 
     with jax.enable_x64(True):
-        program = lanes.flatten(jax.make_jaxpr(flat)(*[scalar] * (1 + n_pre + n_post)))
+        program = lanes.flatten(jax.make_jaxpr(typed)(*[scalar] * (1 + sum(lengths))))
     module, kind = ir.Module("rule"), lanes.TYPES[precision]
     module.triple = ffi.llvm.get_process_triple()
-    signature = ir.FunctionType(kind, [kind, ffi.POINTER, ffi.POINTER])
-    function = ir.Function(module, signature, "rule")
-    builder = ir.IRBuilder(function.append_basic_block("entry"))
-    w, *pointers = function.args
-    traces = [
-        builder.load(builder.gep(pointer, [ffi.INT64(k)], source_etype=kind), typ=kind)
-        for pointer, n in zip(pointers, (n_pre, n_post), strict=True)
+    signature = ir.FunctionType(kind, [kind, *[ffi.POINTER] * len(lengths)])
+    rule = ir.Function(module, signature, "rule")
+    builder = ir.IRBuilder(rule.append_basic_block("entry"))
+    number, *pointers = rule.args
+
+    def place(pointer: Any, k: int) -> Any:
+        return builder.gep(pointer, [ffi.INT64(k)], source_etype=kind)
+
+    values = [
+        builder.load(place(pointer, k), typ=kind)
+        for pointer, n in zip(pointers, lengths, strict=True)
         for k in range(n)
     ]
     environment = lanes.Environment(builder, module)
-    for number, value in zip(program.inputs, (w, *traces), strict=True):
-        environment.define(number, value)
+    for name, value in zip(program.inputs, (number, *values), strict=True):
+        environment.define(name, value)
     for instruction in program.instructions:
         environment.run(instruction)
-    builder.ret(environment.read(program.outputs[0], precision))
+    result, *changed = (environment.read(output, precision) for output in program.outputs)
+    for k, value in enumerate(changed):
+        builder.store(value, place(pointers[0], k))
+    builder.ret(result)
     return ffi.compile_module(str(module)).address("rule")
 
 

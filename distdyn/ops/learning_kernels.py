@@ -38,6 +38,21 @@ def follow(context, address, w, x, y):
     return w(address, w, x, y), generate
 
 
+@intrinsic
+def spike(context, address, elapsed, state, row):
+    """Call the machine code of a short-term rule: T f(T elapsed, T* state), for a row of states."""
+
+    def generate(context, builder, signature, arguments):
+        at, time, array, index = arguments
+        made = context.make_array(signature.args[2])(context, builder, array)
+        width = builder.extract_value(made.shape, 1)
+        pointer = builder.gep(made.data, [builder.mul(index, width)])
+        kind = ir.FunctionType(time.type, [time.type, pointer.type])
+        return builder.call(builder.inttoptr(at, kind.as_pointer()), [time, pointer])
+
+    return elapsed(address, elapsed, state, row), generate
+
+
 @njit(inline="always")
 def _decayed(decay, k, steps):
     """The part of a trace that is left after so many steps, none of them negative."""
@@ -69,7 +84,7 @@ def _back_to(stamp, target, n, oldest, reach):
 @njit(inline="always")
 def _potentiated(w, k, delay, first, newest, law, learned, target, x, y):
     """The weight after the spikes of the target from number `first` to number `newest`."""
-    code, decay, form, _ = law
+    code, decay, form, _, _ = law
     _, last, pre, stamp, post, _, _ = learned
     mask, n_pre, n_post = _U(stamp.shape[1] - 1), _U(form[0]), _U(form[1])
     for n in range(first, newest + 1):
@@ -86,7 +101,7 @@ def _potentiated(w, k, delay, first, newest, law, learned, target, x, y):
 @njit
 def _learn_segment(flat, origin, stamp_now, k, begin, end, n_target, offset, law, learned, x, y, z):
     """Change and deliver the synapses of one source that has spiked."""
-    code, decay, form, limits = law
+    code, decay, form, limits, _ = law
     weight, last, pre, stamp, post, count, book = learned
     n_pre, n_post, nearest = _U(form[0]), _U(form[1]), form[2]
     history, size, length = stamp.shape[1], _U(flat.size), np.int64(n_target)
@@ -127,6 +142,25 @@ def _learn_segment(flat, origin, stamp_now, k, begin, end, n_target, offset, law
 
 
 @njit
+def _spike_segment(flat, origin, stamp_now, k, begin, end, offset, law, learned):
+    """Deliver the synapses of one source that has spiked, as much of each as it gives now."""
+    code, _, _, limits, _ = law
+    weight, last, pre, _, _, _, book = learned
+    size, scale, bound, dt = _U(flat.size), limits[0], limits[1], limits[2]
+    steps = stamp_now - last[k] if last[k] > NEVER else 0
+    elapsed = dt * limits.dtype.type(steps)
+    amplitude = spike(code[_U(2)], elapsed, pre, k)
+    last[k] = stamp_now
+    for i in range(begin, end):
+        brought = weight[i] * amplitude
+        if not abs(brought) <= bound:
+            book[STATUS] = 1
+            brought = bound * np.float32(0)
+        place = origin + _U(offset[i])
+        flat[place - size if place >= size else place] += np.int64(np.rint(brought * scale))
+
+
+@njit
 def _learn(flat, origin, stamp_now, cells, part, table):
     """Every source of one part that has spiked at a step."""
     rows, law, learned = table
@@ -150,6 +184,9 @@ def _learn(flat, origin, stamp_now, cells, part, table):
                     k = segment + column
                     begin = _U(base[k >> _U(6)]) + _U(start[k])
                     end = _U(base[(k + _U(1)) >> _U(6)]) + _U(start[k + _U(1)])
+                    if law[0][_U(2)] != 0:
+                        _spike_segment(flat, origin, stamp_now, k, begin, end, offset, law, learned)
+                        continue
                     _learn_segment(
                         flat, origin, stamp_now, k, begin, end, n_target, offset, law, learned,
                         x, y, z,
@@ -186,8 +223,10 @@ def _catch_up(until, rows, law, learned):
 
 @njit
 def _remember(cells, stamp_now, rows, law, learned):
-    """Enter the spikes of the targets."""
-    _, decay, form, _ = law
+    """Enter the spikes of the targets, if they matter."""
+    code, decay, form, _, _ = law
+    if code[_U(2)] != 0:
+        return
     _, _, _, stamp, post, count, book = learned
     n_pre, n_post, nearest, longest = _U(form[0]), _U(form[1]), form[2], form[3]
     history, mask = stamp.shape[1], _U(stamp.shape[1] - 1)
@@ -227,7 +266,8 @@ def _table(
     bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
     bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
     offset, offset_shape, weight, weight_shape,
-    code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape,
+    code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
+    first_shape,
     values, values_shape, last, last_shape, pre, pre_shape, stamps, stamps_shape,
     post, post_shape, counts, counts_shape, book, book_shape,
 ):  # fmt: skip
@@ -242,6 +282,7 @@ def _table(
         carray(decay, (decay_shape[0], decay_shape[1], decay_shape[2])),
         carray(form, (form_shape[0],)),
         carray(limits, (limits_shape[0],)),
+        carray(first, (first_shape[0],)),
     )
     learned = (
         carray(values, (values_shape[0],)),
@@ -260,7 +301,8 @@ def _remember_body(
     bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
     bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
     offset, offset_shape, weight, weight_shape,
-    code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape,
+    code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
+    first_shape,
     _learned_in, _6, _last_in, _7, _pre_in, _8, _stamp_in, _9, _post_in, _10, _count_in, _11,
     _book_in, _12,
     values, values_shape, last, last_shape, pre, pre_shape, stamps, stamps_shape, post,
@@ -271,7 +313,8 @@ def _remember_body(
         bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
         bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
         offset, offset_shape, weight, weight_shape,
-        code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape,
+        code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
+        first_shape,
         values, values_shape, last, last_shape, pre, pre_shape, stamps, stamps_shape,
         post, post_shape, counts, counts_shape, book, book_shape,
     )  # fmt: skip
@@ -284,7 +327,8 @@ def _learn_body(
     bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
     bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
     offset, offset_shape, weight, weight_shape,
-    code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape,
+    code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
+    first_shape,
     _ring_in, _7, _learned_in, _8, _last_in, _9, _pre_in, _10, _stamp_in, _11, _post_in, _12,
     _count_in, _13, _book_in, _14,
     ring, ring_shape, values, values_shape, last, last_shape, pre, pre_shape, stamps,
@@ -295,7 +339,8 @@ def _learn_body(
         bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
         bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
         offset, offset_shape, weight, weight_shape,
-        code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape,
+        code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
+        first_shape,
         values, values_shape, last, last_shape, pre, pre_shape, stamps, stamps_shape,
         post, post_shape, counts, counts_shape, book, book_shape,
     )  # fmt: skip
@@ -310,7 +355,8 @@ def _learn_all_body(
     bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
     bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
     offset, offset_shape, weight, weight_shape,
-    code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape,
+    code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
+    first_shape,
     _ring_in, _10, _learned_in, _11, _last_in, _12, _pre_in, _13, _stamp_in, _14, _post_in, _15,
     _count_in, _16, _book_in, _17,
     ring, ring_shape, values, values_shape, last, last_shape, pre, pre_shape, stamps,
@@ -321,7 +367,8 @@ def _learn_all_body(
         bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
         bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
         offset, offset_shape, weight, weight_shape,
-        code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape,
+        code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
+        first_shape,
         values, values_shape, last, last_shape, pre, pre_shape, stamps, stamps_shape,
         post, post_shape, counts, counts_shape, book, book_shape,
     )  # fmt: skip
@@ -336,7 +383,8 @@ def _learn_boxes_body(
     bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
     bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
     offset, offset_shape, weight, weight_shape,
-    code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape,
+    code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
+    first_shape,
     _ring_in, _4, _learned_in, _5, _last_in, _6, _pre_in, _7, _stamp_in, _8, _post_in, _9,
     _count_in, _10, _book_in, _11,
     ring, ring_shape, values, values_shape, last, last_shape, pre, pre_shape, stamps,
@@ -347,7 +395,8 @@ def _learn_boxes_body(
         bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
         bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
         offset, offset_shape, weight, weight_shape,
-        code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape,
+        code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
+        first_shape,
         values, values_shape, last, last_shape, pre, pre_shape, stamps, stamps_shape,
         post, post_shape, counts, counts_shape, book, book_shape,
     )  # fmt: skip
@@ -357,7 +406,8 @@ def _learn_boxes_body(
 @functools.cache
 def kernel(name: str, ring: str, offset: str, weight: str, precision: str) -> Any:
     """The kernel of an operator for these dtypes (a Numba C function)."""
-    rows, law = row_kinds(ring, offset, weight), ["int64", precision, "int64", precision]
+    rows = row_kinds(ring, offset, weight)
+    law = ["int64", precision, "int64", precision, precision]
     learned = [precision, "int64", precision, "int64", precision, "int64", "int64"]
     own = ["int64", "int32", "int64", "int32", "int64"]
     given, body, changed, more = {

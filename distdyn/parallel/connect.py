@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from distdyn.core.plasticity import Plasticity
+from distdyn.core.plasticity import AbstractPlasticity
 from distdyn.core.schedule import Schedule
 from distdyn.errors import ParameterError
 from distdyn.network.ends import block_size
@@ -56,7 +56,7 @@ class Table(NamedTuple):
     receptor: int
     paths: tuple[str, ...]
     rows: tuple[Rows, ...] | tuple[Formula, ...]
-    plasticity: Plasticity | None = None
+    plasticity: AbstractPlasticity | None = None
 
 
 class Parts(NamedTuple):

@@ -42,7 +42,7 @@ Delayed CaputoL1 CaputoEuler GrunwaldLetnikov integrate
 """.split()
 OBSERVABLES = "bold eeg lfp_of_rates".split()
 NETWORKS = "coba cuba brunel microcircuit hpc_benchmark cobahh gamma thalamus".split()
-PLASTICITY = "STDP PowerLawSTDP TripletSTDP".split()
+PLASTICITY = "STDP PowerLawSTDP TripletSTDP TsodyksMarkram".split()
 SIGNALS = "Steps Sampled Section Pulses Ramp Sinusoid Square OU Wiener WhiteNoise trains".split()
 MEASURES = """
 rates instantaneous_rate population_rate fano_factor counts trains intervals cv cv2 lv lvr

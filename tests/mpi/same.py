@@ -239,6 +239,10 @@ class Plastic(dd.Network):
             self.A, self.B, dd.FixedIndegree(30), psc, weight=10.0, delay=delay,
             plasticity=dd.TripletSTDP(A3_plus=0.5, A2_minus=0.5),
         )  # fmt: skip
+        self.short = dd.Projection(
+            self.B, self.A, dd.FixedProb(0.1), psc, weight=-20.0, delay=delay,
+            plasticity=dd.TsodyksMarkram(U=0.3, tau_d=50.0, tau_f=100.0),
+        )  # fmt: skip
 
 
 class Structured(dd.Network):

@@ -23,6 +23,7 @@ import jax
 import numpy as np
 
 from distdyn.core.cell import Cell
+from distdyn.core.plasticity import Plasticity
 from distdyn.network.distributions import Distribution
 from distdyn.network.edges import Edges
 from distdyn.network.graphs import PowerLaw, ScaleFree, SmallWorld
@@ -204,7 +205,7 @@ class Footprint:
     def _add_history(self, table: Table, longest: int) -> None:
         """What a plastic table knows of the spikes of its targets."""
         plasticity = table.members[0].projection.plasticity
-        traces = 0 if plasticity is None else len(plasticity.post())
+        traces = len(plasticity.post()) if isinstance(plasticity, Plasticity) else 0
         size = 8 + np.dtype(self.setting.precision).itemsize * traces
         each = 8 + size * history_of(longest)
         self.bytes["state"] += float(each) * self.room[table.group]
