@@ -100,7 +100,8 @@ class Ring(dd.Network):
 def program_size(n):
     """Equations of the chunk's jaxpr, instructions of what XLA compiles, and operands."""
     shard = dd.DSRunner(Ring(n), dt=0.1, record="spikes")._shard
-    state = tuple(shard.states), tuple(shard.rings), shard.events, shard.traces
+    learned = tuple(shard.learning.learned)
+    state = tuple(shard.states), tuple(shard.rings), shard.events, shard.traces, learned
     arguments = shard.plan, shard.data, chunk.Carry(np.int64(0), *state), np.int64(1)
     with jax.enable_x64(True):
         traced = chunk.run_chunk.trace(*arguments)

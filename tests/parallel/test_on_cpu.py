@@ -37,7 +37,8 @@ def spikes(record, devices, has_signal=False):
 def loops(runner):
     """How many loops XLA sees in the program of a chunk."""
     shard = runner._shard
-    state = tuple(shard.states), tuple(shard.rings), shard.events, shard.traces
+    learned = tuple(shard.learning.learned)
+    state = tuple(shard.states), tuple(shard.rings), shard.events, shard.traces, learned
     arguments = shard.plan, shard.data, chunk.Carry(np.int64(0), *state), np.int64(1)
     with jax.enable_x64(True):
         return str(chunk.run_chunk.trace(*arguments).jaxpr).count("while[")
