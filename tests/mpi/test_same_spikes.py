@@ -64,6 +64,12 @@ def test_any_ranks_devices_and_nodes(hashes, expected, n, devices, per_node):
     assert spikes_of(found) == on_one(hashes, expected, SMALL)
 
 
+def test_a_node_with_a_single_part_among_others(hashes, expected):
+    """Two ranks, and one by itself, which has nobody in its node to exchange with."""
+    found = hashes(3, 1, "pair", per_node=2)
+    assert spikes_of(found) == on_one(hashes, expected, ["pair"])
+
+
 def test_rows_that_are_drawn_again(hashes, expected):
     found = hashes(2, 2, "procedural", per_node=1)["procedural"]
     assert found["hash"] == on_one(hashes, expected, ["stored"])["stored"]

@@ -66,10 +66,11 @@ class Neighbours:
         self.interval = self._affordable(min(MOST_INTERVAL, *(delays[r][0] for r in inside)))
         self.between = self._affordable(min(MOST_STEPS // 2, *(far for _, far in delays)))
         self.exchange, self.board, self.memory = None, None, None
+        has_cores = kernels and cores.are_enough(world, devices)  # asked of all, needed or not
         if len(self.near_parts) == 1:
             self.interval = 1
         elif kernels:
-            self.exchange, self.board = "mailbox", self._mailboxes()
+            self.exchange, self.board = "mailbox", self._mailboxes(has_cores)
         else:
             self.exchange = "mesh"
         self.overlaps = overlap and bool(outside) and self.between > 1
@@ -100,19 +101,17 @@ class Neighbours:
         most = max((int(s.bounds[:, -1].max(initial=0)) for s in self.parts.shares), default=0)
         return int(max(1, min(interval, LIST_BYTES // (4 * max(1, most)))))
 
-    def _mailboxes(self) -> Any:
-        """Make the mailboxes of the node. Collective."""
+    def _mailboxes(self, has_cores: bool) -> Any:
+        """Make the mailboxes of the node. Collective over it: a node of one part has none."""
         from distdyn.ops.mailbox import Layout
 
         us, devices = self.world, len(self.stack.devices)
         room = [int(s.bounds[self.near_parts, -1].max()) for s in self.parts.shares]
-        layout = Layout(
-            self.near_parts, room, self.interval, has_cores=cores.are_enough(us, devices)
-        )
+        layout = Layout(self.near_parts, room, self.interval, has_cores=has_cores)
         self.memory = memory = us.shared(8 * layout.words).view(np.int64)
         if us.local_rank == 0:
             layout.write(memory)
-        us.barrier()
+        us.node_barrier()
         us.watch.watch_epochs(layout.epochs(memory), [p // devices for p in self.near_parts])
         boxes = [self.near_parts.index(part) for part in self.parts.numbers]
         self._clocks = [layout.clocks(memory, box) for box in boxes]

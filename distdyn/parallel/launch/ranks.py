@@ -93,6 +93,12 @@ class World:
             with self.watch.waiting("barrier"):
                 self.comm.Barrier()
 
+    def node_barrier(self) -> None:
+        """Wait for the ranks of our node; those of others need not come."""
+        if self.local_size > 1:
+            with self.watch.waiting("barrier of the node"):
+                self.node_comm.Barrier()
+
     def _do(self, name: str, value: Any, alone: Callable[[], Any]) -> Any:
         if not self.comm:
             return alone()
