@@ -90,8 +90,8 @@ class Pretended:
         """As if all ranks had the same value."""
         return [value] * self.size
 
-    def barrier(self) -> None:
-        """Nobody to wait for."""
+    def node_barrier(self) -> None:
+        """Nobody else is there."""
 
     def shared(self, nbytes: int) -> np.ndarray:
         """Memory that nobody shares."""
