@@ -13,9 +13,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from distdyn.analysis import measure as measure
-from distdyn.analysis.bold import bold as bold
-from distdyn.analysis.potentials import eeg as eeg
-from distdyn.analysis.potentials import lfp_of_rates as lfp_of_rates
 from distdyn.core.describe import describe as describe
 from distdyn.core.exprel import exprel as exprel
 from distdyn.core.integrate import integrate as integrate

@@ -13,7 +13,7 @@ class STDP(Plasticity):
         pre spike:    w = w - A_minus w_max (w / w_max)^mu_minus y,         at least 0
 
     mu = 0 is additive (Song, Miller & Abbott 2000), mu = 1 multiplicative (van Rossum, Bi &
-    Turrigiano 2000). With `nearest`, each spike pairs with the nearest one before it alone.
+    Turrigiano 2000).
 
     Source: Guetig, Aharonov, Rotter & Sompolinsky (2003), J. Neurosci. 23, 3697.
     """
@@ -25,7 +25,7 @@ class STDP(Plasticity):
     mu_plus: float = param(0.0, "", "how potentiation depends on the weight", nonnegative=True)
     mu_minus: float = param(0.0, "", "how depression depends on the weight", nonnegative=True)
     w_max: float = param(100.0, "", "the largest weight, in its own unit", positive=True)
-    nearest: bool = False
+    nearest: bool = param(False, "", "whether spikes pair with the nearest one before alone")
 
     def pre(self):
         return (Trace(self.tau_plus, self.nearest),)

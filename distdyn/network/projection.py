@@ -335,7 +335,16 @@ def _check_plasticity(projection: Projection, what: str) -> None:
         return
     cure = "Give a rule such as STDP() or TsodyksMarkram()."
     check_instance(rule, AbstractPlasticity, f"{what}: plasticity", cure)
-    check_model(rule, f"{what}: {type(rule).__name__}")
+    name = type(rule).__name__
+    check_model(rule, f"{what}: {name}")
+    for parameter, value in vars(rule).items():
+        if isinstance(value, Distribution):
+            raise ParameterError(
+                f"{what}: {name}: {parameter} = {value!r} is not possible, for one rule is that of "
+                "all synapses. Give a number."
+            )
+    for trace in (*rule.pre(), *rule.post()) if isinstance(rule, Plasticity) else ():
+        check_value(trace.tau, f"{what}: tau of a trace of {name}", Domain("ms", positive=True))
     for view in projection.post if isinstance(rule, Plasticity) else ():
         if not emits_spikes(view.population.model):
             raise NetworkError(
@@ -353,7 +362,7 @@ def _check_plasticity(projection: Projection, what: str) -> None:
     if bound is not None and largest > float(bound):
         raise WeightError(
             f"{what}: a weight may be {largest:g}, beyond w_max = {float(bound):g} of "
-            f"{type(rule).__name__}. Use a larger w_max, or smaller weights."
+            f"{name}. Use a larger w_max, or smaller weights."
         )
 
 

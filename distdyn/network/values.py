@@ -171,8 +171,8 @@ def check_model(model: eqx.Module, where: str, *, length: int | None = None) -> 
 
 
 def _is_parameter(field: Field, value: Any) -> bool:
-    """Whether a field is to be checked: declared with a unit, or a number anyhow."""
-    if isinstance(value, Tracer):
+    """Whether a field is to be checked: declared with a unit, or a number anyhow; no switch."""
+    if isinstance(value, Tracer) or field.type is bool:
         return False
     if "unit" in field.metadata:
         return True

@@ -14,6 +14,7 @@ and with no contraction, so a cell's result does not depend on where in the arra
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportReturnType=false
 # pyright: reportOptionalMemberAccess=false, reportAssignmentType=false
 
+import functools
 import hashlib
 from typing import Any
 
@@ -33,6 +34,7 @@ MANY = 24  # instructions ahead of the state that are worth doing for several ve
 ABREAST = 4  # so many
 
 
+@functools.lru_cache(256)
 def compile_cell(function: CellFunction, signature: Signature) -> str:
     """Compile `function(operands, state, arrivals) -> (new state, spike)`; the operator's name.
 

@@ -67,9 +67,9 @@ class Law(NamedTuple):
         code: int64[3]; the addresses of `potentiate` and `depress`, or of `spike`; others are 0.
         decay: T[traces, 2, 1024]; exp(-k dt / tau) and exp(-1024 k dt / tau), of the traces of the
             source, then of the target.
-        form: int64[4]; traces of the source, of the target; which of them jump to 1, bit by bit;
-            the longest delay in steps. A spike is delivered before its delay is over, so this is
-            also the age of the oldest one that may still be.
+        form: int64[5]; traces of the source, of the target; which of them jump to 1, bit by bit;
+            the longest delay in steps; how many spikes of a target are kept. A spike is delivered
+            before its delay is over, so this is also the age of the oldest one that may still be.
         limits: T[3]; the ring's units per unit of weight, the largest |w|, dt.
         first: T[n_pre]; what `pre` begins with.
     """
@@ -90,15 +90,14 @@ def begin(rows: Rows, weight: np.ndarray, n_post: int, law: Law) -> Learned:
         n_post: the length of a slot of the ring.
         law: what is learned by.
     """
-    _, n_traces, _, longest = map(int, law.form)
-    history = history_of(longest)
+    _, n_traces, _, _, history = map(int, law.form)
     dtype, segments = law.decay.dtype, len(rows.start) - 1
     last = aligned_zeros(segments, np.int64)
     last[:] = NEVER
     book = aligned_zeros(2, np.int64)
     book[SWEPT] = NEVER
     return Learned(
-        weight=weight.astype(dtype),
+        weight=np.asarray(weight, dtype),
         last=last,
         pre=np.tile(law.first, (segments, 1)),
         stamp=np.full((n_post, history), NEVER, np.int64),
@@ -116,36 +115,50 @@ def history_of(longest: int) -> int:
     return max(LEAST_HISTORY, 1 << (2 * longest + 2).bit_length())
 
 
-def law_of(rule: Any, dt: float, precision: str, scale: float, bound: float, longest: int) -> Law:
-    """A rule with its code compiled, for the kernels.
+def long_term(
+    rule: Any, dt: float, precision: str, scale: float, bound: float, longest: int
+) -> Law:
+    """A rule that changes weights, a `core.Plasticity`, with its code compiled for the kernels.
 
     Args:
-        rule: `core.Plasticity` or `core.ShortTerm`.
+        rule: what is learned by.
         dt: the time step, in ms.
         precision: of weights, traces and states.
         scale: the ring's units per unit of weight.
         bound: the largest |w|.
         longest: the longest delay, in steps.
+
+    Raises:
+        lanes.Unsupported: it uses a primitive or a shape that has no code.
     """
-    limits = np.array([scale, bound, dt], precision)
-    if hasattr(rule, "spike"):
-        first = np.array(rule.init(), precision)
-        code = np.array([0, 0, compile_spike(rule.spike, len(first), precision)])
-        form = np.array([len(first), 0, 0, longest])
-        return Law(code, np.zeros((1, 2, FINE), precision), form, limits, first)
     pre, post = rule.pre(), rule.post()
+    traces = *pre, *post
     steps = np.arange(FINE, dtype=np.float64)
-    taus = np.array([trace.tau for trace in (*pre, *post)], np.float64)[:, None]
+    taus = np.array([trace.tau for trace in traces], np.float64)[:, None]
     fine, coarse = np.exp(-steps * dt / taus), np.exp(-steps * FINE * dt / taus)
-    nearest = sum(1 << k for k, trace in enumerate((*pre, *post)) if trace.nearest)
+    nearest = sum(1 << k for k, trace in enumerate(traces) if trace.nearest)
     rules = rule.potentiate, rule.depress
     code = [compile_rule(f, len(pre), len(post), precision) for f in rules]
     return Law(
-        np.array([*code, 0], np.int64),
-        np.stack([fine, coarse], axis=1).astype(precision),
-        np.array([len(pre), len(post), nearest, longest], np.int64),
-        limits,
-        np.zeros(len(pre), precision),
+        code=np.array([*code, 0], np.int64),
+        decay=np.stack([fine, coarse], axis=1).astype(precision),
+        form=np.array([len(pre), len(post), nearest, longest, history_of(longest)], np.int64),
+        limits=np.array([scale, bound, dt], precision),
+        first=np.zeros(len(pre), precision),
+    )
+
+
+def short_term(
+    rule: Any, dt: float, precision: str, scale: float, bound: float, longest: int
+) -> Law:
+    """A rule that leaves weights as they are, a `core.ShortTerm`; as `long_term`."""
+    first = np.array(rule.init(), precision)
+    return Law(
+        code=np.array([0, 0, compile_spike(rule.spike, len(first), precision)], np.int64),
+        decay=np.zeros((1, 2, FINE), precision),
+        form=np.array([len(first), 0, 0, longest, 0], np.int64),
+        limits=np.array([scale, bound, dt], precision),
+        first=first,
     )
 
 

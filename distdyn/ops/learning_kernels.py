@@ -19,7 +19,6 @@ from distdyn.ops.kernels import BATCH, compiled, locate, ones_in, row_arrays, ro
 from distdyn.ops.learning import FINE, NEVER, STATUS, SWEPT
 
 _U = np.uint64
-MOST_TRACES = 8  # of a cell
 
 
 @intrinsic
@@ -169,7 +168,7 @@ def _learn(flat, origin, stamp_now, cells, part, table):
         return
     n_target = learned[3].shape[0]
     at = np.empty((3, min(_U(cells.size), BATCH)), np.uint64)
-    room = np.empty((3, MOST_TRACES), learned[0].dtype)
+    room = np.empty((3, max(law[2][_U(0)], law[2][_U(1)])), learned[0].dtype)  # for traces
     x, y, z = room[0], room[1], room[2]
     for first in range(_U(0), _U(cells.size), BATCH):
         batch = cells[first : min(first + BATCH, _U(cells.size))]
@@ -199,7 +198,7 @@ def _catch_up(until, rows, law, learned):
     weight, last, _, stamp, _, count, book = learned
     base, start, offset = rows[6], rows[7], rows[8]
     length, history = np.int64(stamp.shape[0]), stamp.shape[1]
-    room = np.empty((2, MOST_TRACES), weight.dtype)
+    room = np.empty((2, max(law[2][_U(0)], law[2][_U(1)])), weight.dtype)
     x, y = room[0], room[1]
     for k in range(_U(start.size - 1)):
         begin = _U(base[k >> _U(6)]) + _U(start[k])

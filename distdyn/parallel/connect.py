@@ -162,12 +162,13 @@ def table_kind(c: Connection) -> tuple[str, str, str]:
     return c.projection.storage, storage_of(c.projection.weight), alone
 
 
-def initial_weights(rows: Rows, projection: Projection, scale: float) -> np.ndarray:
+def initial_weights(rows: Rows, projection: Projection, scale: float, dtype: Any) -> np.ndarray:
     """The weight of each synapse of a table of this projection alone, in its unit."""
     if storage_of(projection.weight) == "constant":
-        return np.full(len(rows.offset), float(projection.weight))  # pyright: ignore[reportArgumentType]
-    unit = rows.unit[np.asarray(rows.width).argmax(), 0]
-    return np.asarray(rows.weight, np.float64) * (float(unit) / scale)
+        return np.full(len(rows.offset), projection.weight, dtype)
+    unit = float(rows.unit[np.asarray(rows.width).argmax(), 0])
+    found = np.empty(len(rows.offset), dtype)  # written in double precision, piece by piece
+    return np.multiply(rows.weight, unit / scale, out=found, dtype=float, casting="unsafe")
 
 
 def _rows_of(

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from distdyn.core.plasticity import Plasticity
 from distdyn.errors import NetworkError, PlatformError, SimulationError
 from distdyn.ops import learning
 from distdyn.ops.learning import Law, Learned
@@ -89,10 +90,10 @@ class Learning:
         longest = next(c.longest for c in built.connections if c.path == path)
         scale = built.scale(table.group, table.receptor)
         bound, setting = largest_plastic(projection), built.setting
+        is_long = isinstance(table.plasticity, Plasticity)
+        law_of = learning.long_term if is_long else learning.short_term
         try:
-            return learning.law_of(
-                table.plasticity, setting.dt, setting.precision, scale, bound, longest
-            )
+            return law_of(table.plasticity, setting.dt, setting.precision, scale, bound, longest)
         except lanes.Unsupported as reason:
             raise NetworkError(
                 f'projection "{path}": {type(table.plasticity).__name__} uses an operation that '
@@ -109,7 +110,9 @@ class Learning:
         length = self.built.parts.length(table.group)
         return self._own(
             [
-                learning.begin(rows, initial_weights(rows, projection, scale), length, law)
+                learning.begin(
+                    rows, initial_weights(rows, projection, scale, law.first.dtype), length, law
+                )
                 for rows in table.rows
                 if isinstance(rows, Rows)  # all are: plastic rows are stored
             ]

@@ -95,7 +95,6 @@ class Shard:
             self.choice = roads.choose(platform, os.environ, is_spanning=spanning)
         self.kernels = self.choice.kernels
         self.unfused: dict[str, str] = {}  # path: why its cells are not compiled in one pass
-        self.compiled: dict[tuple[Any, Signature], str | None] = {}
         n, alike = len(self.stack.devices), us.max if self.stack.is_spanning else None
         self.built = Built(
             graph, setting, us.rank, us.size, n, decomposition, alike, procedural=self.kernels
@@ -239,14 +238,11 @@ class Shard:
         """The operator that advances a group's cells; what is watched changes nothing of it."""
         from distdyn.ops import fuse, lanes
 
-        known = assembly.program, signature
-        if known not in self.compiled:
-            try:
-                self.compiled[known] = fuse.compile_cell(*known)
-            except lanes.Unsupported as reason:
-                self.compiled[known] = None
-                self.unfused |= dict.fromkeys(group.paths, str(reason))
-        return self.compiled[known]
+        try:
+            return fuse.compile_cell(assembly.program, signature)
+        except lanes.Unsupported as reason:
+            self.unfused |= dict.fromkeys(group.paths, str(reason))
+            return None
 
     def _data(self) -> chunk.Data:
         arrays = eqx.partition(self.operands, eqx.is_array)[0]

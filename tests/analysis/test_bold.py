@@ -7,6 +7,8 @@ import pytest
 
 import distdyn as dd
 
+M = dd.measure
+
 
 def pulses(n=3000):
     activity = np.zeros((n, 2))
@@ -27,7 +29,7 @@ def test_bold_of_a_recording_is_that_of_the_network():
     state = dd.BalloonWindkessel.State(*(traces[f"R.{x}"].value for x in "sfvq"))
     with jax.enable_x64(True):
         exact = dd.BalloonWindkessel().emit(jax.tree.map(jnp.asarray, state))
-    found = dd.bold(pulses(), 10.0, every=500.0)
+    found = M.bold(pulses(), 10.0, every=500.0)
     assert found.shape == (60, 2)
     np.testing.assert_allclose(found, exact, atol=1e-12)
 
@@ -35,23 +37,24 @@ def test_bold_of_a_recording_is_that_of_the_network():
 def test_bold_hardly_depends_on_the_step():
     """Activity that is held is integrated to fourth order."""
     coarse, fine = pulses(), np.repeat(pulses(), 10, axis=0)
+    every = 1000.0
     np.testing.assert_allclose(
-        dd.bold(coarse, 10.0, every=1000.0), dd.bold(fine, 1.0, every=1000.0), atol=1e-10
+        M.bold(coarse, 10.0, every=every), M.bold(fine, 1.0, every=every), atol=1e-10
     )
-    assert dd.bold(coarse[:105], 10.0, every=100.0).shape == (10, 2)  # whole samples only
-    assert dd.bold(coarse[:7], 10.0).shape == (7, 2)
+    assert M.bold(coarse[:105], 10.0, every=100.0).shape == (10, 2)  # whole samples only
+    assert M.bold(coarse[:7], 10.0).shape == (7, 2)
 
 
 def test_bold_of_another_model_is_another():
     """Twice the volume at rest, twice the signal."""
     model = dd.BalloonWindkessel(V_0=0.04, method=dd.RK4())
-    once, twice = dd.bold(pulses(), 10.0), dd.bold(pulses(), 10.0, model=model)
+    once, twice = M.bold(pulses(), 10.0), M.bold(pulses(), 10.0, model=model)
     np.testing.assert_allclose(twice, 2.0 * once, rtol=1e-12)
 
 
 def test_bold_has_the_derivative_of_its_differences():
     def last(scale, activity):
-        return dd.bold(scale * activity, 100.0)[-1, 0]
+        return M.bold(scale * activity, 100.0)[-1, 0]
 
     with jax.enable_x64(True):
         activity = jnp.asarray(pulses()[:, 1:][:100])
@@ -63,7 +66,7 @@ def test_bold_has_the_derivative_of_its_differences():
 @pytest.mark.parametrize(
     "activity, dt, every, error, words",
     [
-        (np.zeros(5), 1.0, None, dd.DistDynError, "a row per time"),
+        (np.zeros((5, 2, 2)), 1.0, None, dd.DistDynError, "a row per time"),
         (np.full((5, 1), np.nan), 1.0, None, dd.DistDynError, "finite"),
         (np.zeros((5, 1)), 0.0, None, dd.DistDynError, "dt = 0"),
         (np.zeros((5, 1)), 1.0, 1.5, dd.DistDynError, "not a multiple of dt"),
@@ -72,4 +75,4 @@ def test_bold_has_the_derivative_of_its_differences():
 )
 def test_bold_says_what_is_wrong(activity, dt, every, error, words):
     with pytest.raises(error, match=words):
-        dd.bold(activity, dt, every=every)
+        M.bold(activity, dt, every=every)

@@ -10,6 +10,7 @@ import pytest
 import distdyn as dd
 from distdyn.core import Flow, Receptor
 from distdyn.core.flow import dependence, is_linear
+from distdyn.core.integrators.linear import phi1_matrix
 from tests.core.equations import Coupled, Decay, FitzHughNagumo, Modulated
 
 
@@ -113,3 +114,12 @@ def test_total_current_is_that_of_input_and_receptors():
 def test_membrane_is_the_variable_V():
     assert Flow(FitzHughNagumo()).membrane() == 0
     assert Flow(Decay()).membrane() is None
+
+
+def test_phi1_at_the_limit_of_its_doublings_and_beyond():
+    limit = 2.0**19
+    with jax.enable_x64(True):
+        found = phi1_matrix(jnp.array([[-limit, 0.0], [0.0, -1.0]]))
+        np.testing.assert_allclose(np.diag(found), [1 / limit, -np.expm1(-1.0)], rtol=1e-9)
+        for z in (-1.01 * limit, np.nan):
+            assert np.isnan(phi1_matrix(jnp.array([[z, 0.0], [0.0, -1.0]]))).all()

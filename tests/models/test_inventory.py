@@ -40,17 +40,16 @@ ExpEuler BackwardEuler CrankNicolson Exact
 EulerMaruyama Milstein StochasticHeun SRK1W1 SRK2W1 KlPl ExpEulerMaruyama TamedEuler
 Delayed CaputoL1 CaputoEuler GrunwaldLetnikov integrate
 """.split()
-OBSERVABLES = "bold eeg lfp_of_rates".split()
 NETWORKS = "coba cuba brunel microcircuit hpc_benchmark cobahh gamma thalamus".split()
 PLASTICITY = "STDP PowerLawSTDP TripletSTDP TsodyksMarkram".split()
 SIGNALS = "Steps Sampled Section Pulses Ramp Sinusoid Square OU Wiener WhiteNoise trains".split()
 MEASURES = """
 rates instantaneous_rate population_rate fano_factor counts trains intervals cv cv2 lv lvr
 count_correlation cross_correlation tiling_coefficient spike_contrast chi voltage_fluctuation
-van_rossum victor_purpura lfp_of_currents lfp_of_spikes functional_connectivity
-connectivity_dynamics matrix_correlation power coherence
+van_rossum victor_purpura lfp_of_currents lfp_of_spikes lfp_of_rates eeg bold
+functional_connectivity connectivity_dynamics matrix_correlation power coherence
 """.split()
-NAMES = [*CELLS, *RATES, *CHANNELS, *IONS, *INTEGRATORS, *PLASTICITY, *OBSERVABLES]
+NAMES = [*CELLS, *RATES, *CHANNELS, *IONS, *INTEGRATORS, *PLASTICITY]
 
 COMPARING = {"approx", "assert_allclose", "assert_array_equal", "assert_array_less", "close"}
 

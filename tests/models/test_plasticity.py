@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import distdyn as dd
-from distdyn.errors import NetworkError, PlatformError, SimulationError, WeightError
+from distdyn.errors import NetworkError, ParameterError, PlatformError, SimulationError, WeightError
 
 PRE, POST = [1.0, 5.0, 6.0, 7.0, 9.5, 11.0, 13.0, 14.0], [2.0, 3.0, 4.0, 8.0, 10.0, 12.0]
 
@@ -189,6 +189,13 @@ class HalfLife(dd.Plasticity):
         return w * jnp.exp(-self.part)
 
 
+class Timeless(HalfLife):
+    tau: float = 0.0
+
+    def pre(self):
+        return (dd.Trace(self.tau),)
+
+
 def test_a_rule_of_the_user():
     found = final_weight(HalfLife(part=0.5), weight=2.0)
     assert abs(found - 2.0 * np.exp(-0.5 * len(PRE))) < 1e-14
@@ -226,6 +233,11 @@ def test_what_is_not_possible_is_said():
         dd.Projection(N, quiet, dd.AllToAll(), dd.Exponential(), **given)
     with pytest.raises(NetworkError, match="cannot be drawn again"):
         dd.Projection(N, N, dd.AllToAll(), dd.Exponential(), storage="procedural", **given)
+    with pytest.raises(ParameterError, match="tau_plus = Uniform"):
+        Learning(dd.STDP(w_max=60.0, tau_plus=dd.Uniform(10.0, 20.0)))
+    for tau in (0.0, -1.0):
+        with pytest.raises(ParameterError, match="tau of a trace of Timeless"):
+            Learning(Timeless(part=0.5, tau=tau))
 
 
 def test_without_kernels_it_is_refused(monkeypatch):

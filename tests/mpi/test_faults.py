@@ -47,7 +47,7 @@ FAULTS = {
 }
 
 
-def until_ready(job, limit=20.0) -> list[int]:
+def until_ready(job, limit=120.0) -> list[int]:
     """The process ids of the ranks, once they have all started."""
     end = time.monotonic() + limit
     while time.monotonic() < end:

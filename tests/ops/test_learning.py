@@ -5,15 +5,34 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+import distdyn as dd
 from distdyn.models.plasticity import STDP, PowerLawSTDP, TripletSTDP
 from distdyn.ops import learning
 from tests.ops.test_deliver import BOUNDS, N_TARGET, SLOTS, some_cells, table
+
+
+class ManyTraces(dd.Plasticity):
+    """More traces of one cell than of the other, and than any rule of the library has."""
+
+    def pre(self):
+        return (dd.Trace(10.0),)
+
+    def post(self):
+        return tuple(dd.Trace(2.0 + k) for k in range(12))
+
+    def potentiate(self, w, x, y):
+        return w + 0.01 * x[0] * (y[0] + y[11])
+
+    def depress(self, w, x, y):
+        return w - 0.002 * x[0] * sum(y)
+
 
 RULES = [
     STDP(w_max=2.0),
     STDP(w_max=2.0, mu_plus=0.4, mu_minus=1.0, nearest=True),
     PowerLawSTDP(lambda_=0.01),
     TripletSTDP(w_max=2.0, A3_minus=2e-3),
+    ManyTraces(),
 ]
 DT, SCALE = 0.1, 2.0**20
 
@@ -33,7 +52,7 @@ def activity(seed, steps):
 
 
 def learned_by_kernels(rows, rule, targets, sources, precision="float64"):
-    law = learning.law_of(rule, DT, precision, SCALE, 50.0, SLOTS - 1)
+    law = learning.long_term(rule, DT, precision, SCALE, 50.0, SLOTS - 1)
     weight = np.linspace(0.5, 1.5, len(rows.offset))
     learned = jax.tree.map(jnp.asarray, learning.begin(rows, weight, N_TARGET, law))
     law, rows = jax.tree.map(jnp.asarray, (law, rows))

@@ -7,12 +7,15 @@ Spikes are a population's of a recording (anything with `time` and `id`), a list
 array of times in ms, or a single train. Where elephant has a measure, its definition is used.
 """
 
+from distdyn.analysis.measure.bold import bold as bold
 from distdyn.analysis.measure.coupling import connectivity_dynamics as connectivity_dynamics
 from distdyn.analysis.measure.coupling import functional_connectivity as functional_connectivity
 from distdyn.analysis.measure.coupling import matrix_correlation as matrix_correlation
 from distdyn.analysis.measure.distances import van_rossum as van_rossum
 from distdyn.analysis.measure.distances import victor_purpura as victor_purpura
+from distdyn.analysis.measure.fields import eeg as eeg
 from distdyn.analysis.measure.fields import lfp_of_currents as lfp_of_currents
+from distdyn.analysis.measure.fields import lfp_of_rates as lfp_of_rates
 from distdyn.analysis.measure.fields import lfp_of_spikes as lfp_of_spikes
 from distdyn.analysis.measure.intervals import cv as cv
 from distdyn.analysis.measure.intervals import cv2 as cv2

@@ -99,7 +99,7 @@ def n_bins_of(window: Window, width: float) -> int:
 
 
 def values_over_time(values: Any, what: str) -> Float64[np.ndarray, "t k"]:
-    """Samples as an array: a row per time, a column per neuron; `trace.value` is one.
+    """Samples as an array: a row per time, a column per neuron or area; a trace is one.
 
     Raises:
         ParameterError: it is no such array, or a number in it is not finite.
@@ -109,7 +109,7 @@ def values_over_time(values: Any, what: str) -> Float64[np.ndarray, "t k"]:
     if array.ndim != 2 or not array.size or not np.isfinite(array).all():
         raise ParameterError(
             f"{what}: an array of finite numbers is needed, a row per time and a column per "
-            f"neuron; found one of shape {array.shape}."
+            f"neuron or area; found one of shape {array.shape}."
         )
     return array
 

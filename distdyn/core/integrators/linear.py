@@ -20,6 +20,8 @@ def phi1(z: Any) -> Any:
 def phi1_matrix(z: Any) -> Any:
     """phi_1 of a square matrix, which may be singular: sum_k z^k / (k + 1)!
 
+    NaN for a matrix whose 1-norm is above 2^19 or is not a number.
+
     The series of x = z / 2^s, whose norm is at most 1/2, and s times
 
         phi_1(2 x) = (phi_1(x) + exp(x) phi_1(x)) / 2,   exp(2 x) = exp(x)^2
@@ -35,6 +37,7 @@ def phi1_matrix(z: Any) -> Any:
     one = jnp.eye(z.shape[0], dtype=z.dtype)
     norm = jnp.max(jnp.sum(jnp.abs(jax.lax.stop_gradient(z)), axis=0))
     doublings = jnp.sum(norm > 0.5 * 2.0 ** np.arange(MOST_DOUBLINGS))
+    z = jnp.where(norm <= 0.5 * 2.0**MOST_DOUBLINGS, z, jnp.nan)
     x = z * jnp.asarray(0.5 ** np.arange(MOST_DOUBLINGS + 1), z.dtype)[doublings]
 
     def add(k: Any, phi: Any) -> Any:

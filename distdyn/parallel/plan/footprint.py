@@ -204,10 +204,10 @@ class Footprint:
 
     def _add_history(self, table: Table, longest: int) -> None:
         """What a plastic table knows of the spikes of its targets."""
-        plasticity = table.members[0].projection.plasticity
-        traces = len(plasticity.post()) if isinstance(plasticity, Plasticity) else 0
-        size = 8 + np.dtype(self.setting.precision).itemsize * traces
-        each = 8 + size * history_of(longest)
+        plasticity, each = table.members[0].projection.plasticity, 8
+        if isinstance(plasticity, Plasticity):
+            traces = np.dtype(self.setting.precision).itemsize * len(plasticity.post())
+            each += (8 + traces) * history_of(longest)
         self.bytes["state"] += float(each) * self.room[table.group]
 
     def _add_sources(self, group: Group, reach: np.ndarray, width: np.ndarray) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Float
 
+from distdyn.analysis.measure.trains import values_over_time
 from distdyn.core.integrators import RK4
 from distdyn.core.system import Drive, Tick
 from distdyn.errors import ParameterError, SimulationError
@@ -50,7 +51,7 @@ def bold(
     model = BalloonWindkessel(method=RK4()) if model is None else model
     if isinstance(activity, Tracer):
         return _signal(model, activity, dt, steps)
-    array = _checked(activity)
+    array = values_over_time(activity, "bold: activity")
     with jax.enable_x64(True):
         signal = np.asarray(jax.jit(_signal, static_argnums=(2, 3))(model, array, dt, steps))
     if not np.isfinite(signal).all():
@@ -81,13 +82,3 @@ def _signal(model: BalloonWindkessel, activity: Any, dt: float, steps: int) -> A
 
     rows = activity[: n * steps].reshape(n, steps, *activity.shape[1:])
     return jax.lax.scan(sample, start, rows)[1]
-
-
-def _checked(activity: Any) -> np.ndarray:
-    array = np.asarray(activity, np.float64)
-    if array.ndim != 2 or not array.size or not np.isfinite(array).all():
-        raise ParameterError(
-            f"bold: an array of finite numbers is needed, a row per time and a column per region; "
-            f"found one of shape {array.shape}."
-        )
-    return array
