@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from distdyn.analysis import measure as measure
+from distdyn.core.coupling import Coupling as Coupling
 from distdyn.core.describe import describe as describe
 from distdyn.core.exprel import exprel as exprel
 from distdyn.core.integrate import integrate as integrate
@@ -105,6 +106,11 @@ from distdyn.models.channels.sodium import INa_Ba2002 as INa_Ba2002
 from distdyn.models.channels.sodium import INa_HH1952 as INa_HH1952
 from distdyn.models.channels.sodium import INa_TM1991 as INa_TM1991
 from distdyn.models.conductance import Conductance as Conductance
+from distdyn.models.couplings import Additive as Additive
+from distdyn.models.couplings import Diffusive as Diffusive
+from distdyn.models.couplings import GapJunction as GapJunction
+from distdyn.models.couplings import Graded as Graded
+from distdyn.models.couplings import Sine as Sine
 from distdyn.models.fractional import FractionalFHR as FractionalFHR
 from distdyn.models.fractional import FractionalIzhikevich as FractionalIzhikevich
 from distdyn.models.hemodynamics import BalloonWindkessel as BalloonWindkessel
@@ -131,6 +137,7 @@ from distdyn.models.oscillators import FeedbackFHN as FeedbackFHN
 from distdyn.models.oscillators import Kuramoto as Kuramoto
 from distdyn.models.oscillators import StuartLandau as StuartLandau
 from distdyn.models.outputs import COBA as COBA
+from distdyn.models.outputs import MgBlock as MgBlock
 from distdyn.models.phase_plane import FitzHughNagumo as FitzHughNagumo
 from distdyn.models.phase_plane import HindmarshRose as HindmarshRose
 from distdyn.models.plasticity import STDP as STDP
@@ -142,10 +149,14 @@ from distdyn.models.rates import ThresholdLinear as ThresholdLinear
 from distdyn.models.rates import WilsonCowan as WilsonCowan
 from distdyn.models.sources import Poisson as Poisson
 from distdyn.models.sources import SpikeTimes as SpikeTimes
+from distdyn.models.synapses import AMPA as AMPA
+from distdyn.models.synapses import NMDA as NMDA
 from distdyn.models.synapses import Alpha as Alpha
 from distdyn.models.synapses import Delta as Delta
 from distdyn.models.synapses import DualExponential as DualExponential
 from distdyn.models.synapses import Exponential as Exponential
+from distdyn.models.synapses import GABAa as GABAa
+from distdyn.models.synapses import GABAb as GABAb
 from distdyn.network import profiles as profiles
 from distdyn.network.distributions import Distribution as Distribution
 from distdyn.network.distributions import LogNormal as LogNormal

@@ -2,11 +2,13 @@
 
 One step, from t to t + dt, on the grid (as in NEST, so that results compare to the last bit):
 
-1. neuron and receptors advance from what they hold at t; while refractory, V is held;
+1. neuron and receptors advance from what they hold at t; while refractory, V is held; a coupling
+   without a delay brings before that what the others emitted at t;
 2. arrivals due at t + dt enter the receptors (a `Delta` arrival moves V; none while refractory),
    and a neuron whose variables have a range is confined to it;
 3. a cell with V >= V_th, not refractory, spikes, is reset and refractory for t_ref / dt steps;
-   where the threshold moves, the neuron's `threshold(state)` stands for V_th.
+   where the threshold moves, the neuron's `threshold(state)` stands for V_th;
+4. for each coupling through which it acts, it emits a value.
 
 Source: Morrison, Straube, Plesser, Diesmann (2007), Neural Comput. 19, 47, for the grid.
 """
@@ -17,6 +19,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from distdyn.core.coupling import Coupling
 from distdyn.core.flow import Flow
 from distdyn.core.integrators import Method, Remembering, has_noise, has_past, method_of
 from distdyn.core.integrators.delayed import check_delay, delays_of
@@ -28,11 +31,12 @@ from distdyn.errors import DelayError
 
 
 class CellState(NamedTuple):
-    """State of a cell: of the neuron, of each receptor, how long it stays refractory, its past."""
+    """State of a cell: neuron, receptors, how long it stays refractory, what it sends, its past."""
 
     neuron: Any
     receptors: tuple[Any, ...]
     refractory: Any  # int32, steps left; None where the model has no t_ref
+    sent: tuple[Any, ...] = ()  # of each coupling through which it acts
     memory: Any = None  # what a method for delays or fractional orders keeps
 
 
@@ -48,6 +52,7 @@ class Cell(DynamicalSystem):
 
     neuron: Any  # an ODE; with V_th, reset and t_ref where it has them
     receptors: tuple[Receptor, ...] = ()
+    couplings: tuple[Coupling, ...] = eqx.field(default=(), kw_only=True)  # by which it acts
     method: Method = eqx.field(kw_only=True)
     delays: tuple[float, float] | None = eqx.field(default=None, kw_only=True, static=True)
 
@@ -96,11 +101,17 @@ class Cell(DynamicalSystem):
         """The neuron's initial state; receptors empty, not refractory, no memory yet."""
         receptors = tuple(receptor.state() for receptor in self.receptors)
         refractory = jnp.zeros((), jnp.int32) if self.is_refractory else None
-        return CellState(self.neuron.init(id, key), receptors, refractory)
+        neuron = jax.tree.map(jnp.asarray, self.neuron.init(id, key))
+        return CellState(neuron, receptors, refractory, self.first_sent(neuron))
+
+    def first_sent(self, neuron: Any) -> tuple[Any, ...]:
+        """What the cell has sent that begins with this state of its neuron."""
+        return tuple(coupling.first(self.neuron, neuron) for coupling in self.couplings)
 
     def settle(self, state: CellState) -> CellState:
         """The neuron settled."""
-        return state._replace(neuron=self.neuron.settle(state.neuron))
+        neuron = self.neuron.settle(state.neuron)
+        return state._replace(neuron=neuron, sent=self.first_sent(neuron))
 
     def remember(self, state: CellState, dt: float) -> CellState:
         """The state with which a run begins: with a memory of the past, if there must be one."""
@@ -126,7 +137,8 @@ class Cell(DynamicalSystem):
         """One step with coefficients at hand, in the order that the head of this file gives."""
         held = state.refractory > 0 if self.is_refractory else None
         before = state.neuron
-        point, memory = (before, state.receptors), state.memory
+        receptors = self._arrive(state.receptors, drive.arrivals, at_once=True)
+        point, memory = (before, receptors), state.memory
         if isinstance(self.method, Remembering):
             point, memory = self.method.advance(
                 self.flow, prepared.method, point, memory, drive.current, held, tick
@@ -139,36 +151,57 @@ class Cell(DynamicalSystem):
         neuron = _as_before(neuron, before)
         neuron, receptors = self.arrive(neuron, receptors, drive.arrivals, held)
         neuron = _as_before(self.neuron.confine(neuron), neuron)
+        neuron, refractory, spike = self._fire(neuron, before, state.refractory, held, prepared)
+        sent = tuple(
+            _as_before(coupling.send(of, self.neuron, neuron, _is(spike), tick.dt), of)
+            for coupling, of in zip(self.couplings, state.sent, strict=True)
+        )
+        return CellState(neuron, receptors, refractory, sent, memory), spike
+
+    def _fire(
+        self, neuron: Any, before: Any, refractory: Any, held: Any, prepared: Prepared
+    ) -> tuple[Any, Any, Any]:
+        """The neuron after its spike, if it has one, how long it is refractory, and the spike."""
         if not self.is_spiking:
-            return CellState(neuron, receptors, state.refractory, memory), None
+            return neuron, refractory, None
         spike = neuron.V >= self.threshold(neuron)
         if not self.is_reset:
-            spike = spike & (before.V < self.threshold(before))
-            return CellState(neuron, receptors, state.refractory, memory), spike
+            return neuron, refractory, spike & (before.V < self.threshold(before))
         if held is not None:
             spike = spike & ~held
         after = _as_before(self.neuron.reset(neuron), neuron)
         neuron = jax.tree.map(lambda new, old: jnp.where(spike, new, old), after, neuron)
-        refractory = state.refractory
         if held is not None:
             left = refractory - held.astype(refractory.dtype)
             refractory = jnp.where(spike, prepared.refractory.astype(left.dtype), left)
-        return CellState(neuron, receptors, refractory, memory), spike
+        return neuron, refractory, spike
 
     def arrive(
         self, neuron: Any, receptors: tuple[Any, ...], arrivals: tuple[Any, ...], held: Any
     ) -> tuple[Any, tuple[Any, ...]]:
         """What the spikes due at the end of the step change."""
-        after = list(receptors)
-        for index, weight in enumerate(arrivals):
-            kinetics = self.receptors[index].kinetics
-            if kinetics.moves_V:
+        for receptor, weight in zip(self.receptors, arrivals, strict=False):
+            if receptor.kinetics.moves_V:
                 if held is not None:
                     weight = jnp.where(held, jnp.zeros_like(weight), weight)
                 neuron = neuron._replace(V=neuron.V + weight)
-            else:
-                after[index] = kinetics.arrive(receptors[index], weight)
-        return neuron, tuple(after)
+        return neuron, self._arrive(receptors, arrivals, at_once=False)
+
+    def _arrive(
+        self, receptors: tuple[Any, ...], arrivals: tuple[Any, ...], *, at_once: bool
+    ) -> tuple[Any, ...]:
+        """What arrives in those receptors that act at once, or in the others."""
+        return tuple(
+            receptor.kinetics.arrive(state, arrivals[k])
+            if k < len(arrivals) and receptor.at_once == at_once and not receptor.kinetics.moves_V
+            else state
+            for k, (receptor, state) in enumerate(zip(self.receptors, receptors, strict=True))
+        )
+
+
+def _is(spike: Any) -> Any:
+    """Whether there is a spike, of cells that may have no threshold."""
+    return jnp.zeros((), bool) if spike is None else spike
 
 
 def _as_before(new: Any, old: Any) -> Any:

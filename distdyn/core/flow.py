@@ -85,7 +85,7 @@ class Flow(eqx.Module):
         """The input current plus that through every receptor."""
         for receptor, kinetics in zip(self.receptors, receptors, strict=True):
             if not receptor.kinetics.moves_V:
-                current = current + receptor.output.current(kinetics.g, state.V)
+                current = current + receptor.current(kinetics, self.neuron, state)
         return current
 
     def example(self, dtype: Any = float) -> Point:

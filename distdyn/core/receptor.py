@@ -35,6 +35,10 @@ class Kinetics(Parameters):
     def arrive(self, state: Any, weight: Any) -> Any:
         """The state after spikes of this summed weight."""
 
+    def total(self, state: Any, cell: Any, neuron: Any) -> Any:
+        """What the output of a cell of this model, in this state, is given: g."""
+        return state.g
+
 
 class Output(Parameters):
     """From g to a current into the cell."""
@@ -55,17 +59,28 @@ class CUBA(Output):
 
 
 class Receptor(eqx.Module):
-    """One kind of synapse as a post cell has it: kinetics and output."""
+    """One kind of synapse as a post cell has it: kinetics and output.
+
+    Attributes:
+        at_once: whether what arrives acts in the step at whose end it is due: a coupling without a
+            delay.
+    """
 
     kinetics: Kinetics
     output: Output
+    at_once: bool = eqx.field(default=False, static=True)
 
     def state(self) -> Any:
         """The state without input."""
         return self.kinetics.init()
 
+    def current(self, state: Any, cell: Any, neuron: Any) -> Any:
+        """The current through it into a cell of this model in this state."""
+        g = self.kinetics.total(state, cell, neuron)
+        return self.output.current(g, getattr(neuron, "V", None))
+
     @cached_property
-    def key(self) -> tuple[str, str, tuple[float, ...]]:
+    def key(self) -> tuple[Any, ...]:
         """Equal for receptors that are one; sorts receptors of one kind next to each other."""
         names = type(self.kinetics).__qualname__, type(self.output).__qualname__
         try:
@@ -75,4 +90,4 @@ class Receptor(eqx.Module):
                 f"synapse {names[0]} with output {names[1]}: its parameters must be numbers, the "
                 "same for all synapses. Use one projection per value."
             ) from error
-        return (*names, values)
+        return (*names, values, self.at_once)

@@ -2,6 +2,8 @@
 
 from typing import Any, ClassVar
 
+import jax.numpy as jnp
+
 from distdyn.core.parameters import param
 from distdyn.core.receptor import Output
 
@@ -16,3 +18,27 @@ class COBA(Output):
 
     def current(self, g: Any, V: Any) -> Any:
         return g * (self.E - V)
+
+
+class MgBlock(Output):
+    """A conductance that magnesium blocks at rest:  I = g B(V) (E - V), weights in nS.
+
+        B(V) = 1 / (1 + [Mg] / beta exp(-alpha V))
+
+    Source: Jahr & Stevens (1990), J. Neurosci. 10, 3178.
+    """
+
+    E: float = param(0.0, "mV", "reversal potential")
+    Mg: float = param(1.0, "mM", "concentration of magnesium outside", nonnegative=True)
+    alpha: float = param(0.062, "1/mV", "steepness")
+    beta: float = param(3.57, "mM", "concentration that blocks half of it at 0 mV", positive=True)
+
+    nonnegative: ClassVar[bool] = True
+    unit: ClassVar[str] = "nS"
+
+    def current(self, g: Any, V: Any) -> Any:
+        return g * self.part(V) * (self.E - V)
+
+    def part(self, V: Any) -> Any:
+        """B(V), the part that is not blocked."""
+        return 1.0 / (1.0 + self.Mg / self.beta * jnp.exp(-self.alpha * V))

@@ -1,5 +1,6 @@
 """The two ends of a projection, its blocks, and the pairs in which a neuron meets itself."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -81,6 +82,12 @@ class Ends:
     def self_of_post(self) -> np.ndarray:
         """int64[n_post]: the place in the pre end of each post neuron, -1 where it is not there."""
         return _places(self.post, self.pre)
+
+
+def names_each_once(views: tuple[View, ...]) -> bool:
+    """Whether no neuron stands in two of these views."""
+    pairs = itertools.combinations(views, 2)
+    return not any(len(common(a, b)) for a, b in pairs)
 
 
 def _cuts(view: View) -> np.ndarray:

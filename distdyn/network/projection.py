@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from distdyn.core.coupling import Coupling
 from distdyn.core.plasticity import AbstractPlasticity, Plasticity
 from distdyn.core.receptor import CUBA, Kinetics, Output, Receptor
 from distdyn.core.signal import Signal
@@ -44,13 +45,14 @@ class Projection:
         pre: a population, a slice of one, or a tuple of these: their concatenation.
         post: the same; the targets.
         rule: who connects to whom.
-        synapse: the kinetics of a receptor, such as `Exponential(tau=5.)`.
+        synapse: the kinetics of a receptor, such as `Exponential(tau=5.)`; or a coupling, by which
+            the pre neurons act at every step, such as `NMDA()`, `GapJunction()` or `Additive()`.
         output: how the receptor acts on V; None is a current, the same as `CUBA()`.
         weight: the peak, in pA (current), nS (conductance, >= 0) or mV (`Delta`): a number, a
             distribution, a function of distance (`ByDistance`), or for `Edges` an array over the
             edges. Left out where `Edges` bring their weights.
         delay: > 0, in ms: the same choice. Numbers are multiples of dt; draws, and functions of
-            distance, are rounded.
+            distance, are rounded. Of a coupling also 0: the values at the beginning of the step.
         plasticity: how weights follow the spikes of both cells, such as `STDP()`, or what a
             spike brings of them, such as `TsodyksMarkram()`; None: they stay as they are.
         storage: "stored", or "procedural": the synapses of a source are drawn again whenever it
@@ -91,9 +93,13 @@ class Projection:
         what = "Projection"
         pre, post = members(pre, f"{what}: pre"), members(post, f"{what}: post")
         check_instance(rule, Rule, f"{what}: rule", "Give one such as FixedProb(0.1).")
-        _check_pre(pre, what)
-        _check_post(post, what)
         domain = _check_receptor(synapse, output, what)
+        is_coupling = isinstance(synapse, Coupling)
+        if isinstance(synapse, Coupling):
+            _check_coupling(synapse, pre, post, plasticity, storage, what)
+        else:
+            _check_pre(pre, what)
+            _check_post(post, what)
         _check_storage(storage, rule, what)
         edges = rule if isinstance(rule, Edges) else None
         weight = _take(weight, edges and edges.weight, f"{what}: weight", WeightError)
@@ -112,16 +118,23 @@ class Projection:
             else _check_weight(weight, what, domain, n_edges),
             delay=_check_distance(delay, rule, ends, f"{what}: delay", _DELAY, DelayError)
             if isinstance(delay, ByDistance)
-            else _check_delay(delay, what, n_edges),
+            else _check_delay(delay, what, n_edges, or_none=is_coupling),
             plasticity=plasticity,
             storage=storage,
         )
         _check_plasticity(self, what)
 
     @cached_property
-    def receptor(self) -> Receptor:
+    def receptors(self) -> tuple[Receptor, ...]:
         """How it acts on its targets, which have one receptor for all that act alike."""
-        return Receptor(self.synapse, self.output or CUBA())
+        output, at_once = self.output or CUBA(), self.is_at_once
+        parts = self.synapse.parts if isinstance(self.synapse, Coupling) else (self.synapse,)
+        return tuple(Receptor(part, output, at_once) for part in parts)
+
+    @property
+    def is_at_once(self) -> bool:
+        """Whether there is no delay."""
+        return isinstance(self.delay, int | float) and self.delay == 0
 
     @cached_property
     def ends(self) -> Ends:
@@ -218,9 +231,9 @@ class PoissonInput:
         )
 
     @cached_property
-    def receptor(self) -> Receptor:
+    def receptors(self) -> tuple[Receptor, ...]:
         """How it acts on its targets, which have one receptor for all that act alike."""
-        return Receptor(self.synapse, self.output or CUBA())
+        return (Receptor(self.synapse, self.output or CUBA()),)
 
     def __repr__(self) -> str:
         return f"PoissonInput(-> {_names(self.post)}, rate={shown(self.rate)})"
@@ -263,7 +276,7 @@ def delay_steps(
         DelayError: a delay shorter than one step, or not a multiple of it.
     """
     delay = connection.delay
-    if delay is None:
+    if delay is None or (isinstance(connection, Projection) and connection.is_at_once):
         return 1
     if isinstance(delay, Distribution | ByDistance):
         return delay
@@ -281,6 +294,8 @@ def weight_unit(synapse: Kinetics, output: Output | None) -> str:
     """The unit of a weight: that of the output, pA without one, mV where V itself is moved."""
     if synapse.moves_V:
         return "mV"
+    if output is None and isinstance(synapse, Coupling) and synapse.unit is not None:
+        return synapse.unit
     return "pA" if output is None else output.unit
 
 
@@ -298,8 +313,37 @@ def _check_post(post: tuple[View, ...], what: str) -> None:
         if not receives_input(view.population.model):
             raise NetworkError(
                 f"{what}: {view!r} cannot be post, for its model has no state V. Use a population "
-                "of cells."
+                "of cells; rate models take couplings such as Additive()."
             )
+
+
+def _check_coupling(
+    coupling: Coupling, pre: tuple[View, ...], post: tuple[View, ...], plasticity: Any,
+    storage: str, what: str,
+) -> None:  # fmt: skip
+    name = type(coupling).__name__
+    for view in pre:
+        model = view.population.model
+        reason = coupling.refusal(model)
+        if reason is None and not callable(getattr(model, "derivative", None)):
+            reason = f"{type(model).__name__} only generates spikes. Let cells relay them"
+        if reason is not None:
+            raise NetworkError(f"{what}: {view!r} cannot be pre of {name}, for {reason}.")
+    _check_driven(post, what)
+    for view in post if coupling.needs_sum else ():  # what a cell emits is compared with its own
+        reason = coupling.refusal(view.population.model)
+        if reason is not None:
+            raise NetworkError(f"{what}: {view!r} cannot be post of {name}, for {reason}.")
+    if plasticity is not None:
+        raise NetworkError(
+            f"{what}: plasticity = {shown(plasticity)} is not possible with {name}, which acts at "
+            "every step and not by spikes. Leave it out."
+        )
+    if storage == "procedural":
+        raise NetworkError(
+            f'{what}: storage="procedural" is not possible with {name}, whose synapses are read at '
+            'every step. Use storage="stored".'
+        )
 
 
 def _check_driven(post: tuple[View, ...], what: str) -> None:
@@ -317,7 +361,8 @@ def _check_receptor(synapse: Any, output: Any, what: str) -> Domain:
     check_instance(synapse, Kinetics, f"{what}: synapse", cure)
     check_model(synapse, f"{what}: {type(synapse).__name__}")
     if output is None:
-        return Domain(weight_unit(synapse, output))
+        is_conductance = isinstance(synapse, Coupling) and synapse.unit == "nS"
+        return Domain(weight_unit(synapse, output), nonnegative=is_conductance)
     check_instance(output, Output, f"{what}: output", cure)
     check_model(output, f"{what}: {type(output).__name__}")
     if synapse.moves_V:
@@ -410,8 +455,10 @@ def _check_weight(weight: Any, what: str, domain: Domain, length: int | None) ->
     return check_value(weight, f"{what}: weight", domain, length=length, error=WeightError)
 
 
-def _check_delay(delay: Any, what: str, length: int | None) -> Value:
+def _check_delay(delay: Any, what: str, length: int | None, *, or_none: bool = False) -> Value:
     what, cure = f"{what}: delay", "Use at least dt."
+    if or_none and isinstance(delay, int | float) and delay == 0:
+        return 0.0
     if isinstance(delay, Distribution):  # draws below dt become one step, but not all of them may
         if delay.extremes()[1] <= 0:
             raise DelayError(f"{what} = {delay!r} is never positive. {cure}")

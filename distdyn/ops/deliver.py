@@ -19,13 +19,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int, Int32, Int64
 
 from distdyn.ops.chain import now
+from distdyn.ops.coupled import Coupled, Pairs, deliver_pairs
 from distdyn.ops.formula import Formula
 from distdyn.ops.rows import Rows
+from distdyn.ops.totals import Totals, deliver_totals
 
 
 def deliver(
     ring: Int[Array, "slot post"],
-    rows: Rows | Formula,
+    rows: Rows | Formula | Pairs | Totals,
     part: Int64[Array, ""],
     events: Int32[Array, "capacity"],
     cursor: Int64[Array, ""],
@@ -33,6 +35,7 @@ def deliver(
     stamp: Int64[Array, ""],
     team: Int64[Array, "2"] | None,
     *,
+    first: Any = 0,
     via: Any = now,
 ) -> Int[Array, "slot post"]:
     """Add the weights of the spikes' synapses to the ring rows in which they are due.
@@ -40,7 +43,8 @@ def deliver(
     Args:
         ring: arrivals still to come, in integer weight units; updated in place.
         rows: synapses by source; offset = delay * n_post + target. Or the formula of them, which
-            the CPU kernel alone can read.
+            the CPU kernel alone can read. Of `Coupled` rows, `Pairs` and `Totals` the
+            list is one of values.
         part: the part of the network to which the cells belong that spiked.
         events: the cells; those of this step stand at cursor : cursor + count, ascending.
         cursor: where this step's spikes begin.
@@ -48,37 +52,46 @@ def deliver(
         stamp: the step with which the spikes are stamped.
         team: the operand of the team that shares the synapses with the CPU kernel; `rows` are cut
             for it (`cut_rows`). None for the reference, which any platform can run.
+        first: the cell with whose value the list begins; for the reference.
         via: calls the kernel now, or as part of a `Chain`.
 
     Returns:
         The ring with the arrivals added.
     """
     if team is None:
+        if isinstance(rows, Pairs):
+            return deliver_pairs(ring, rows, part, events, cursor, count, stamp, first)
+        if isinstance(rows, Totals):
+            return deliver_totals(ring, rows, part, events, cursor, count, stamp, first)
         assert isinstance(rows, Rows), "a formula is read by the CPU kernel alone"
         return _reference(ring, rows, part, events, cursor, count, stamp)
+    assert not isinstance(rows, Pairs), "pairs are for roads without the CPU kernels"
     target = _target(str(ring.dtype), *code_of(rows))
     shape = jax.ShapeDtypeStruct(ring.shape, ring.dtype)
     given = team, events, cursor, count, stamp, part
     return via(target, shape, {len(given) + len(rows): 0}, *given, *rows, ring)
 
 
-def code_of(table: Rows | Formula) -> tuple[str, ...]:
+def code_of(table: Rows | Formula | Totals) -> tuple[str, ...]:
     """What decides which machine code reads a table: its kind, and its dtypes that vary."""
     if isinstance(table, Formula):
         return "formula", str(table.counts.dtype)
-    return "rows", str(table.offset.dtype), str(table.weight.dtype)
+    if isinstance(table, Totals):
+        return ("totals",)
+    kind = "coupled" if isinstance(table, Coupled) else "rows"
+    return kind, str(table.offset.dtype), str(table.weight.dtype)
 
 
 @functools.cache
 def _target(accumulator: str, kind: str, *dtypes: str) -> str:
-    from distdyn.ops import ffi, formula_kernels, kernels
+    from distdyn.ops import coupled_kernels, ffi, formula_kernels, kernels, totals_kernels
 
+    rooms = {"rows": kernels, "coupled": coupled_kernels, "formula": formula_kernels}
+    rooms["totals"] = totals_kernels
     name = "_".join(("distdyn_deliver", accumulator, kind, *dtypes))
-    if kind == "formula":
-        kernel = formula_kernels.deliver_kernel(accumulator, *dtypes)
-        return ffi.register(name, kernel.address, 7 + len(Formula._fields), 1)
-    kernel = kernels.deliver_kernel(accumulator, *dtypes)
-    return ffi.register(name, kernel.address, 7 + len(Rows._fields), 1)
+    kernel = rooms[kind].deliver_kernel(accumulator, *dtypes)
+    fields = {"formula": Formula, "totals": Totals}.get(kind, Rows)._fields
+    return ffi.register(name, kernel.address, 7 + len(fields), 1)
 
 
 def _reference(ring, rows: Rows, part, events, cursor, count, stamp):

@@ -24,6 +24,7 @@ from distdyn.ops.chain import now
 from distdyn.ops.deliver import code_of
 from distdyn.ops.formula import Formula
 from distdyn.ops.rows import Rows
+from distdyn.ops.totals import Totals
 
 NONE, OPEN = 0, 1  # the first word of a token; OPEN: this step ends an epoch
 
@@ -79,7 +80,7 @@ def close(
 
 def deliver_all(
     ring: Int[Array, "slot post"],
-    rows: Rows | Formula,
+    rows: Rows | Formula | Totals,
     part: Int64[Array, ""],
     events: Int32[Array, "capacity"],
     cursor: Int64[Array, ""],
@@ -105,7 +106,7 @@ def deliver_all(
 
 def deliver_boxes(
     ring: Int[Array, "slot post"],
-    rows: Rows | Formula,
+    rows: Rows | Formula | Totals,
     board: Int64[Array, "2"],
     group: int,
     team: Int64[Array, "2"],
@@ -136,12 +137,19 @@ def _target(name: str) -> str:
 
 @functools.cache
 def _deliver_target(which: str, ring: str, kind: str, *dtypes: str) -> str:
-    from distdyn.ops import exchange_kernels, ffi, formula_kernels
+    from distdyn.ops import (
+        coupled_kernels,
+        exchange_kernels,
+        ffi,
+        formula_kernels,
+        totals_kernels,
+    )
 
     name = "_".join((f"distdyn_deliver_{which}", ring, kind, *dtypes))
-    kernels, table = exchange_kernels, Rows
-    if kind == "formula":
-        kernels, table = formula_kernels, Formula
+    rooms = {"rows": exchange_kernels, "coupled": coupled_kernels, "formula": formula_kernels}
+    rooms["totals"] = totals_kernels
+    kernels = rooms[kind]
+    table = {"formula": Formula, "totals": Totals}.get(kind, Rows)
     if which == "all":
         kernel = kernels.deliver_all_kernel(ring, *dtypes)
         return ffi.register(name, kernel.address, 10 + len(table._fields), 2)

@@ -15,8 +15,10 @@ import jax
 import jax.numpy as jnp
 
 from distdyn.ops import deliver as on_any
+from distdyn.ops.coupled import Pairs
 from distdyn.ops.operator import Operator
 from distdyn.ops.rows import Rows
+from distdyn.ops.totals import Totals
 
 BLOCK = 1024  # cells of a block that lists spikes
 THREADS = 1 << 18  # that deliver
@@ -46,7 +48,7 @@ class Job(NamedTuple):
     """
 
     ring: int
-    rows: Rows
+    rows: Rows | Pairs | Totals
     entries: Entries
     index: Any = None
 
@@ -72,6 +74,9 @@ def deliver(rings: Sequence[jax.Array], jobs: Sequence[Job]) -> list[jax.Array]:
     """
     rings = list(rings)
     for ring, rows, spikes, index in jobs:
+        if isinstance(rows, Pairs | Totals):
+            rings[ring] = _of_each_entry(rings[ring], rows, spikes.cells, spikes.of)
+            continue
         if not has_synapses(rows) or not spikes.cells.shape[0]:
             continue
         slots, n_post = rings[ring].shape
@@ -89,9 +94,9 @@ def _lanes(rows: Rows) -> int:
     return min(4096, max(32, 1 << (length - 1).bit_length()))
 
 
-def has_synapses(rows: Rows) -> bool:
+def has_synapses(rows: Rows | Pairs | Totals) -> bool:
     """Whether a table has room for any; one without is not delivered from."""
-    return rows.bits.shape[0] > 0 and rows.offset.shape[0] > 0
+    return isinstance(rows, Rows) and rows.bits.shape[0] > 0 and rows.offset.shape[0] > 0
 
 
 def row_index(rows: Rows, part: Any, n: int) -> jax.Array:
@@ -114,15 +119,18 @@ def _deliver_reference(
     of: Any, cells: Any, _: Any, *rest: Any, n_post: int, **of_kernel: int
 ) -> Any:
     *fields, ring = rest
-    rows = Rows(*fields)
+    ring = ring.reshape(-1, n_post)
+    return _of_each_entry(ring, Rows(*fields), cells, of).reshape(-1)
+
+
+def _of_each_entry(ring: Any, rows: Rows | Pairs | Totals, cells: Any, of: Any) -> Any:
     ends, part, begin, stamp = of
     counts = jnp.diff(ends, prepend=0).astype(jnp.int32)
 
     def entry(e: Any, ring: Any) -> Any:
         return on_any.deliver(ring, rows, part[e], cells, begin[e], counts[e], stamp[e], None)
 
-    ring = ring.reshape(-1, n_post)
-    return jax.lax.fori_loop(0, ends.shape[0], entry, ring).reshape(-1)
+    return jax.lax.fori_loop(0, ends.shape[0], entry, ring)
 
 
 _deliver = Operator("deliver", _deliver_reference, aliases={13: 0})

@@ -8,10 +8,11 @@ they are not in the group; they come in runs of consecutive places, of which eac
 
 import numpy as np
 
-from distdyn.ops import formula
+from distdyn.ops import formula, totals
 from distdyn.ops.formula import NEVER as NEVER
 from distdyn.ops.formula import Formula
 from distdyn.ops.rows import Rows
+from distdyn.ops.totals import Totals
 
 NOWHERE = 2**32 - 1  # the segment of a neuron that has no synapse here
 MOST_NAMED = 255  # times that one projection may name a neuron
@@ -24,13 +25,15 @@ def ends_of(bounds: np.ndarray) -> np.ndarray:
     return np.append(starts, bounds[:, -1].sum())
 
 
-def reaching(rows: Rows | Formula) -> list[np.ndarray]:
+def reaching(rows: Rows | Formula | Totals) -> list[np.ndarray]:
     """Of each part, which of its cells have synapses here: one bool array over its cells.
 
     For a formula, which may have some.
     """
     if isinstance(rows, Formula):
         return formula.reaching(rows)
+    if isinstance(rows, Totals):
+        return totals.reaching(rows)
     from distdyn.ops import reach_kernels
 
     ends = ends_of(rows.bounds)
@@ -39,13 +42,15 @@ def reaching(rows: Rows | Formula) -> list[np.ndarray]:
     return np.split(reached, np.cumsum(rows.bounds[:-1, -1]))
 
 
-def shortest(rows: Rows | Formula, n_target: int) -> np.ndarray:
+def shortest(rows: Rows | Formula | Totals, n_target: int) -> np.ndarray:
     """int64[n_parts]: the shortest delay from a cell of each part, in steps; NEVER if none is.
 
     For a formula, the shortest that may be drawn.
     """
     if isinstance(rows, Formula):
         return formula.shortest(rows)
+    if isinstance(rows, Totals):
+        return totals.shortest(rows)
     from distdyn.ops import reach_kernels
 
     found = np.full(len(rows.bounds), NEVER)

@@ -63,7 +63,7 @@ def synapse_count(table: Any) -> int:
     return int(table.base[-1]) + int(table.start[-1])
 
 
-SYNAPSES = "offset", "weight", "synapse", "counts"
+SYNAPSES = "offset", "weight", "synapse", "counts", "source"
 
 
 def synapses_in(table: Any) -> list[Any]:

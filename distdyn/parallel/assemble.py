@@ -90,7 +90,8 @@ def assemble(
         for word in words.T:
             assembly.put(Fixed("segment", word), "uint32")
     for r, of in enumerate(layers):
-        assembly.put(Fixed("segment", np.full(len(group.paths), 1.0 / units[r])), s.precision)
+        reach = np.array([scales.reach_of(system.receptors[r]) for system in group.systems])
+        assembly.put(Fixed("segment", reach / units[r]), s.precision)
         for layer in of:
             for operand, dtype in layer_operands(graph, cells, r, layer, units[r], s):
                 assembly.put(operand, dtype)

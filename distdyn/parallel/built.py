@@ -16,9 +16,10 @@ from distdyn.errors import DelayError, NetworkError
 from distdyn.network.ends import block_size
 from distdyn.network.network import Graph
 from distdyn.network.projection import Projection
-from distdyn.ops import formula
+from distdyn.ops import formula, totals
 from distdyn.ops.formula import Formula
 from distdyn.ops.rows import synapse_count
+from distdyn.ops.totals import Totals
 from distdyn.parallel import connect
 from distdyn.parallel.assemble import Assembly, assemble
 from distdyn.parallel.connect import Parts
@@ -62,8 +63,9 @@ class Built:
         for population in graph.populations.values():
             population.model.check(setting.dt)
         self.groups = group_populations(graph)
-        for system in (system for group in self.groups for system in group.systems):
-            system.check(setting.dt)
+        for group in self.groups:
+            for system in group.systems if group.emitter is None else ():
+                system.check(setting.dt)
         numbers = tuple(rank * devices + device for device in range(devices))
         equal = range(ranks * devices) if alike else numbers
         self.parts = self._parts(decomposition, numbers, ranks * devices, equal)
@@ -123,7 +125,7 @@ class Built:
 
     def _assemble(self, group: Group) -> list[Assembly] | None:
         """The group's assembly on each device; all have the same program."""
-        if group.is_schedule:
+        if not group.has_state:
             return None
         k = group.index
         return [
@@ -199,10 +201,16 @@ class Built:
     def synapse_count(self) -> int:
         """How many synapses we have."""
         return sum(
-            formula.synapse_count(rows) if isinstance(rows, Formula) else synapse_count(rows)
+            _synapse_count(rows)
             for table in self.tables
+            if not table.repeats
             for rows in table.rows
         )
+
+
+def _synapse_count(rows: Any) -> int:
+    rooms = {Formula: formula.synapse_count, Totals: totals.synapse_count}
+    return rooms.get(type(rows), synapse_count)(rows)
 
 
 def load(path: str | Path) -> Decomposition:

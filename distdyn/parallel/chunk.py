@@ -26,10 +26,12 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
 from distdyn.core.system import Tick
+from distdyn.ops.coupled import Pairs, emit_reference
 from distdyn.ops.deliver import deliver
 from distdyn.ops.formula import Formula
 from distdyn.ops.packed import Packed
 from distdyn.ops.rows import Rows
+from distdyn.ops.totals import Totals
 from distdyn.ops.update import Signature, in_blocks, update_reference
 from distdyn.parallel import on_cpu, on_gpu
 from distdyn.parallel.exchange import mesh
@@ -41,16 +43,19 @@ from distdyn.parallel.program import GroupProgram
 class GroupPlan:
     """What the code of one group depends on."""
 
-    program: GroupProgram | None  # None: a schedule of given spikes
+    program: GroupProgram | None  # None: a schedule of given spikes, or an emitter
     cells: int  # on each device, padding included
     signature: Signature
     keeps_spikes: bool
     target: str | None  # the compiled operator, or None for the reference
+    emitter: tuple[int, int] | None = None  # the group and the leaf of the values that are listed
+    words: int = 1  # that a cell has in the list of a step, at most
 
     @property
     def is_listed(self) -> bool:
-        """Whether the cells that spike are listed one step after the other."""
-        return self.keeps_spikes and self.program is not None and self.signature.spikes
+        """Whether the cells that spike, or values, are listed one step after the other."""
+        has_list = self.program is not None and self.signature.spikes
+        return self.keeps_spikes and (has_list or self.emitter is not None)
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,7 @@ class GroupData(NamedTuple):
     operands: tuple[Any, ...]
     bounds: Any
     schedule: tuple[Any, Any] | None  # step int64[k] ascending, cell int32[k]
+    factor: Any = None  # float64[populations] of an emitter: see `ops.coupled.emit`
     segment: Any = None  # int32[cells] inside the chunk, on the road of GPUs
 
 
@@ -128,7 +134,7 @@ class Data(NamedTuple):
     """What a chunk reads and does not change. Along the first axis: one block per device."""
 
     groups: tuple[GroupData, ...]
-    tables: tuple[Rows | Packed | Formula, ...]
+    tables: tuple[Rows | Packed | Formula | Pairs | Totals, ...]
     laws: tuple[Any, ...]  # `ops.learning.Law` of each table; None for those that do not learn
     flights: tuple[Any, ...]  # int64[2] per packed table: where its list is; None for the others
     samples: tuple[Any, ...]  # int32[k], the cells of each trace
@@ -306,6 +312,14 @@ def _advance(
     states, rings, events = list(carry.states), [list(r) for r in carry.rings], list(carry.events)
     spikes: list[tuple[Any, Any, Any]] = []
     for index, (group, given) in enumerate(zip(plan.groups, data.groups, strict=True)):
+        if group.emitter is not None:
+            of, leaf = group.emitter
+            cursor = progress.cursors[index][0]
+            rest = given.factor, given.bounds, events[index], cursor
+            events[index], count = emit_reference(states[of][leaf], *rest)
+            count = jnp.where(is_active, count, 0)
+            spikes.append((events[index], cursor, count))
+            continue
         if group.program is None:
             steps, cells = given.schedule  # pyright: ignore[reportGeneralTypeIssues]
             # On a GPU each turn of a search is a kernel: one kernel that looks at all is faster.
@@ -359,7 +373,8 @@ def _is_full(plan: Plan, data: Data, events: list, traces: tuple, progress: Prog
         plan.groups, data.groups, events, progress.cursors, strict=True
     ):
         if group.is_listed:
-            full |= cursor[0] + plan.interval * given.bounds[-1] > list_.shape[0]
+            most = plan.interval * given.bounds[-1] * group.words
+            full |= cursor[0] + most > list_.shape[0]
     return full | _has_full_trace(plan, traces, progress.sampled)
 
 

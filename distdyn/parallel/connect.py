@@ -5,17 +5,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from distdyn.core.coupling import Coupling
 from distdyn.core.plasticity import AbstractPlasticity
 from distdyn.core.schedule import Schedule
 from distdyn.errors import ParameterError
-from distdyn.network.ends import block_size
+from distdyn.network.ends import block_size, names_each_once
 from distdyn.network.network import Graph
 from distdyn.network.population import Population, View
 from distdyn.network.projection import Projection, delay_steps
+from distdyn.network.rules import AllToAll
+from distdyn.ops import totals
+from distdyn.ops.coupled import Coupled
 from distdyn.ops.formula import Formula
 from distdyn.ops.formula import equalize as equalize_formulas
 from distdyn.ops.reach import synapses_of
 from distdyn.ops.rows import Rows, equalize
+from distdyn.ops.totals import Totals
+from distdyn.parallel import scale as scales
 from distdyn.parallel.build import (
     ProjectionRows,
     build_table,
@@ -25,15 +31,20 @@ from distdyn.parallel.build import (
     table_capacity,
 )
 from distdyn.parallel.formulas import build_formula
-from distdyn.parallel.groups import Cells, Group, reached, receptor_index
+from distdyn.parallel.groups import Cells, Group, reached, receptor_index, source_of
 from distdyn.parallel.parameters import Setting
+from distdyn.parallel.projection_rows import places
 from distdyn.parallel.shares import Shares
 from distdyn.units import to_steps
 from partition import Decomposition
 
 
 class Connection(NamedTuple):
-    """The part of a projection from one group to one receptor of another."""
+    """The part of a projection from one group to one receptor of another.
+
+    Attributes:
+        part: which of the projection's receptors it leads to.
+    """
 
     path: str
     projection: Projection
@@ -42,21 +53,24 @@ class Connection(NamedTuple):
     receptor: int
     delay: Any  # steps, per edge, or a distribution
     longest: int  # delay, in steps
+    part: int = 0
 
 
 class Table(NamedTuple):
     """A table for each device: from the spikes of a group to one receptor's ring of another.
 
-    Where it is procedural, `rows` are the formula by which they are drawn again. A plastic
-    projection has tables of its own.
+    Where it is procedural, `rows` are the formula by which they are drawn again; where values are
+    only to be summed, they say which. A plastic projection has tables of its own. Where a coupling
+    is of several parts, the tables of all but the first repeat its synapses.
     """
 
     source: int
     group: int
     receptor: int
     paths: tuple[str, ...]
-    rows: tuple[Rows, ...] | tuple[Formula, ...]
+    rows: tuple[Rows, ...] | tuple[Formula, ...] | tuple[Totals, ...]
     plasticity: AbstractPlasticity | None = None
+    repeats: bool = False
 
 
 class Parts(NamedTuple):
@@ -75,23 +89,21 @@ class Parts(NamedTuple):
 
 def connections(graph: Graph, groups: Sequence[Group], s: Setting) -> list[Connection]:
     """All pairs of groups that projections join, in order of definition."""
-    index = {path: group.index for group in groups for path in group.paths}
+    home = {path: group for group in groups if group.emitter is None for path in group.paths}
     found = []
     for path, projection in graph.projections.items():
         delay = delay_steps(projection, s.dt, path)
         longest = longest_delay(delay, s.dt, f'projection "{path}": delay')
-        sources = sorted({index[graph.path(view.population)] for view in projection.pre})
-        targets = sorted(
-            {
-                (index[post], receptor_index(groups[index[post]], post, projection.receptor))
-                for post in (graph.path(view.population) for view in projection.post)
-            }
-        )
-        found += [
-            Connection(path, projection, source, *target, delay, longest)
-            for source in sources
-            for target in targets
-        ]
+        pres = [graph.path(view.population) for view in projection.pre]
+        posts = [graph.path(view.population) for view in projection.post]
+        for part, receptor in enumerate(projection.receptors):
+            sources = sorted({source_of(groups, home[pre], pre, receptor) for pre in pres})
+            targets = sorted({(home[p].index, receptor_index(home[p], p, receptor)) for p in posts})
+            found += [
+                Connection(path, projection, source, *target, delay, longest, part)
+                for source in sources
+                for target in targets
+            ]
     return found
 
 
@@ -132,6 +144,7 @@ def build_tables(
         ]
         n_target = parts.length(group)
         values, paths = _drawing(members[0], scale, s), tuple(c.path for c in members)
+        repeats = all(c.part > 0 for c in members)
         if procedural and storage == "procedural":
             shares = parts.shares[source]
             formulas = [
@@ -140,6 +153,14 @@ def build_tables(
             ]
             found = tuple(equalize_formulas(formulas, alike))
             tables.append(Table(source, group, receptor, paths, found))
+            continue
+        if storage == "summed":
+            found = [
+                build_totals(of, parts.shares[source], number, n_target, values)
+                for of, number in zip(asked, parts.numbers, strict=True)
+            ]
+            found = tuple(totals.equalize(found, alike))
+            tables.append(Table(source, group, receptor, paths, found, repeats=repeats))
             continue
         capacity = alike(max(table_capacity(rows, s.seed) for rows in asked))
         rows = equalize(
@@ -151,15 +172,64 @@ def build_tables(
             ],
             alike,
         )
+        if groups[source].emitter is not None:
+            rows = [Coupled(*of) for of in rows]
         plasticity = members[0].projection.plasticity
-        tables.append(Table(source, group, receptor, paths, tuple(rows), plasticity))
+        tables.append(Table(source, group, receptor, paths, tuple(rows), plasticity, repeats))
     return tables
 
 
 def table_kind(c: Connection) -> tuple[str, str, str]:
     """What the connections of one table have in common besides their ends."""
     alone = "" if c.projection.plasticity is None else c.path
-    return c.projection.storage, storage_of(c.projection.weight), alone
+    storage = "summed" if is_summed(c.projection) else c.projection.storage
+    return storage, storage_of(c.projection.weight), alone
+
+
+def is_summed(projection: Projection) -> bool:
+    """Whether all its synapses bring the same: couplings all to all, of one weight and delay."""
+    numbers = projection.weight, projection.delay
+    return (
+        isinstance(projection.synapse, Coupling)
+        and isinstance(projection.rule, AllToAll)
+        and all(isinstance(x, int | float) for x in numbers)
+        and all(names_each_once(end) for end in (projection.pre, projection.post))
+    )
+
+
+def build_totals(
+    members: Sequence[ProjectionRows],
+    shares: Shares,
+    us: int,
+    n_target: int,
+    values: dict[str, Any],
+) -> Totals:
+    """The sums that some projections bring to one part: `build_table` for those that are summed."""
+    found = []
+    for of in members:
+        place = places(of.pre_local).astype(np.int64)
+        here = np.flatnonzero(place >= 0)
+        part = np.searchsorted(shares.first, place[here], side="right") - 1
+        order = np.argsort(part, kind="stable")
+        targets = np.arange(of.ends.n_post)
+        if of.blocks is not None:
+            edges = of.ends.block_start()
+            ours = [np.arange(*edges[b : b + 2]) for b in of.blocks]
+            targets = np.concatenate([np.zeros(0, np.int64), *ours])
+        own = np.full(len(targets), -1)
+        if not getattr(of.rule, "autapses", True):
+            itself = of.ends.self_of_post()[targets]
+            at = np.where(itself >= 0, place[itself], -1)
+            own = np.where(at >= 0, at - shares.first[us], -1)
+        assert isinstance(of.weight, int | float) and isinstance(of.delay, int)
+        unit = scales.to_units(of.weight, values["unit_scale"], "int64", f'projection "{of.path}"')
+        cell = place[here] - shares.first[part]
+        delay = of.delay
+        found.append(
+            totals.Member(int(unit), delay, part[order], cell[order], of.post_local[targets], own)
+        )
+    sizes = np.diff(shares.first)
+    return totals.totals(us, n_target, sizes, found, values["accumulator"])
 
 
 def initial_weights(rows: Rows, projection: Projection, scale: float, dtype: Any) -> np.ndarray:
@@ -281,7 +351,7 @@ def synapses(
     In the place of a plastic weight is its number in its table.
     """
     found = []
-    for c in (c for c in connections if c.path == path):
+    for c in (c for c in connections if c.path == path and c.part == 0):
         shares, n_target = parts.shares[c.source], parts.length(c.group)
         pre_local = shares.places(graph, c.projection.ends.pre)
         for device in range(len(parts.numbers)):

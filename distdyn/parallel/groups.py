@@ -1,5 +1,8 @@
 """Groups: populations of one model with the same kinds of receptors run as one array of cells.
 
+What the cells of a group emit through a coupling is listed like the spikes of a group of its own,
+an *emitter*: at every step the value of every cell.
+
 Compile time and the number of kernels per step do not grow with the number of populations. Inside a
 group every population is a *segment*; what differs between populations is a value per segment, what
 differs between neurons a value per cell, and the description alone decides which.
@@ -7,6 +10,7 @@ differs between neurons a value per cell, and the description alone decides whic
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,11 +19,12 @@ import jax
 import numpy as np
 
 from distdyn.core.cell import Cell
+from distdyn.core.coupling import Coupling
 from distdyn.core.flow import Flow
 from distdyn.core.integrators import Method, has_past, method_of
 from distdyn.core.integrators.delayed import delays_of
 from distdyn.core.ode import ODE
-from distdyn.core.receptor import Receptor
+from distdyn.core.receptor import CUBA, Receptor
 from distdyn.core.schedule import Schedule
 from distdyn.core.signal import Signal
 from distdyn.errors import NetworkError
@@ -28,6 +33,16 @@ from distdyn.network.network import Graph
 from distdyn.network.population import Population
 from distdyn.network.projection import PoissonInput, Projection
 from partition import Decomposition
+
+WORDS = 2  # int32 for each value in the list of an emitter
+
+
+@dataclass(frozen=True)
+class Emitter:
+    """In the place of a system: one of the couplings through which the cells of a group act."""
+
+    group: int
+    coupling: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,10 +83,31 @@ class Group:
         systems = (system if isinstance(system, Cell) else None for system in self.systems)
         return tuple(tuple(r.key for r in system.receptors) if system else () for system in systems)
 
+    @cached_property
+    def coupling_keys(self) -> tuple[tuple[Any, ...], ...]:
+        """The keys of the couplings through which each population acts."""
+        systems = (system if isinstance(system, Cell) else None for system in self.systems)
+        return tuple(tuple(key_of(c) for c in s.couplings) if s else () for s in systems)
+
     @property
     def is_schedule(self) -> bool:
         """Whether the spikes are known in advance."""
         return isinstance(self.systems[0], Schedule)
+
+    @property
+    def emitter(self) -> Emitter | None:
+        """Whose values these are, if the list is one of values."""
+        return self.systems[0] if isinstance(self.systems[0], Emitter) else None
+
+    @property
+    def has_state(self) -> bool:
+        """Whether its cells advance, and are not the spikes or values of others."""
+        return not self.is_schedule and self.emitter is None
+
+    @property
+    def words(self) -> int:
+        """The most words that a cell has in the list of a step."""
+        return 1 if self.emitter is None else WORDS
 
     def owned(self, graph: Graph, decomposition: Decomposition, part: int) -> "Cells":
         """The cells of the group that a part owns."""
@@ -121,12 +157,12 @@ class Cells:
 
 
 def group_populations(graph: Graph) -> list[Group]:
-    """The groups of a network, in order of their first populations."""
-    receptors = receptors_of(graph)
+    """The groups of a network, in order of their first populations; then the emitters."""
+    receptors, couplings = receptors_of(graph), couplings_of(graph)
     members: dict[Any, list[str]] = {}
     systems, methods = {}, {}
     for path, population in graph.populations.items():
-        systems[path] = _system(path, population, receptors[path], methods)
+        systems[path] = _system(path, population, receptors[path], couplings[path], methods)
     _share_delays(systems)
     for path in graph.populations:
         is_schedule = isinstance(systems[path], Schedule)
@@ -137,7 +173,17 @@ def group_populations(graph: Graph) -> list[Group]:
         bounds = np.cumsum([0, *(p.size for p in populations)]).astype(np.int64)
         cells = tuple(systems[path] for path in paths)
         groups.append(Group(len(groups), tuple(paths), populations, cells, bounds))
-    return groups
+    return groups + _emitters(groups)
+
+
+def _emitters(groups: list[Group]) -> list[Group]:
+    found: list[Group] = []
+    for group in groups:
+        for k in range(len(group.coupling_keys[0])):
+            systems = (Emitter(group.index, k),) * len(group.paths)
+            index = len(groups) + len(found)
+            found.append(Group(index, group.paths, group.populations, systems, group.bounds))
+    return found
 
 
 def receptors_of(graph: Graph) -> dict[str, tuple[Receptor, ...]]:
@@ -146,10 +192,36 @@ def receptors_of(graph: Graph) -> dict[str, tuple[Receptor, ...]]:
     connections = [*graph.projections.values()]
     connections += [x for x in graph.inputs.values() if isinstance(x, PoissonInput)]
     for connection in connections:
-        receptor = connection.receptor
         for view in connection.post:
-            found[graph.path(view.population)][receptor.key] = receptor
+            path = graph.path(view.population)
+            found[path] |= {receptor.key: receptor for receptor in connection.receptors}
     return {path: tuple(kinds[key] for key in sorted(kinds)) for path, kinds in found.items()}
+
+
+def couplings_of(graph: Graph) -> dict[str, tuple[Coupling, ...]]:
+    """The couplings through which each population acts: one for all with equal parameters."""
+    found: dict[str, dict[Any, Coupling]] = {path: {} for path in graph.populations}
+    for projection in graph.projections.values():
+        for receptor in projection.receptors:
+            if isinstance(receptor.kinetics, Coupling):
+                for view in projection.pre:
+                    path = graph.path(view.population)
+                    found[path][key_of(receptor.kinetics)] = receptor.kinetics
+    return {path: tuple(kinds[key] for key in sorted(kinds)) for path, kinds in found.items()}
+
+
+def key_of(coupling: Coupling) -> tuple[Any, ...]:
+    """Equal for couplings that are one; sorts those of one kind next to each other."""
+    return Receptor(coupling, CUBA()).key
+
+
+def source_of(groups: Sequence[Group], group: Group, path: str, receptor: Receptor) -> int:
+    """The group whose list brings a population's spikes, or values, to a receptor."""
+    coupling = receptor.kinetics
+    if not isinstance(coupling, Coupling):
+        return group.index
+    k = group.coupling_keys[group.segment[path]].index(key_of(coupling))
+    return next(g.index for g in groups if g.emitter == Emitter(group.index, k))
 
 
 def receptor_index(group: Group, path: str, receptor: Receptor) -> int:
@@ -160,12 +232,13 @@ def receptor_index(group: Group, path: str, receptor: Receptor) -> int:
 def reached(
     graph: Graph, group: Group, connection: Projection | PoissonInput, receptor: int
 ) -> set[str]:
-    """The populations of the group at which this receptor is the connection's."""
+    """The populations of the group at which this receptor is one of the connection's."""
     paths = {graph.path(view.population) for view in connection.post}
     return {
         path
         for path in paths
-        if path in group.segment and receptor_index(group, path, connection.receptor) == receptor
+        if path in group.segment
+        and receptor in (receptor_index(group, path, r) for r in connection.receptors)
     }
 
 
@@ -173,6 +246,7 @@ def _system(
     path: str,
     population: Population,
     receptors: tuple[Receptor, ...],
+    couplings: tuple[Coupling, ...],
     methods: dict[Any, Method],
 ) -> Any:
     """The system of a population; `methods` are those of the kinds that have been looked at."""
@@ -182,7 +256,8 @@ def _system(
         if kind not in methods:
             representative = jax.tree.map(_representative, model, is_leaf=_is_value)
             methods[kind] = method_of(Flow(representative, receptors))
-        return Cell(model, receptors, method=methods[kind], delays=_delays(model))
+        method, delays = methods[kind], _delays(model)
+        return Cell(model, receptors, couplings=couplings, method=method, delays=delays)
     if receptors:
         raise NetworkError(
             f'population "{path}": {type(model).__name__} gives `step`; only models that give '

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from distdyn.ops import exchange, ledger
 from distdyn.ops.arrive import arrive, arrive_all, arrive_boxes
 from distdyn.ops.chain import Chain
+from distdyn.ops.coupled import emit
 from distdyn.ops.deliver import deliver
 from distdyn.ops.learning import learn, learn_all, learn_boxes, remember
 from distdyn.ops.packed import Packed
@@ -120,7 +121,9 @@ def _limit(plan: Any, data: Any, carry: Any, index: int) -> Any:
     """The cursor beyond which a list may not hold the steps until the next exchange."""
     if not plan.groups[index].is_listed:
         return jnp.int64(NEVER)
-    return carry.events[index].shape[0] - plan.interval * data.groups[index].bounds[-1]
+    group = plan.groups[index]
+    most = plan.interval * data.groups[index].bounds[-1] * group.words
+    return carry.events[index].shape[0] - most
 
 
 def _is_operators_only(plan: Any, data: Any) -> bool:
@@ -166,9 +169,19 @@ def _update(
 
     They begin at the cursor, if it is not said where.
     """
-    states, rings, events = (list(of) for of in cells[:3])
+    states, rings = list(cells.states), list(cells.rings)
+    events: list[Any] = list(cells.events)
     spikes: list[tuple[Any, Any, Any]] = []
     for index, (group, given) in enumerate(zip(plan.groups, data.groups, strict=True)):
+        if group.emitter is not None:
+            of, leaf = group.emitter
+            given_list: Any = events[index], book.cursors[index]
+            list_, count = emit(
+                states[of][leaf], given.factor, given.bounds, *given_list, via=chain
+            )
+            events[index] = list_
+            spikes.append((list_, None, count))
+            continue
         if group.program is None:
             steps, list_ = given.schedule
             spikes.append((list_, *ledger.scheduled(steps, book.stamp, via=chain)))

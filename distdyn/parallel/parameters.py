@@ -63,7 +63,7 @@ class CellParameters:
 def cell_parameters(cells: Cells, seed: int) -> CellParameters:
     """Resolve numbers, arrays and distributions of all populations of a group."""
     group = cells.group
-    if group.is_schedule:
+    if not group.has_state:
         return CellParameters(None, [], [])
     trees = [jax.tree.flatten(system, is_leaf=_is_signal) for system in group.systems]
     paths, _ = jax.tree.flatten_with_path(group.systems[0], is_leaf=_is_signal)
@@ -176,6 +176,20 @@ class _Settle:
 
 
 @dataclass(frozen=True)
+class _Sent:
+    """From the parameters and the state of one cell to what it emits."""
+
+    structure: Any
+    state: Any
+
+    def __call__(self, *given: Any) -> Any:
+        n = self.structure.num_leaves
+        system = jax.tree.unflatten(self.structure, given[:n])
+        state = jax.tree.unflatten(self.state, given[n:])
+        return tuple(sent.value for sent in system.first_sent(state.neuron))
+
+
+@dataclass(frozen=True)
 class _Remember:
     """From the parameters and the first state of one cell to its memory."""
 
@@ -260,6 +274,18 @@ def initial_state(
         names += [_name(path) for path, _ in memory]
         arrays += [np.array(leaf) for _, leaf in memory]
     return [_cast(array, s.precision) for array in arrays], names
+
+
+def emitted(
+    cells: Cells, parameters: CellParameters, states: list[np.ndarray], dt: float
+) -> list[np.ndarray]:
+    """What the cells of a group in this state emit through each of their couplings."""
+    leaves = [
+        np.zeros(cells.size) if isinstance(v, Values) else spread(cells, v)
+        for v in parameters.values
+    ]
+    function = _Sent(parameters.structure, state_structure(parameters, dt))
+    return [np.array(x) for x in _of_each(function, (*leaves, *states), cells.size)]
 
 
 def _chosen(cells: Cells, names: list[str], seed: int) -> list[tuple[int, slice, np.ndarray]]:

@@ -2,7 +2,7 @@
 
 Stored tables are packed where that pays, otherwise cut, for the members of the teams; a packed
 table keeps a list of what is in flight, and its ring has one slot, that of the next step. Plastic
-tables are neither.
+tables are neither; those of values are only cut.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from distdyn.ops import packed
+from distdyn.ops.coupled import Coupled, Pairs
 from distdyn.ops.packed import Packed
 from distdyn.ops.rows import Rows
 from distdyn.parallel.built import Built
@@ -38,7 +39,7 @@ class Placed:
         self.built, self.stack = built, stack
         if members is not None:
             for k, table in enumerate(built.tables):
-                if isinstance(table.rows[0], Rows) and table.plasticity is None:
+                if type(table.rows[0]) is Rows and table.plasticity is None:
                     found = _packed(table.rows, built.parts.length(table.group), members)
                     built.tables[k] = table._replace(rows=found or table.rows)
         self.tables = tuple(self._place(table, members) for table in built.tables)
@@ -56,6 +57,8 @@ class Placed:
         rows: list[Any] = [*table.rows]
         if table.plasticity is not None:  # weights are elsewhere, and one thread changes them
             rows = [of._replace(weight=of.weight[:0]) for of in rows]
+        elif members is None and isinstance(rows[0], Coupled):
+            rows = [Pairs.of(of) for of in rows]
         elif members is not None and isinstance(rows[0], Rows):
             from distdyn.ops.kernels import cut_rows
 

@@ -62,7 +62,7 @@ def spikes_of(
     found: dict[str, list[Spikes]] = {}
     for of, groups in zip(emitted, cells, strict=True):
         for (cell, count), mine in zip(of, groups, strict=True):
-            if not kept & set(mine.group.paths):
+            if mine.group.emitter is not None or not kept & set(mine.group.paths):
                 continue
             step, id, edges = by_population(cell, count, start + 1, mine.bounds, mine.all_ids)
             for k, path in enumerate(mine.group.paths):

@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from distdyn.core.coupling import Coupling
+from distdyn.core.receptor import Receptor
 from distdyn.core.signal import Signal
 from distdyn.errors import ParameterError, WeightError
 from distdyn.network.distributions import Distribution
@@ -55,6 +57,14 @@ def largest(weight: Any, each: bool = False) -> Any:
         return max(abs(x) for x in weight.extremes())
     size = np.abs(np.asarray(weight, np.float64))
     return size if each else float(np.max(size, initial=0.0))
+
+
+def reach_of(receptor: Receptor) -> float:
+    """The power of two by which values are divided that arrive at a receptor; 1 for spikes."""
+    kinetics = receptor.kinetics
+    if not isinstance(kinetics, Coupling):
+        return 1.0
+    return 2.0 ** math.ceil(math.log2(float(kinetics.most)))
 
 
 def poisson_bound(source: PoissonInput, dt: float, path: str) -> float:

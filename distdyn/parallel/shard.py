@@ -24,6 +24,7 @@ from distdyn.ops.update import Operand, Signature
 from distdyn.parallel import chunk, connect, roads
 from distdyn.parallel.assemble import Assembly
 from distdyn.parallel.built import Built
+from distdyn.parallel.couplings import Couplings
 from distdyn.parallel.exchange.neighbours import Neighbours
 from distdyn.parallel.groups import Group
 from distdyn.parallel.launch import World, cores
@@ -106,6 +107,7 @@ class Shard:
         )
         self.placed = self._place()
         self.learning = self._learning()
+        self.couplings = Couplings(self.built, self.stack, us, kernels=self.kernels)
         self.step = setting.origin
         self.start()
 
@@ -147,11 +149,12 @@ class Shard:
         ]
         self.placed.clear()
         self.learning.clear()
+        self.couplings.weigh(self.states, self.names)
         self.watch((), ())
 
     def _first_states(self, group: Group) -> tuple[list[tuple[np.ndarray, ...]], list[str]]:
         """Each leaf of a group's state on each device, and the leaves' names."""
-        if group.is_schedule:
+        if not group.has_state:
             return [], []
         found = [
             initial_state(cells[group.index], parameters[group.index], self.setting)
@@ -221,7 +224,10 @@ class Shard:
         assemblies, length = self.built.assemblies[k], self.parts.length(k)
         keeps = bool(self.kept & set(group.paths)) or self.near.remote is not None
         if assemblies is None:
-            return chunk.GroupPlan(None, length, Signature((), (), (), True), keeps, None)
+            keeps = keeps if group.emitter is None else self.near.remote is not None
+            emitter = self.couplings.leaf(group, self.names)
+            none = Signature((), (), (), True)
+            return chunk.GroupPlan(None, length, none, keeps, None, emitter, group.words)
         one, system = assemblies[0], group.systems[0]
         per = (Operand(x.per, dtype) for x, dtype in zip(one.operands, one.dtypes, strict=True))
         signature = Signature(
@@ -248,7 +254,12 @@ class Shard:
         arrays = eqx.partition(self.operands, eqx.is_array)[0]
         own, cells, numbers = self.stack.own, self.parts.cells, self.parts.numbers
         groups = tuple(
-            chunk.GroupData(operands, own([of[k].bounds for of in cells]), self._schedule(k))
+            chunk.GroupData(
+                operands,
+                own([of[k].bounds for of in cells]),
+                self._schedule(k),
+                self.couplings.factors.get(k),
+            )
             for k, operands in enumerate(arrays)
         )
         of_mesh = range(self.stack.mesh.size) if self.stack.is_spanning else numbers
@@ -279,9 +290,9 @@ class Shard:
         return self.near.interval + (self.near.between if self.near.remote else 0)
 
     def _event_list(self, group: chunk.GroupPlan) -> Any:
-        if group.program is None or not group.signature.spikes:
+        if group.emitter is None and (group.program is None or not group.signature.spikes):
             return self.stack.zeros((1,), np.int32)
-        room = group.cells * (self._steps_kept() + 1)
+        room = group.cells * group.words * (self._steps_kept() + 1)
         return self.stack.zeros((max(room, EVENT_ROOM if group.keeps_spikes else 0),), np.int32)
 
     def _sample_buffer(self, sample: Found) -> Any:
@@ -301,6 +312,8 @@ class Shard:
         """
         start, results = self.step, []
         self._failure: SimulationError | None = None
+        if self.step == self.setting.origin and most > 0:
+            self.couplings.begin(self.states, self.names, self.rings)
         with ExitStack() as open_:
             for team in self.team or () if most > 0 else ():
                 open_.enter_context(team)  # it is there until the last step is done
@@ -379,6 +392,9 @@ class Shard:
             bad = np.flatnonzero(~np.isfinite(values))
             if bad.size:
                 k = int(np.searchsorted(cells.bounds, bad[0], side="right") - 1)
+                if name.startswith("sent."):
+                    neuron = int(cells.ids[k][bad[0] - cells.bounds[k]])
+                    return self.couplings.failure(group, k, int(name.split(".")[1]), neuron)
                 return SimulationError(
                     f'population "{group.paths[k]}": {name} of neuron '
                     f"{cells.ids[k][bad[0] - cells.bounds[k]]} is {values[bad[0]]} at step "
@@ -464,6 +480,7 @@ class Shard:
         self.placed, learning = self._place(), self.learning
         self.learning = self._learning()
         self.learning.keep(learning, path)
+        self.couplings.weigh(self.states, self.names)
         self._refresh()
 
     def _rescale(self, before: list[tuple[float, ...]]) -> None:

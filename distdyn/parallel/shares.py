@@ -36,6 +36,11 @@ class Shares:
     block_cell: tuple[np.ndarray, ...]
     block: tuple[int, ...]
 
+    @property
+    def words(self) -> np.ndarray:
+        """int64[part]: the most words that each part lists in a step."""
+        return self.bounds[:, -1] * self.group.words
+
     @classmethod
     def of(cls, graph: Graph, group: Group, decomposition: Decomposition) -> "Shares":
         """The shares of a group under a decomposition."""

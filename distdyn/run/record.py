@@ -180,7 +180,7 @@ def names_at(shard: Shard, path: str) -> list[str]:
 def _receptor(shard: Shard, post: str, connection: str) -> int:
     graph = shard.graph
     member = graph.projections.get(connection) or graph.inputs[connection]
-    return receptor_index(shard.group_of(post), post, member.receptor)  # pyright: ignore
+    return receptor_index(shard.group_of(post), post, member.receptors[0])  # pyright: ignore
 
 
 def _variable(shard: Shard, path: str, variable: str, name: str) -> tuple[str, str]:

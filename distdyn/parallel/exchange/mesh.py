@@ -79,7 +79,7 @@ def _deliver_group(
         stop = jnp.clip(before + of_all - low, 0, plan.capacity)
         n = jnp.where(jnp.arange(len(of_all))[:, None] == me, 0, stop - start)
 
-        if plan.gpu:  # all devices and steps at once
+        if plan.gpu and plan.groups[group].emitter is None:  # all devices and steps at once
             place = start + plan.capacity * jnp.arange(len(of_all))[:, None]
             of_step = (parts[:, None], place, n, stamps[None, :])
             flat = [jnp.broadcast_to(x, n.shape).reshape(-1) for x in of_step]
@@ -95,6 +95,7 @@ def _deliver_group(
                     rings[table.group][table.ring], data.tables[index], parts[device],
                     lists[device], start[device, at].astype(jnp.int64),
                     n[device, at].astype(jnp.int32), stamps[at], data.team,
+                    first=jnp.maximum(low - before[device, at], 0) // plan.groups[group].words,
                 )  # fmt: skip
             return rings
 

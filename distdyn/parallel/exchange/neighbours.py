@@ -98,7 +98,7 @@ class Neighbours:
 
     def _affordable(self, interval: int) -> int:
         """The steps between two exchanges for which lists are not too long."""
-        most = max((int(s.bounds[:, -1].max(initial=0)) for s in self.parts.shares), default=0)
+        most = max((int(s.words.max(initial=0)) for s in self.parts.shares), default=0)
         return int(max(1, min(interval, LIST_BYTES // (4 * max(1, most)))))
 
     def _mailboxes(self, has_cores: bool) -> Any:
@@ -106,7 +106,7 @@ class Neighbours:
         from distdyn.ops.mailbox import Layout
 
         us, devices = self.world, len(self.stack.devices)
-        room = [int(s.bounds[self.near_parts, -1].max()) for s in self.parts.shares]
+        room = [int(s.words[self.near_parts].max()) for s in self.parts.shares]
         layout = Layout(self.near_parts, room, self.interval, has_cores=has_cores)
         self.memory = memory = us.shared(8 * layout.words).view(np.int64)
         if us.local_rank == 0:

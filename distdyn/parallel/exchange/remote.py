@@ -1,8 +1,8 @@
 """Remote: spikes from and to the ranks of other nodes, between two chunks.
 
 After a chunk each rank sends what its cells have emitted to those ranks of other nodes that own
-targets of them, and to no others. What comes is left in the inbox, which all devices of the process
-read at the start of their next chunk.
+targets of them, and to no others; the values of a group to all that own a target of any. What comes
+is left in the inbox, which all devices of the process read at the start of their next chunk.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ class Remote:
             from distdyn.ops.mailbox import Layout
 
             boxes = [rank * self.devices + d for rank in senders for d in range(self.devices)]
-            room = [int(s.bounds[boxes, -1].max(initial=0)) for s in parts.shares]
+            room = [int(s.words[boxes].max(initial=0)) for s in parts.shares]
             self.layout = Layout(boxes, room, steps)
             self.memory = aligned_zeros(self.layout.words, np.int64)
             self.layout.write(self.memory)
@@ -76,7 +76,10 @@ class Remote:
                 if table.source == group:
                     for rows in table.rows:
                         need |= np.concatenate(reaching(rows))
-            by_group.append(np.split(need, shares.first[1:-1]))
+            pieces = np.split(need, shares.first[1:-1])
+            if shares.group.emitter is not None:
+                pieces = [np.full_like(piece, piece.any()) for piece in pieces]
+            by_group.append(pieces)
         first = {rank: rank * self.devices for rank in ranks}
         return {
             rank: np.concatenate(
@@ -116,7 +119,9 @@ class Remote:
         counts, lists = [], []
         for of, masks in zip(emitted, wanted, strict=True):
             for (cells, count), mask in zip(of, masks, strict=True):
-                if mask is not None and len(cells):
+                if mask is not None and not mask.any():
+                    cells, count = cells[:0], np.zeros_like(count)
+                elif mask is not None and len(cells):
                     keep = mask[cells]
                     step = np.repeat(np.arange(steps), count)[keep]
                     cells, count = cells[keep], np.bincount(step, minlength=steps)

@@ -65,6 +65,11 @@ class DryRunExchange(Remote):
             for part in range(rank * self.devices, (rank + 1) * self.devices):
                 for group in self.groups:
                     n = int(self.parts.shares[group].bounds[part, -1])
+                    if self.parts.shares[group].group.emitter is not None:
+                        words = int(self.parts.shares[group].words[part])
+                        flat = np.zeros(words * steps, np.int32)
+                        self._put(part, group, start, np.full(steps, words), flat)
+                        continue
                     count = generator.binomial(n, self.rate * self.dt * 1e-3, steps)
                     cells = [np.sort(generator.choice(n, k, replace=False)) for k in count]
                     flat = np.concatenate([np.zeros(0, np.int64), *cells]).astype(np.int32)
