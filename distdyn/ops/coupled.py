@@ -137,17 +137,14 @@ def deliver_pairs(
     if events.shape[0] < WORDS:
         return ring
 
-    def added(ring: Any) -> Any:
-        at = WORDS * (pairs.source.astype(jnp.int64) - pairs.first[part] - first)
-        is_here = (pairs.source >= pairs.first[part]) & (at >= 0) & (at < count)
-        word = jnp.clip(cursor + at, 0, events.shape[0] - WORDS)
-        words = jnp.stack([events[word], events[word + 1]], axis=-1)
-        value = jnp.where(is_here, jax.lax.bitcast_convert_type(words, jnp.float64), 0.0)
-        place = (stamp % ring.shape[0]) * ring.shape[1] + pairs.offset.astype(jnp.int64)
-        amount = jnp.rint(pairs.weight * value).astype(ring.dtype)
-        return ring.reshape(-1).at[place % ring.size].add(amount).reshape(ring.shape)
-
-    return jax.lax.cond(count > 0, added, lambda ring: ring, ring)
+    at = WORDS * (pairs.source.astype(jnp.int64) - pairs.first[part] - first)
+    is_here = (pairs.source >= pairs.first[part]) & (at >= 0) & (at < count)
+    word = jnp.clip(cursor + at, 0, events.shape[0] - WORDS)
+    words = jnp.stack([events[word], events[word + 1]], axis=-1)
+    value = jnp.where(is_here, jax.lax.bitcast_convert_type(words, jnp.float64), 0.0)
+    place = (stamp % ring.shape[0]) * ring.shape[1] + pairs.offset.astype(jnp.int64)
+    amount = jnp.rint(pairs.weight * value).astype(ring.dtype)
+    return ring.reshape(-1).at[place % ring.size].add(amount).reshape(ring.shape)
 
 
 @functools.cache

@@ -22,12 +22,12 @@ from distdyn.ops.chain import now
 from distdyn.ops.coupled import Coupled, Pairs, deliver_pairs
 from distdyn.ops.formula import Formula
 from distdyn.ops.rows import Rows
-from distdyn.ops.totals import Totals, deliver_totals
+from distdyn.ops.totals import Masks, Totals, deliver_masks
 
 
 def deliver(
     ring: Int[Array, "slot post"],
-    rows: Rows | Formula | Pairs | Totals,
+    rows: Rows | Formula | Pairs | Totals | Masks,
     part: Int64[Array, ""],
     events: Int32[Array, "capacity"],
     cursor: Int64[Array, ""],
@@ -43,8 +43,8 @@ def deliver(
     Args:
         ring: arrivals still to come, in integer weight units; updated in place.
         rows: synapses by source; offset = delay * n_post + target. Or the formula of them, which
-            the CPU kernel alone can read. Of `Coupled` rows, `Pairs` and `Totals` the
-            list is one of values.
+            the CPU kernel alone can read. Of `Coupled` rows, `Pairs` and `Totals` (but
+            `Counts`) the list is one of values.
         part: the part of the network to which the cells belong that spiked.
         events: the cells; those of this step stand at cursor : cursor + count, ascending.
         cursor: where this step's spikes begin.
@@ -61,11 +61,11 @@ def deliver(
     if team is None:
         if isinstance(rows, Pairs):
             return deliver_pairs(ring, rows, part, events, cursor, count, stamp, first)
-        if isinstance(rows, Totals):
-            return deliver_totals(ring, rows, part, events, cursor, count, stamp, first)
+        if isinstance(rows, Masks):
+            return deliver_masks(ring, rows, part, events, cursor, count, stamp, first)
         assert isinstance(rows, Rows), "a formula is read by the CPU kernel alone"
         return _reference(ring, rows, part, events, cursor, count, stamp)
-    assert not isinstance(rows, Pairs), "pairs are for roads without the CPU kernels"
+    assert not isinstance(rows, Pairs | Masks), "these are for roads without the CPU kernels"
     target = _target(str(ring.dtype), *code_of(rows))
     shape = jax.ShapeDtypeStruct(ring.shape, ring.dtype)
     given = team, events, cursor, count, stamp, part

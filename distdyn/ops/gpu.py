@@ -18,7 +18,7 @@ from distdyn.ops import deliver as on_any
 from distdyn.ops.coupled import Pairs
 from distdyn.ops.operator import Operator
 from distdyn.ops.rows import Rows
-from distdyn.ops.totals import Totals
+from distdyn.ops.totals import Masks
 
 BLOCK = 1024  # cells of a block that lists spikes
 THREADS = 1 << 18  # that deliver
@@ -48,7 +48,7 @@ class Job(NamedTuple):
     """
 
     ring: int
-    rows: Rows | Pairs | Totals
+    rows: Rows | Pairs | Masks
     entries: Entries
     index: Any = None
 
@@ -74,7 +74,7 @@ def deliver(rings: Sequence[jax.Array], jobs: Sequence[Job]) -> list[jax.Array]:
     """
     rings = list(rings)
     for ring, rows, spikes, index in jobs:
-        if isinstance(rows, Pairs | Totals):
+        if isinstance(rows, Pairs | Masks):
             rings[ring] = _of_each_entry(rings[ring], rows, spikes.cells, spikes.of)
             continue
         if not has_synapses(rows) or not spikes.cells.shape[0]:
@@ -94,7 +94,7 @@ def _lanes(rows: Rows) -> int:
     return min(4096, max(32, 1 << (length - 1).bit_length()))
 
 
-def has_synapses(rows: Rows | Pairs | Totals) -> bool:
+def has_synapses(rows: Rows | Pairs | Masks) -> bool:
     """Whether a table has room for any; one without is not delivered from."""
     return isinstance(rows, Rows) and rows.bits.shape[0] > 0 and rows.offset.shape[0] > 0
 
@@ -123,7 +123,7 @@ def _deliver_reference(
     return _of_each_entry(ring, Rows(*fields), cells, of).reshape(-1)
 
 
-def _of_each_entry(ring: Any, rows: Rows | Pairs | Totals, cells: Any, of: Any) -> Any:
+def _of_each_entry(ring: Any, rows: Rows | Pairs | Masks, cells: Any, of: Any) -> Any:
     ends, part, begin, stamp = of
     counts = jnp.diff(ends, prepend=0).astype(jnp.int32)
 

@@ -1,9 +1,10 @@
-"""All-to-all couplings with one weight and one delay: one sum instead of n_pre * n_post products.
+"""All-to-all connections with one weight and one delay: a sum instead of n_pre * n_post synapses.
 
-    T = sum_i rint(w a_i)
-    ring[(stamp + d) mod slots, j] += T - rint(w a_j)      without the cell's own value, if asked
+    of spikes    T = w * (how many neurons of the pre end spike)
+    of values    T = sum_i rint(w a_i)
+    ring[(stamp + d) mod slots, j] += T      without what the neuron itself brings, if asked
 
-It is to the bit what the same synapses one by one give (`ops.coupled`), for integers are summed.
+It is to the bit what the same synapses one by one give, for integers are summed.
 """
 
 from collections.abc import Sequence
@@ -26,9 +27,9 @@ class Member(NamedTuple):
     Attributes:
         unit: the weight, in the ring's units.
         delay: steps.
-        part, cell: int[n_pre]; the part and the cell of each neuron of the pre end, by part.
+        part, cell: int[n_pre]; the part and the cell of each neuron of the pre end.
         post: int[n]; our cells that are targets.
-        own: int[n]; the cell of our part whose own value each leaves out, -1 for none.
+        own: int[n]; the cell of our part that is the neuron itself, where it is left out, or -1.
     """
 
     unit: int
@@ -43,12 +44,12 @@ class Totals(NamedTuple):
     """Some projections from the values of one group of sources to one ring.
 
     Attributes:
-        us: int64[2]; the number of our part, and the length of a slot of its ring.
+        us: int64[3]; the number of our part, the length of a slot of its ring, and 1 for `Counts`.
         sizes: int64[parts]; how many cells of the group each part has.
         unit: int32 or int64[members]; the weights.
         delay: int64[members].
-        start: int64[members, parts + 1]; of m in part q: cell[start[m, q]:start[m, q + 1]].
-        cell: int32[sources]; as in `Member`.
+        start: int64[members, parts + 1]; the runs of m in part q: run[start[m, q]:start[m, q + 1]].
+        run: int32[runs, 2]; from cell run[k, 0] up to run[k, 1], not included; ascending.
         after: int64[members + 1]; post[after[m]:after[m + 1]] are the targets of member m.
         post: int32[targets]; as in `Member`, and at the end anything.
         own: int32[targets]; the same.
@@ -59,18 +60,26 @@ class Totals(NamedTuple):
     unit: Any
     delay: Any
     start: Any
-    cell: Any
+    run: Any
     after: Any
     post: Any
     own: Any
 
 
+class Counts(Totals):
+    """`Totals` of spikes."""
+
+    __slots__ = ()
+
+
 def totals(
-    us: int, n_target: int, sizes: np.ndarray, members: Sequence[Member], dtype: Any
-) -> Totals:
+    kind: type[Totals], us: int, n_target: int, sizes: np.ndarray, members: Sequence[Member],
+    dtype: Any,
+) -> Totals:  # fmt: skip
     """The table of some projections onto part `us`.
 
     Args:
+        kind: `Totals` or `Counts`.
         us: our part.
         n_target: the length of a slot of the ring.
         sizes: how many cells each part has.
@@ -78,21 +87,28 @@ def totals(
         dtype: of the ring.
     """
     parts = np.arange(len(sizes) + 1)
-    starts, base = [], 0
+    starts, runs, base = [], [np.zeros((0, 2), np.int32)], 0
     for of in members:
-        starts.append(base + np.searchsorted(of.part, parts))
-        base += len(of.part)
+        order = np.lexsort((of.cell, of.part))
+        part, cell = np.asarray(of.part)[order], np.asarray(of.cell)[order]
+        is_first = np.ones(len(cell), bool)
+        is_first[1:] = (np.diff(part) != 0) | (np.diff(cell) != 1)
+        first = np.flatnonzero(is_first)
+        last = np.append(first[1:], len(cell))[: len(first)] - 1
+        runs.append(np.stack([cell[first], cell[last] + 1], axis=1).astype(np.int32))
+        starts.append(base + np.searchsorted(part[first], parts))
+        base += len(first)
 
     def joined(name: str) -> np.ndarray:
         return np.concatenate([np.zeros(0, np.int32), *(getattr(of, name) for of in members)])
 
-    return Totals(
-        np.array([us, n_target], np.int64),
+    return kind(
+        np.array([us, n_target, issubclass(kind, Counts)], np.int64),
         np.asarray(sizes, np.int64),
         np.array([of.unit for of in members], dtype),
         np.array([of.delay for of in members], np.int64),
         np.array(starts, np.int64),
-        joined("cell").astype(np.int32),
+        np.concatenate(runs),
         np.cumsum([0, *(len(of.post) for of in members)]).astype(np.int64),
         joined("post").astype(np.int32),
         joined("own").astype(np.int32),
@@ -108,35 +124,69 @@ def equalize(tables: Sequence[Totals], alike: Any) -> list[Totals]:
 def reaching(table: Totals) -> list[np.ndarray]:
     """Of each part, which of its cells reach us: one bool array over its cells."""
     found = [np.zeros(int(n), bool) for n in table.sizes]
-    for start, end in zip(table.after[:-1], table.after[1:], strict=True):
-        if start == end:
-            continue
-        of = table.start[np.searchsorted(table.after, start, side="right") - 1]
+    for m in np.flatnonzero(np.diff(table.after)):
         for part, here in enumerate(found):
-            here[table.cell[of[part] : of[part + 1]]] = True
+            for begin, end in table.run[table.start[m, part] : table.start[m, part + 1]]:
+                here[begin:end] = True
     return found
 
 
 def shortest(table: Totals) -> np.ndarray:
     """int64[n_parts]: the shortest delay from a cell of each part, in steps; NEVER if none is."""
     found = np.full(len(table.sizes), NEVER)
-    for m, delay in enumerate(table.delay):
-        if table.after[m] < table.after[m + 1]:
-            has_any = np.diff(table.start[m]) > 0
-            found[has_any] = np.minimum(found[has_any], delay)
+    for m in np.flatnonzero(np.diff(table.after)):
+        has_any = np.diff(table.start[m]) > 0
+        found[has_any] = np.minimum(found[has_any], table.delay[m])
     return found
 
 
 def synapse_count(table: Totals) -> int:
     """How many synapses the sums stand for."""
-    n_pre, n_post = np.diff(table.start[:, [0, -1]]).ravel(), np.diff(table.after)
+    n_run = np.concatenate([[0], np.cumsum(np.diff(table.run, axis=1))])
+    n_pre = n_run[table.start[:, -1]] - n_run[table.start[:, 0]]
     left_out = int((np.asarray(table.own)[: int(table.after[-1])] >= 0).sum())
-    return int(n_pre @ n_post) - left_out
+    return int(n_pre @ np.diff(table.after)) - left_out
 
 
-def deliver_totals(
+class Masks(NamedTuple):
+    """`Totals` for roads without the kernels of CPUs.
+
+    Attributes:
+        us, unit, delay, after, post, own: as in `Totals`.
+        mask: bool[parts, members, cells]; which cells of each part are in the pre end of a member.
+    """
+
+    us: Any
+    unit: Any
+    delay: Any
+    after: Any
+    post: Any
+    own: Any
+    mask: Any
+
+    @classmethod
+    def of(cls, table: Totals) -> "Masks":
+        """The same sums."""
+        shape = len(table.sizes), len(table.unit), int(max(table.sizes))
+        mask = np.zeros(shape, bool)
+        for m, starts in enumerate(table.start):
+            for part in range(len(table.sizes)):
+                for begin, end in table.run[starts[part] : starts[part + 1]]:
+                    mask[part, m, begin:end] = True
+        kind = CountMasks if isinstance(table, Counts) else cls
+        rest = table.us, table.unit, table.delay, table.after, table.post, table.own
+        return kind(*rest, mask)
+
+
+class CountMasks(Masks):
+    """`Masks` of spikes."""
+
+    __slots__ = ()
+
+
+def deliver_masks(
     ring: Int[Array, "slot post"],
-    table: Totals,
+    table: Masks,
     part: Int64[Array, ""],
     events: Int32[Array, "capacity"],
     cursor: Int64[Array, ""],
@@ -144,36 +194,37 @@ def deliver_totals(
     stamp: Int64[Array, ""],
     first: Any = 0,
 ) -> Int[Array, "slot post"]:
-    """Add the values of one part of the network, or some of them from the `first` cell on.
+    """Add the spikes, or values, of one part of the network; of values those from `first` on.
 
     In plain jax.numpy, on any platform.
     """
-    n_members = table.unit.shape[0]
-    if events.shape[0] < WORDS or not table.cell.shape[0] or not table.post.shape[0]:
+    most, n_cells = events.shape[0], table.mask.shape[2]
+    if not most or not n_cells or not table.post.shape[0]:
         return ring
 
-    def amounts(cell: Any, member: Any, is_meant: Any) -> Any:
-        at = WORDS * (cell.astype(jnp.int64) - first)
-        is_here = is_meant & (at >= 0) & (at < count)
-        word = jnp.clip(cursor + at, 0, events.shape[0] - WORDS)
+    def brought() -> Any:
+        """What each cell brings to the targets of each member, whether it is meant or not."""
+        cell = jnp.arange(n_cells)
+        if isinstance(table, CountMasks):
+            listed = events[jnp.clip(cursor + cell, 0, most - 1)]
+            listed = jnp.where(cell < count, listed, n_cells)
+            spikes = jnp.zeros(n_cells, ring.dtype).at[listed].add(1, mode="drop")
+            return table.unit[:, None] * spikes
+        at = WORDS * (cell - first)
+        word = jnp.clip(cursor + at, 0, max(0, most - WORDS))
         words = jnp.stack([events[word], events[word + 1]], axis=-1)
-        value = jnp.where(is_here, jax.lax.bitcast_convert_type(words, jnp.float64), 0.0)
-        return jnp.rint(table.unit[member].astype(jnp.float64) * value).astype(ring.dtype)
+        value = jax.lax.bitcast_convert_type(words, jnp.float64)
+        value = jnp.where((at >= 0) & (at < count), value, 0.0)
+        return jnp.rint(table.unit[:, None].astype(jnp.float64) * value).astype(ring.dtype)
 
-    def added(ring: Any) -> Any:
-        number = jnp.arange(table.cell.shape[0])
-        member = jnp.searchsorted(table.start[:, -1], number, side="right")
-        begin, end = table.start[member, part], table.start[member, part + 1]
-        of = amounts(table.cell, member, (begin <= number) & (number < end))
-        total = jax.ops.segment_sum(of, member, n_members)
-        number = jnp.arange(table.post.shape[0])
-        member = jnp.searchsorted(table.after[1:], number, side="right")
-        is_ours = (table.own >= 0) & (part == table.us[0])
-        member, is_target = jnp.minimum(member, n_members - 1), number < table.after[-1]
-        amount = total[member] - amounts(table.own, member, is_ours)
-        slot = (stamp + table.delay[member]) % ring.shape[0]
-        place = slot * ring.shape[1] + table.post
-        amount = jnp.where(is_target, amount, 0)
-        return ring.reshape(-1).at[place].add(amount).reshape(ring.shape)
-
-    return jax.lax.cond(count > 0, added, lambda ring: ring, ring)
+    amounts = brought()
+    total = jnp.sum(jnp.where(table.mask[part], amounts, 0), axis=1, dtype=ring.dtype)
+    target = jnp.arange(table.post.shape[0])
+    member = jnp.searchsorted(table.after[1:], target, side="right")
+    member = jnp.minimum(member, table.unit.shape[0] - 1)
+    is_ours = (table.own >= 0) & (part == table.us[0])
+    amount = total[member] - jnp.where(is_ours, amounts[member, table.own], 0)
+    amount = jnp.where(target < table.after[-1], amount, 0)
+    slot = (stamp + table.delay[member]) % ring.shape[0]
+    place = slot * ring.shape[1] + table.post
+    return ring.reshape(-1).at[place].add(amount).reshape(ring.shape)

@@ -18,7 +18,7 @@ from distdyn.network.network import Graph
 from distdyn.network.projection import Projection
 from distdyn.ops import formula, totals
 from distdyn.ops.formula import Formula
-from distdyn.ops.rows import synapse_count
+from distdyn.ops.rows import Rows, synapse_count
 from distdyn.ops.totals import Totals
 from distdyn.parallel import connect
 from distdyn.parallel.assemble import Assembly, assemble
@@ -208,9 +208,10 @@ class Built:
         )
 
 
-def _synapse_count(rows: Any) -> int:
-    rooms = {Formula: formula.synapse_count, Totals: totals.synapse_count}
-    return rooms.get(type(rows), synapse_count)(rows)
+def _synapse_count(rows: Rows | Formula | Totals) -> int:
+    if isinstance(rows, Formula):
+        return formula.synapse_count(rows)
+    return totals.synapse_count(rows) if isinstance(rows, Totals) else synapse_count(rows)
 
 
 def load(path: str | Path) -> Decomposition:

@@ -31,7 +31,7 @@ from distdyn.ops.deliver import deliver
 from distdyn.ops.formula import Formula
 from distdyn.ops.packed import Packed
 from distdyn.ops.rows import Rows
-from distdyn.ops.totals import Totals
+from distdyn.ops.totals import Masks, Totals
 from distdyn.ops.update import Signature, in_blocks, update_reference
 from distdyn.parallel import on_cpu, on_gpu
 from distdyn.parallel.exchange import mesh
@@ -134,7 +134,7 @@ class Data(NamedTuple):
     """What a chunk reads and does not change. Along the first axis: one block per device."""
 
     groups: tuple[GroupData, ...]
-    tables: tuple[Rows | Packed | Formula | Pairs | Totals, ...]
+    tables: tuple[Rows | Packed | Formula | Pairs | Totals | Masks, ...]
     laws: tuple[Any, ...]  # `ops.learning.Law` of each table; None for those that do not learn
     flights: tuple[Any, ...]  # int64[2] per packed table: where its list is; None for the others
     samples: tuple[Any, ...]  # int32[k], the cells of each trace

@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from distdyn.core.coupling import Coupling
 from distdyn.core.plasticity import AbstractPlasticity
 from distdyn.core.schedule import Schedule
 from distdyn.errors import ParameterError
@@ -20,7 +19,7 @@ from distdyn.ops.formula import Formula
 from distdyn.ops.formula import equalize as equalize_formulas
 from distdyn.ops.reach import synapses_of
 from distdyn.ops.rows import Rows, equalize
-from distdyn.ops.totals import Totals
+from distdyn.ops.totals import Counts, Totals
 from distdyn.parallel import scale as scales
 from distdyn.parallel.build import (
     ProjectionRows,
@@ -155,8 +154,9 @@ def build_tables(
             tables.append(Table(source, group, receptor, paths, found))
             continue
         if storage == "summed":
+            kind = Counts if groups[source].emitter is None else Totals
             found = [
-                build_totals(of, parts.shares[source], number, n_target, values)
+                build_totals(kind, of, parts.shares[source], number, n_target, values)
                 for of, number in zip(asked, parts.numbers, strict=True)
             ]
             found = tuple(totals.equalize(found, alike))
@@ -187,10 +187,11 @@ def table_kind(c: Connection) -> tuple[str, str, str]:
 
 
 def is_summed(projection: Projection) -> bool:
-    """Whether all its synapses bring the same: couplings all to all, of one weight and delay."""
+    """Whether all its synapses bring the same: all to all, of one weight and delay, and fixed."""
     numbers = projection.weight, projection.delay
     return (
-        isinstance(projection.synapse, Coupling)
+        projection.plasticity is None
+        and projection.storage == "stored"
         and isinstance(projection.rule, AllToAll)
         and all(isinstance(x, int | float) for x in numbers)
         and all(names_each_once(end) for end in (projection.pre, projection.post))
@@ -198,6 +199,7 @@ def is_summed(projection: Projection) -> bool:
 
 
 def build_totals(
+    kind: type[Totals],
     members: Sequence[ProjectionRows],
     shares: Shares,
     us: int,
@@ -210,7 +212,6 @@ def build_totals(
         place = places(of.pre_local).astype(np.int64)
         here = np.flatnonzero(place >= 0)
         part = np.searchsorted(shares.first, place[here], side="right") - 1
-        order = np.argsort(part, kind="stable")
         targets = np.arange(of.ends.n_post)
         if of.blocks is not None:
             edges = of.ends.block_start()
@@ -225,11 +226,9 @@ def build_totals(
         unit = scales.to_units(of.weight, values["unit_scale"], "int64", f'projection "{of.path}"')
         cell = place[here] - shares.first[part]
         delay = of.delay
-        found.append(
-            totals.Member(int(unit), delay, part[order], cell[order], of.post_local[targets], own)
-        )
+        found.append(totals.Member(int(unit), delay, part, cell, of.post_local[targets], own))
     sizes = np.diff(shares.first)
-    return totals.totals(us, n_target, sizes, found, values["accumulator"])
+    return totals.totals(kind, us, n_target, sizes, found, values["accumulator"])
 
 
 def initial_weights(rows: Rows, projection: Projection, scale: float, dtype: Any) -> np.ndarray:

@@ -15,7 +15,7 @@ from distdyn.core.coupling import Coupling
 from distdyn.errors import SimulationError
 from distdyn.ops.coupled import Coupled, Pairs
 from distdyn.ops.deliver import deliver
-from distdyn.ops.totals import Totals
+from distdyn.ops.totals import Masks, Totals
 from distdyn.parallel.built import Built
 from distdyn.parallel.groups import Group
 from distdyn.parallel.launch import World
@@ -115,8 +115,7 @@ class Couplings:
 
     def _tables(self) -> list[Any]:
         """The tables of values; None for the others."""
-        tables = self.built.tables
-        return [t if isinstance(t.rows[0], Coupled | Totals) else None for t in tables]
+        return [table if table.source in self.scales else None for table in self.built.tables]
 
     def _set(self, states: list[Any], leaf: int, blocks: Sequence[np.ndarray]) -> None:
         states[leaf] = self.stack.own([block.astype(states[leaf].dtype) for block in blocks])
@@ -156,6 +155,8 @@ class Couplings:
                     of_road: Any = rows
                     if isinstance(rows, Coupled) and self.team is None:
                         of_road = Pairs.of(rows)
+                    elif isinstance(rows, Totals) and self.team is None:
+                        of_road = Masks.of(rows)
                     ring, table_ = jnp.zeros(shape, dtype), jax.tree.map(jnp.asarray, of_road)
                     for part, of in enumerate(values[table.source]):
                         ring = _deliver(ring, table_, np.int64(part), _words(of), self.team)

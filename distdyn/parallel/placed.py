@@ -15,6 +15,7 @@ from distdyn.ops import packed
 from distdyn.ops.coupled import Coupled, Pairs
 from distdyn.ops.packed import Packed
 from distdyn.ops.rows import Rows
+from distdyn.ops.totals import Masks, Totals
 from distdyn.parallel.built import Built
 from distdyn.parallel.connect import Table
 from distdyn.parallel.stack import Stack
@@ -59,6 +60,8 @@ class Placed:
             rows = [of._replace(weight=of.weight[:0]) for of in rows]
         elif members is None and isinstance(rows[0], Coupled):
             rows = [Pairs.of(of) for of in rows]
+        elif members is None and isinstance(rows[0], Totals):
+            rows = [Masks.of(of) for of in rows]
         elif members is not None and isinstance(rows[0], Rows):
             from distdyn.ops.kernels import cut_rows
 

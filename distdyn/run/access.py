@@ -90,12 +90,12 @@ class PopulationAccess:
 
     def _parameters(self) -> list[str]:
         names = self._shard.parameter_names(self._path)
-        return [name for name in names if not name.startswith("receptors.")]
+        return [name for name in names if not name.startswith(("receptors.", "couplings."))]
 
     def _parts(self) -> list[str]:
         """The names of parameters and states of the model, dotted where it is composed."""
         states = self._shard.state_names(self._path)
-        return [*self._parameters(), *(n for n in states if not n.startswith("receptors."))]
+        return [*self._parameters(), *(n for n in states if not n.startswith(("receptors.", "sent.")))]
 
     def _state(self, name: str) -> str:
         known = [*self._parameters(), *names_at(self._shard, self._path)]

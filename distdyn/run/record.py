@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from distdyn.core.coupling import Coupling
 from distdyn.core.parameters import fields_of
 from distdyn.core.system import emits_spikes
 from distdyn.errors import NameLookupError, RecordError, TimeError, suggestion
 from distdyn.network.network import Graph
-from distdyn.network.projection import weight_unit
-from distdyn.parallel.groups import receptor_index
+from distdyn.network.projection import CurrentInput, Projection, weight_unit
+from distdyn.parallel.groups import key_of, receptor_index
 from distdyn.parallel.shard import Sample, Shard
 from distdyn.run.recording import Sampling
 from distdyn.units import shown, to_steps
@@ -160,39 +161,50 @@ def resolve(shard: Shard, name: str) -> tuple[str, str, str]:
 
 def names_at(shard: Shard, path: str) -> list[str]:
     """What can be recorded of a population."""
-    names = [name for name in shard.state_names(path) if not name.startswith("receptors.")]
-    graph = shard.graph
-    for other, connection in {**graph.projections, **graph.inputs}.items():
-        if hasattr(connection, "synapse") and path in {
-            graph.path(view.population) for view in connection.post
-        }:
-            prefix = f"receptors.{_receptor(shard, path, other)}."
-            names += [
-                f"{other}.{name[len(prefix) :]}"
-                for name in shard.state_names(path)
-                if name.startswith(prefix)
-            ]
+    states, graph = shard.state_names(path), shard.graph
+    names = [name for name in states if not name.startswith(_OF_CONNECTIONS)]
+    for other in (*graph.projections, *graph.inputs):
+        for prefix in _prefixes(shard, path, other):
+            here = [name for name in states if name.startswith(prefix)]
+            names += [f"{other}.{name[len(prefix) :]}" for name in here]
     if emits_spikes(graph.populations[path].model):
         names.append("spikes")
     return names
 
 
-def _receptor(shard: Shard, post: str, connection: str) -> int:
-    graph = shard.graph
+_OF_CONNECTIONS = "receptors.", "sent."
+
+
+def _prefixes(shard: Shard, path: str, connection: str) -> list[str]:
+    """Where a connection has states at a population: its receptor, and the pre end of a coupling.
+
+    Of a coupling of several parts, those of the first.
+    """
+    graph, group = shard.graph, shard.group_of(path)
     member = graph.projections.get(connection) or graph.inputs[connection]
-    return receptor_index(shard.group_of(post), post, member.receptors[0])  # pyright: ignore
+    if isinstance(member, CurrentInput):
+        return []
+    receptor, found = member.receptors[0], []
+    if path in {graph.path(view.population) for view in member.post}:
+        found.append(f"receptors.{receptor_index(group, path, receptor)}.")
+    if isinstance(member, Projection) and isinstance(receptor.kinetics, Coupling):
+        if path in {graph.path(view.population) for view in member.pre}:
+            keys = group.coupling_keys[group.segment[path]]
+            found.append(f"sent.{keys.index(key_of(receptor.kinetics))}.state.")
+    return found
 
 
 def _variable(shard: Shard, path: str, variable: str, name: str) -> tuple[str, str]:
     graph, states = shard.graph, shard.state_names(path)
-    if variable in states and not variable.startswith("receptors."):
+    if variable in states and not variable.startswith(_OF_CONNECTIONS):
         return variable, "mV" if variable == "V" else ""
     known = names_at(shard, path)
     if variable in known:
         connection, _, last = variable.rpartition(".")
         member = graph.projections.get(connection) or graph.inputs[connection]
-        unit = weight_unit(member.synapse, member.output)  # pyright: ignore
-        return f"receptors.{_receptor(shard, path, connection)}.{last}", unit
+        found = next(p + last for p in _prefixes(shard, path, connection) if p + last in states)
+        is_sum = found.startswith("receptors.")
+        return found, weight_unit(member.synapse, member.output) if is_sum else ""  # pyright: ignore
     parameters = {*fields_of(graph.populations[path].model), *shard.parameter_names(path)}
     if variable.rpartition(".")[2] in ("weight", "delay") or variable in parameters:
         raise RecordError(

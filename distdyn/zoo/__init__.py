@@ -19,6 +19,7 @@ CLASSES = {
     "thalamus": "Thalamocortical",
     "brunel": "Brunel",
     "hpc_benchmark": "HPCBenchmark",
+    "decision": "Decision",
 }
 
 

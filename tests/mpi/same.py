@@ -245,6 +245,50 @@ class Plastic(dd.Network):
         )  # fmt: skip
 
 
+class Coupled(dd.Network):
+    """Couplings of every kind, between several populations and groups."""
+
+    def __init__(self):
+        cell = dd.LIF(
+            C_m=200.0, tau_m=20.0, E_L=-60.0, V_th=-50.0, V_reset=-60.0, t_ref=5.0, I_e=210.0
+        )
+        self.E = dd.Population(200, cell, V=dd.Normal(-55.0, 5.0))
+        self.I = dd.Population(70, cell, V=dd.Normal(-55.0, 5.0))
+        both, some = (self.E, self.I), dd.FixedProb(0.1)
+        self.nmda = dd.Projection(
+            self.E, both, some, dd.NMDA(), dd.MgBlock(), weight=dd.Uniform(0.0, 0.6),
+            delay=dd.Uniform(0.1, 3.0),
+        )  # fmt: skip
+        self.ampa = dd.Projection(
+            self.E, both, dd.AllToAll(autapses=False), dd.AMPA(), dd.COBA(E=0.0), weight=0.02,
+            delay=1.5,
+        )  # fmt: skip
+        self.gaba = dd.Projection(
+            self.I, both, some, dd.GABAa(), dd.COBA(E=-80.0), weight=1.0, delay=1.5
+        )
+        self.slow = dd.Projection(
+            self.I, self.E, some, dd.GABAb(), dd.COBA(E=-95.0), weight=1.0, delay=1.5
+        )
+        self.gap = dd.Projection(self.I, self.I, some, dd.GapJunction(), weight=0.05, delay=0.0)
+        self.sums = dd.Projection(
+            (self.I, self.E[::3]), (self.I[5:40], self.E[1:20]), dd.AllToAll(autapses=False),
+            dd.Exponential(tau=5.0), dd.COBA(E=-80.0), weight=0.01, delay=1.0,
+        )  # fmt: skip
+        self.W = dd.Population(40, dd.WilsonCowan(), E=dd.Uniform(0.0, 0.3))
+        near = {"rule": dd.FixedProb(0.2)}
+        self.add = dd.Projection(
+            self.W, self.W, synapse=dd.Additive(most=1.0), weight=dd.Normal(0.1, 0.02),
+            delay=dd.Uniform(1.0, 9.0), **near,
+        )  # fmt: skip
+        self.pull = dd.Projection(
+            self.W, self.W, synapse=dd.Diffusive(most=1.0), weight=0.1, delay=0.0, **near
+        )
+        self.K = dd.Population(60, dd.Kuramoto(), theta=dd.Uniform(-3.0, 3.0))
+        self.sine = dd.Projection(
+            self.K, self.K, synapse=dd.Sine(lag=0.3), weight=0.01, delay=2.0, **near
+        )
+
+
 class Structured(dd.Network):
     """A torus whose cells are joined by distance, as a grid and by graphs."""
 
@@ -265,6 +309,7 @@ class Structured(dd.Network):
 
 NETWORKS = {
     "plastic": (Plastic, 200.0, "float32"),
+    "coupled": (Coupled, 30.0, "float32"),
     "everyone": (Everyone, 60.0, "float32"),
     "rates": (Rates, 100.0, "float32"),
     "structured": (Structured, 100.0, "float32"),

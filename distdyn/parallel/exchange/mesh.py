@@ -88,16 +88,21 @@ def _deliver_group(
 
         def entry(k: Any, rings: list) -> list:
             device, at = k // steps, k % steps
-            rings = [list(of) for of in rings]
-            for index in tables:
-                table = plan.tables[index]
-                rings[table.group][table.ring] = deliver(
-                    rings[table.group][table.ring], data.tables[index], parts[device],
-                    lists[device], start[device, at].astype(jnp.int64),
-                    n[device, at].astype(jnp.int32), stamps[at], data.team,
-                    first=jnp.maximum(low - before[device, at], 0) // plan.groups[group].words,
-                )  # fmt: skip
-            return rings
+            begin = start[device, at].astype(jnp.int64)
+            count = n[device, at].astype(jnp.int32)
+            cut = jnp.maximum(low - before[device, at], 0)  # of the step's list: in rounds before
+
+            def some(rings: list) -> list:
+                rings = [list(of) for of in rings]
+                for index in tables:
+                    of, ring = rings[plan.tables[index].group], plan.tables[index].ring
+                    of[ring] = deliver(
+                        of[ring], data.tables[index], parts[device], lists[device], begin, count,
+                        stamps[at], data.team, first=cut // plan.groups[group].words,
+                    )  # fmt: skip
+                return rings
+
+            return jax.lax.cond(count > 0, some, lambda rings: rings, rings)
 
         return index + 1, jax.lax.fori_loop(0, of_all.size, entry, rings)
 
