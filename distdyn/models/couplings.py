@@ -21,6 +21,8 @@ class Additive(Coupling):
 
     x is the model's `emit(state)`, such as a rate; I enters where the model's equations say I.
     Values are summed to 1e-9 of the sum of |w| times `most` (to 1e-18 in double precision).
+
+    Source: Dayan & Abbott (2001), Theoretical Neuroscience, sec. 7.2.
     """
 
     most: float = param(1024.0, "", "the largest |x|: beyond it a run ends", positive=True)
@@ -39,6 +41,8 @@ class Diffusive(Additive):
 
     x is the model's `emit(state)`; both ends emit. With a delay of 0 x_j is that at the beginning
     of the step.
+
+    Source: Pikovsky, Rosenblum & Kurths (2001), Synchronization, ch. 4.
     """
 
     needs_sum: ClassVar[bool] = True

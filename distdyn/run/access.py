@@ -95,7 +95,10 @@ class PopulationAccess:
     def _parts(self) -> list[str]:
         """The names of parameters and states of the model, dotted where it is composed."""
         states = self._shard.state_names(self._path)
-        return [*self._parameters(), *(n for n in states if not n.startswith(("receptors.", "sent.")))]
+        return [
+            *self._parameters(),
+            *(n for n in states if not n.startswith(("receptors.", "sent."))),
+        ]
 
     def _state(self, name: str) -> str:
         known = [*self._parameters(), *names_at(self._shard, self._path)]

@@ -40,7 +40,10 @@ ExpEuler BackwardEuler CrankNicolson Exact
 EulerMaruyama Milstein StochasticHeun SRK1W1 SRK2W1 KlPl ExpEulerMaruyama TamedEuler
 Delayed CaputoL1 CaputoEuler GrunwaldLetnikov integrate
 """.split()
-NETWORKS = "coba cuba brunel microcircuit hpc_benchmark cobahh gamma thalamus".split()
+NETWORKS = "coba cuba brunel microcircuit hpc_benchmark cobahh gamma thalamus decision".split()
+COUPLINGS = """
+NMDA AMPA GABAa GABAb MgBlock Additive Diffusive GapJunction Graded Sine
+""".split()
 PLASTICITY = "STDP PowerLawSTDP TripletSTDP TsodyksMarkram".split()
 SIGNALS = "Steps Sampled Section Pulses Ramp Sinusoid Square OU Wiener WhiteNoise trains".split()
 MEASURES = """
@@ -49,7 +52,7 @@ count_correlation cross_correlation tiling_coefficient spike_contrast chi voltag
 van_rossum victor_purpura lfp_of_currents lfp_of_spikes lfp_of_rates eeg bold
 functional_connectivity connectivity_dynamics matrix_correlation power coherence
 """.split()
-NAMES = [*CELLS, *RATES, *CHANNELS, *IONS, *INTEGRATORS, *PLASTICITY]
+NAMES = [*CELLS, *RATES, *CHANNELS, *IONS, *INTEGRATORS, *COUPLINGS, *PLASTICITY]
 
 COMPARING = {"approx", "assert_allclose", "assert_array_equal", "assert_array_less", "close"}
 
@@ -59,7 +62,7 @@ def test_it_is_there_and_says_what_it_is(name):
     assert hasattr(dd, name), f"distdyn has no {name}"
     found = dd.describe(getattr(dd, name))
     assert found.name == name and found.summary
-    if name in CELLS + RATES + CHANNELS:
+    if name in CELLS + RATES + CHANNELS + COUPLINGS:
         is_general = name == "Conductance" or name.endswith("Leak")
         assert is_general or found.source, f"{name} has no source"
         says_how = found.equations or " = " in found.summary or "As `" in found.text

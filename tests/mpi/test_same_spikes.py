@@ -80,7 +80,8 @@ def test_every_cell_channel_and_rate(hashes):
 
     Ornstein and Uhlenbeck's process, Mackey and Glass's equation, AdEx, the cells of `cobahh` in
     networks; every cell of the library, one with all channels and every rate model, each with cells
-    on all parts; synapses that learn; couplings of every kind. States and weights are compared to the bit.
+    on all parts; synapses that learn; couplings of every kind. States and weights are compared to
+    the bit.
     """
     networks = "everyone", "rates", "memory", "cobahh", "plastic", "coupled"
     all_states = ["--states"]

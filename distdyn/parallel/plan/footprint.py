@@ -5,7 +5,7 @@ from them; work and memory grow with blocks and parts, never with neurons or syn
 
     synapses   room for mean + 8 sd of the synapses of each table: a word and a weight each, as they
                are drawn; those that are packed afterwards take about two thirds of it (procedural:
-               the counts of cells that are kept)
+               the counts of cells that are kept; all-to-all sums have none)
     sources    what finds a spike's synapses: bits and ranks of the cells that can reach the part,
                and a start for each segment of those that are expected to (procedural: the
                formula)
@@ -155,6 +155,8 @@ class Footprint:
         for table in self._tables():
             if table.storage == "procedural":
                 self._add_formula(table)
+            elif table.storage == "summed":
+                self._add_sums(table)
             else:
                 self._add_table(table)
         self._add_rings()
@@ -180,7 +182,8 @@ class Footprint:
             pre = [view for view in c.projection.pre if self.path(view) in group.paths]
             n_pre = sum(view.size for view in pre)
             room += self._room(c, n_pre, n_post)
-            self.synapses += expected(c.projection, n_pre, n_post)
+            if c.part == 0:  # the others repeat it
+                self.synapses += expected(c.projection, n_pre, n_post)
             transient += self._drawing_bytes(c.projection, len(width))
             named = np.zeros(len(width), np.int64)
             for view in pre:
@@ -201,6 +204,17 @@ class Footprint:
         self._add_sources(group, -np.expm1(miss), width)
         transient += 2.0 * group.size + cores() * min(8 * TASK_COUNTS, group.size * 64)
         self.transient = np.maximum(self.transient, transient)
+
+    def _add_sums(self, table: Table) -> None:
+        """What `ops.totals.Totals` holds: the targets, and where the sources stand."""
+        paths, found = self.groups[table.source].paths, np.zeros(self.census.decomposition.parts)
+        for c in table.members:
+            n_pre = sum(view.size for view in c.projection.pre if self.path(view) in paths)
+            n_post = self.posts(c)
+            if c.part == 0:
+                self.synapses += expected(c.projection, n_pre, n_post)
+            found += 8.0 * n_post + 16.0 * len(found)  # a target and itself; a run in each part
+        self.bytes["sources"] += self.census.widest(found)
 
     def _add_history(self, table: Table, longest: int) -> None:
         """What a plastic table knows of the spikes of its targets."""
@@ -418,7 +432,7 @@ def _edges_per_part(census: Census, projection: Projection) -> np.ndarray:
 
 def _cell_bytes(graph: Graph, group: Group, s: Setting) -> float:
     """Bytes of one cell: its states, and the operands that are kept per cell."""
-    if group.is_schedule:
+    if not group.has_state:
         return 0.0
     number = np.dtype(s.precision).itemsize
     few = Cells(group, tuple(np.arange(min(1, p.size)) for p in group.populations))

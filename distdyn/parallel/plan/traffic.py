@@ -123,6 +123,10 @@ def list_bytes(found: Footprint, inside: Exchanges, between: Exchanges, rate: fl
     near, far = inside.interval or 1, between.interval or 0
     total = np.zeros(found.census.decomposition.parts)
     for group, room in zip(found.groups, found.room, strict=True):
+        if group.emitter is not None:  # a value of every cell at every step
+            total += 4.0 * group.words * room * (near + far + 1)
+            total += 8.0 * (near + group.words * room * near) if inside.interval else 0.0
+            continue
         if not group.is_schedule:
             total += 4.0 * np.maximum(room * (near + far + 1), EVENT_ROOM)
         if inside.interval:
