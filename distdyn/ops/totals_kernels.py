@@ -31,7 +31,7 @@ def add_totals(ring, origin, words, part, table, member, members):
         weight, total = np.float64(unit[m]), np.int64(0)
         for k in range(first, last):
             for cell in range(_U(run[k, _U(0)]), _U(run[k, _U(1)])):
-                total += np.int64(np.rint(weight * value_of(words, cell)))
+                total += ring.dtype.type(np.rint(weight * value_of(words, cell)))
         slot = _slot(origin, delay[m], us[_U(1)], ring.size)
         is_ours = part == _U(us[_U(0)])
         for k in range(low, high):
