@@ -217,6 +217,11 @@ class PoissonInput:
         post = members(post, f"{what}: post")
         _check_post(post, what)
         domain = _check_receptor(synapse, output, what)
+        if isinstance(synapse, Coupling):
+            raise NetworkError(
+                f"{what}: {type(synapse).__name__} is not possible, for it needs cells that emit. "
+                "Use kinetics such as Exponential(tau=2.), or let a population relay the spikes."
+            )
         n = sum(view.size for view in post)
         _refuse_distribution(rate, f"{what}: rate", ParameterError)
         _refuse_distribution(weight, f"{what}: weight", WeightError)

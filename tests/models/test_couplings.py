@@ -388,6 +388,8 @@ def test_what_is_not_possible_is_said():
     refused("cannot be post of Diffusive", rates, cells, dd.AllToAll(), dd.Diffusive())
     refused("acts at every step", cells, cells, dd.AllToAll(), dd.NMDA(), plasticity=dd.STDP())
     refused("storage", cells, cells, dd.AllToAll(), dd.NMDA(), storage="procedural")
+    with pytest.raises(NetworkError, match="needs cells that emit"):
+        dd.PoissonInput(cells, 10.0, dd.NMDA(), weight=1.0)
     with pytest.raises(WeightError, match="-1"):
         dd.Projection(cells, cells, dd.AllToAll(), dd.GapJunction(), weight=-1.0, delay=0.0)
 
