@@ -115,7 +115,7 @@ def test_nest_is_compared_with_ours_in_fine_steps():
 
     from peers.side_by_side import at_other_rates
 
-    workers: dict = {name: SimpleNamespace(peer=name) for name in ("brian2", "nest")}
+    workers: dict = {name: SimpleNamespace(program=name) for name in ("brian2", "nest")}
     turns = [turn(ours=3.6, fine=4.2, brian2=3.6, nest=4.2)]
     assert at_other_rates(turns, workers, "ours", "fine", 0.1) == []
     (told,) = at_other_rates(turns, workers, "ours", "ours", 0.1)
