@@ -336,6 +336,15 @@ def test_what_brian2_and_brainpy_do_before_the_timed_steps_is_taken_apart(figure
     assert found == {"build": 1.0, "compile": 3.0, "run": 1.0}
 
 
+def test_on_a_gpu_only_brainpy_is_beside_ours(figure3):
+    from argparse import Namespace
+
+    asked, not_run = figure3.on_platform(Namespace(platform="gpu", peers=list(figure3.NAMES)))
+    assert asked.peers == ["brainpy"] and set(not_run) == {"NEURON", "NEST", "Brian2"}
+    asked, not_run = figure3.on_platform(Namespace(platform="cpu", peers=["nest"]))
+    assert asked.peers == ["nest"] and not_run == {}
+
+
 def test_decision_in_numbers():
     from peers import decision
 
