@@ -20,8 +20,8 @@ drawn alike.
 
 Small networks of this kind drift between weak and strong synchrony, so their rates wander, and the
 weights that are learned drive them: plastic, 11,250 neurons fire at 14 Hz after 0.1 s and at 100 Hz
-after 0.3 s, 22,500 at 8 Hz. Rates of NEST, mean over its turns, must be within 20 % of those of a run of distdyn that records. Otherwise
-no ratio is given, and the exit status is 1.
+after 0.3 s, 22,500 at 8 Hz. Rates of NEST, mean over its turns, must be within 20 % of those of a
+run of distdyn that records. Otherwise no ratio is given, and the exit status is 1.
 
     python scripts/bench_hpc.py --rebuild                         # an hour, and 18 GB at 45,000
     python scripts/bench_hpc.py --scales 0.1 --turns 2 --duration 500 --nest-duration 500
