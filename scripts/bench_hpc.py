@@ -12,12 +12,20 @@ preparation are listed apart. NEST gets less model time; it goes on where it was
 unless it is built anew (`--rebuild`, where both do not fit into memory together). distdyn is built
 anew in each turn, with the same seed and so the same spikes.
 
-Small networks of this kind drift between weak and strong synchrony, so their rates wander: those of
-NEST, mean over its turns, must be within 20 % of those of a run of distdyn that records. Otherwise
-no ratio is given, and the exit status is 1.
+What learns changes while it runs. With --plastic all runs are therefore of the same window, after
+--warmup and for --duration (--nest-duration is not used), and NEST is built anew in each turn; and
+the distributions of the weights are told, of the synapses onto the first 20 neurons at the end of
+the window. Ours are those of runs of their own, with as many seeds; the networks are other ones,
+drawn alike.
+
+Small networks of this kind drift between weak and strong synchrony, so their rates wander, and the
+weights that are learned drive them: plastic, 11,250 neurons fire at 14 Hz after 0.1 s and at 100 Hz
+after 0.3 s, 22,500 at 8 Hz. Rates of NEST, mean over its turns, must be within 20 % of those of a
+run of distdyn that records. Otherwise no ratio is given, and the exit status is 1.
 
     python scripts/bench_hpc.py --rebuild                         # an hour, and 18 GB at 45,000
     python scripts/bench_hpc.py --scales 0.1 --turns 2 --duration 500 --nest-duration 500
+    python scripts/bench_hpc.py --plastic --scales 2 --turns 2 --duration 100 --warmup 50   # 14 GB
 
 NEST gets a virtual environment of its own, `.venv-nest`, made by pip when it is first needed.
 """
@@ -30,8 +38,8 @@ from distdyn.zoo.hpc_benchmark import HPCBenchmark
 from peers.command import add_duration, add_nest, parser_of
 from peers.machine import machine, report
 from peers.nest_terms import nest_terms
-from peers.turns import disagreements, listed, mean_rates, pair_ratio, summary, take_turns
-from peers.workers import program, run_distdyn
+from peers.turns import Turn, disagreements, listed, mean_rates, pair_ratio, summary, take_turns
+from peers.workers import Worker, program, run_distdyn
 
 DT = 0.1  # ms
 ALLOWED = 0.2  # of a rate
@@ -66,9 +74,10 @@ def compare(scale: float, options: argparse.Namespace) -> dict:
     network = HPCBenchmark(scale, options.plastic)
     with ExitStack() as open_:
         nest = program(
-            "nest", open_, is_rebuilt=options.rebuild, network=nest_terms(network, DT),
-            threads=options.threads, dt=DT, seed=1, warmup=options.warmup,
-            duration=options.nest_duration,
+            "nest", open_, is_rebuilt=options.rebuild or options.plastic,
+            network=nest_terms(network, DT), threads=options.threads, dt=DT, seed=1,
+            warmup=options.warmup,
+            duration=options.duration if options.plastic else options.nest_duration,
         )  # fmt: skip
         programs = {
             "distdyn": lambda _turn: distdyn(scale, options, "none") | {"rates": recorded["rates"]},
@@ -86,8 +95,25 @@ def compare(scale: float, options: argparse.Namespace) -> dict:
         "programs": summary(turns, ["distdyn", "NEST"]),
         "distdyn": turns[-1].of["distdyn"],
         "nest": turns[-1].of["NEST"]["built"],
+        **({"weights": weights(scale, turns, options)} if options.plastic else {}),
         "turns": listed(turns),
     }
+
+
+def weights(scale: float, turns: list[Turn], options: argparse.Namespace) -> dict:
+    """What NEST has learned in each turn, and ours in networks with the same seeds."""
+    return {
+        "distdyn": [learned(scale, 1 + turn, options) for turn in range(len(turns))],
+        "NEST": [turn.of["NEST"]["weights"] for turn in turns],
+    }
+
+
+def learned(scale: float, seed: int, options: argparse.Namespace) -> dict:
+    with Worker(
+        "distdyn", program="learned", scale=scale, devices=options.devices, dt=DT, seed=seed,
+        warmup=options.warmup, duration=options.duration,
+    ) as worker:  # fmt: skip
+        return worker.run()["weights"]
 
 
 def distdyn(scale: float, options: argparse.Namespace, record: str) -> dict:

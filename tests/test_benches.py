@@ -115,7 +115,7 @@ def test_nest_is_compared_with_ours_in_fine_steps():
 
     from peers.side_by_side import at_other_rates
 
-    workers: dict = {name: SimpleNamespace(peer=name) for name in ("brian2", "nest")}
+    workers: dict = {name: SimpleNamespace(program=name) for name in ("brian2", "nest")}
     turns = [turn(ours=3.6, fine=4.2, brian2=3.6, nest=4.2)]
     assert at_other_rates(turns, workers, "ours", "fine", 0.1) == []
     (told,) = at_other_rates(turns, workers, "ours", "ours", 0.1)
@@ -269,6 +269,120 @@ def test_what_nest_has_no_words_for_is_refused():
 
     with pytest.raises(NotInNEST, match=r"tau_syn_ex is 2\.0, elsewhere 1\.0"):
         nest_terms(Two(), 0.1)
+
+
+# --- the comparison of figure 3 -------------------------------------------------------------------
+
+
+def figure3_turn(**rtf):
+    from peers.turns import Turn
+
+    return Turn(0.0, {name: {"rtf": x, "run": x, "rates": {"E": 1.0}} for name, x in rtf.items()})
+
+
+@pytest.fixture
+def figure3():
+    """As `python scripts/bench_figure3.py` loads it."""
+    from importlib import import_module
+
+    yield import_module("bench_figure3")
+    del sys.modules["bench_figure3"]
+
+
+def test_only_those_whose_rates_agree_have_a_ratio(figure3):
+    from types import SimpleNamespace
+
+    workers: dict = {
+        name: SimpleNamespace(peer=peer, built={"build": 1.0})
+        for name, peer in {"one": "nest", "two": "nest", "other": "neuron"}.items()
+    }
+    ours = {"rtf": 1.0, "rates": {"E": 1.0}, "phases": {"build": 1.0, "compile": 2.0, "run": 3.0}}
+    turns = [figure3_turn(one=8.0, two=4.0, other=6.0)]
+    turns[0].of["ours"] = ours
+    differing = {"one": [], "two": ["two: E is too fast"], "other": ["other: I is silent"]}
+    found = figure3.compared(turns, ["ours"], [], workers, differing, 0.0)
+    assert found["ratios"] == {"NEST": 8.0, "NEURON": None}
+    assert found["disagreements"] == ["two: E is too fast", "other: I is silent"]
+    assert found["programs"]["two"]["is_compared"] is False
+    assert found["programs"]["ours"]["seconds"] == {"build": 1.0, "compile": 2.0, "run": 3.0}
+    result = {"n": 4000, "network": "coba", **found}
+    assert figure3.points([result], "NEST") == [(4000, found["programs"]["one"])]
+    assert figure3.points([result], "NEURON") == [(4000, found["programs"]["other"])]  # hollow
+
+
+def test_the_figure_is_drawn(figure3, tmp_path):
+    result = {
+        "network": "coba",
+        "n": 4000,
+        "programs": {
+            "ours": {
+                "simulator": "distdyn", "is_compared": True, "rtf": 2.0, "rtf_least": 1.0,
+                "rtf_most": 3.0,
+            }
+        },
+    }  # fmt: skip
+    figure3.draw([result, {**result, "network": "cobahh"}], tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 1000
+
+
+def test_what_brian2_and_brainpy_do_before_the_timed_steps_is_taken_apart(figure3):
+    runs = [{"rtf": 2.0, "run": 1.0, "build_and_warm_up": 0.5}]
+    built = {"describe": 1.0, "compile": 9.0}
+    assert figure3.seconds(runs, built, "Brian2", warmup=100.0) == {
+        "build": pytest.approx(1.3), "compile": 9.0, "run": 1.0,
+    }  # fmt: skip
+    built = {"build": 1.0, "compile_and_first_run": 4.0}
+    found = figure3.seconds(runs, built, "BrainPy", warmup=100.0)
+    assert found == {"build": 1.0, "compile": 3.0, "run": 1.0}
+
+
+def test_on_a_gpu_only_brainpy_is_beside_ours(figure3):
+    from argparse import Namespace
+
+    asked, not_run = figure3.on_platform(Namespace(platform="gpu", peers=list(figure3.NAMES)))
+    assert asked.peers == ["brainpy"] and set(not_run) == {"NEURON", "NEST", "Brian2"}
+    asked, not_run = figure3.on_platform(Namespace(platform="cpu", peers=["nest"]))
+    assert asked.peers == ["nest"] and not_run == {}
+
+
+def test_decision_in_numbers():
+    from peers import decision
+
+    assert decision.sizes(2000) == {"A": 240, "B": 240, "N": 1120, "I": 400}
+    assert decision.sizes(4000) == {"A": 480, "B": 480, "N": 2240, "I": 800}
+    assert decision.W_MINUS == pytest.approx(0.8765, abs=1e-4)
+    weights = {pre + post: decision.weight(pre, post) for pre in "ABN" for post in "ABNI"}
+    assert {pair for pair, w in weights.items() if w == decision.W_PLUS} == {"AA", "BB"}
+    assert {pair for pair, w in weights.items() if w < 1} == {"AB", "BA", "NA", "NB"}
+    # A change of w+ alone leaves what a selective cell receives as it was.
+    assert 0.15 * decision.W_PLUS + 0.85 * decision.W_MINUS == pytest.approx(1.0)
+
+
+def test_the_stimulus_is_on_for_a_second():
+    from peers import decision
+
+    rates = decision.stimulus(1)
+    assert {len(of) for of in rates.values()} == {32}
+    for of in rates.values():
+        assert (of[:2] == 0).all() and (of[2:22] > 0).all() and (of[22:] == 0).all()
+    many = [decision.stimulus(seed)["A"][2:22] for seed in range(100)]
+    assert np.mean(many) == pytest.approx(50.24, abs=1.0)
+    assert np.std(many) == pytest.approx(10.0, abs=1.0)
+
+
+def test_rates_of_decision_are_compared_for_both_signs(figure3):
+    rates = {"A": 20.0, "B": 4.0, "N": 4.0, "I": 12.0}
+    found = figure3.excitatory_and_inhibitory(rates, 2000)
+    swapped = figure3.excitatory_and_inhibitory(rates | {"A": 4.0, "B": 20.0}, 2000)
+    assert found == swapped == {"E": pytest.approx(6.4), "I": 12.0}
+
+
+def test_distributions_of_weights():
+    from peers.distributions import distribution
+
+    found = distribution([1.0, 2.0, 3.0])
+    assert found["n"] == 3 and found["mean"] == 2.0 and found["q50"] == 2.0
+    assert found["sd"] == pytest.approx(np.sqrt(2 / 3))
 
 
 # --- products of matrices ------------------------------------------------------------------------

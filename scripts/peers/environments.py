@@ -13,8 +13,11 @@ PINS = {
     "brian2": ("brian2==2.9.0", "numpy<2.4", "cython", "setuptools"),
     # jax 0.10.2 miscompiles on CPU (jax issue 39103); numba is what its event operators run on.
     "brainpy": ("brainpy==2.8.2", "jax==0.10.1", "jaxlib==0.10.1", "numba"),
+    "brainpy_gpu": ("brainpy==2.8.2", "jax[cuda12]==0.10.1", "jaxlib==0.10.1", "numba"),
     "brainevent": ("brainevent==0.2.1", "jax==0.10.1", "jaxlib==0.10.1", "numba", "scipy"),
     "annarchy": ("ANNarchy==5.0.4.1", "setuptools"),
+    # setuptools for nrnivmodl, which compiles the mechanisms.
+    "neuron": ("neuron==9.0.2", "numpy", "setuptools"),
 }
 
 

@@ -8,13 +8,12 @@ import itertools
 import math
 import time
 from collections.abc import Iterator
-from statistics import fmean, pstdev
 
 import nest
 
 from peers.answering import answer, peak_rss
+from peers.distributions import SAMPLE, distribution
 
-SAMPLE = 20  # neurons of whose synapses weights are asked for
 MOST_OF_A_MODEL = 120_000_000  # connections of a thread; the limit is 2^27 - 2
 
 
@@ -75,10 +74,7 @@ def prepare(request: dict) -> Iterator[dict]:
 
 
 def weights(network: dict, neurons: dict) -> dict:
-    """Mean and standard deviation of plastic weights onto the first neurons of their targets.
-
-    To ask for all takes longer than the run.
-    """
+    """The distributions of plastic weights onto the first neurons of their targets."""
     found = {}
     for path, of in network["projections"].items():
         if of["plasticity"]:
@@ -87,7 +83,7 @@ def weights(network: dict, neurons: dict) -> dict:
             w = [
                 x for m in models for x in nest.GetConnections(target=some, synapse_model=m).weight
             ]
-            found[path] = {"mean": fmean(w), "sd": pstdev(w)}
+            found[path] = distribution(w)
     return found
 
 

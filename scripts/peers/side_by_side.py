@@ -1,7 +1,7 @@
 """A network coupled by conductances, run by distdyn and its peers side by side, in turns.
 
-What `bench_coba.py` and `bench_cobahh.py` share: a network of the zoo is built by every program at
-each size; rates are compared before any ratio is given.
+What `bench_coba.py`, `bench_cobahh.py` and `bench_figure3.py` share: a network of the zoo is built
+by every program at each size; rates are compared before any ratio is given.
 """
 
 import argparse
@@ -20,6 +20,8 @@ from peers.workers import PeerError, Worker, run_distdyn
 
 DT = 0.1  # ms
 LARGEST = {"annarchy": 40_000}  # cells; 400,000 were not built in five minutes
+# Rates do not depend on the time step here: these adapt their steps or integrate implicitly.
+EXACT = ("nest", "neuron")
 
 
 def benchmark(
@@ -44,17 +46,18 @@ def benchmark(
             networks of its own in each turn, too; None if `DT` changes the rates by less than
             networks differ.
     """
-    options = parse(description, sizes, peers)
+    options = parser(description, sizes, peers).parse_args()
     facts = machine()
     results = [compare(network, n, allowed, fine, options) for n in options.sizes]
     report(network, facts, dt=DT, options=vars(options), results=results)
     sys.exit(any(result["disagreements"] for result in results))
 
 
-def parse(
+def parser(
     description: str | None, sizes: Sequence[int], peers: Sequence[str]
-) -> argparse.Namespace:
+) -> argparse.ArgumentParser:
     parser = parser_of(description, turns=5, warmup=200.0)
+    parser.set_defaults(platform=None)
     parser.add_argument("--sizes", type=int, nargs="+", default=list(sizes))
     parser.add_argument("--peers", nargs="*", default=list(peers), choices=peers)
     parser.add_argument(
@@ -67,7 +70,7 @@ def parse(
     )
     add_duration(parser, "distdyn and Brian2", "--duration", 2000.0)
     add_duration(parser, "the others", "--slow-duration", 500.0)
-    return parser.parse_args()
+    return parser
 
 
 def compare(
@@ -88,12 +91,12 @@ def compare(
             name: in_turns(worker, is_anew=fine is not None) for name, worker in workers.items()
         }
         turns = take_turns(ours | exact | theirs, options.turns)
-    allowed = max(0.08, allowed * math.sqrt(4000 / n))
+    allowed = tolerance(allowed, n)
     first = next(iter(ours))
     differing = at_other_rates(turns, workers, first, next(iter(exact), first), allowed)
     ratios = {
-        peer: pair_ratio(turns, [name for name in theirs if workers[name].peer == peer], [*ours])
-        for peer in {worker.peer: None for worker in workers.values()}
+        peer: pair_ratio(turns, [name for name in theirs if workers[name].program == peer], [*ours])
+        for peer in {worker.program: None for worker in workers.values()}
     }
     return {
         "n": n,
@@ -110,13 +113,18 @@ def compare(
     }
 
 
+def tolerance(allowed: float, n: int) -> float:
+    """The part by which rates of `n` cells may differ where those of 4,000 may by `allowed`."""
+    return max(0.08, allowed * math.sqrt(4000 / n))
+
+
 def at_other_rates(
     turns: Sequence[Turn], workers: dict[str, Worker], ours: str, exact: str, allowed: float
 ) -> list[str]:
-    """Which programs fire at other rates than ours, NEST than the one in fine steps, in words."""
+    """Which programs fire at other rates than ours, in words; `EXACT` ones than the fine steps."""
     found = []
     for name, worker in workers.items():
-        expected = mean_rates(turns, exact if worker.peer == "nest" else ours)
+        expected = mean_rates(turns, exact if worker.program in EXACT else ours)
         found += disagreements({name: mean_rates(turns, name)}, expected, allowed)
     return found
 
@@ -128,12 +136,14 @@ def started(
     workers, missing = {}, {}
     for peer in options.peers:
         most = LARGEST.get(peer, n)
+        environment = f"{peer}_gpu" if options.platform == "gpu" else peer
         for name, request in variants(network, peer, n, options).items():
             if n > most:
                 missing[name] = f"its building takes too long with more than {most} cells"
                 continue
             try:
-                workers[name] = open_.enter_context(Worker(peer, **request))
+                worker = Worker(environment, program=peer, **request)
+                workers[name] = open_.enter_context(worker)
             except (PeerError, subprocess.CalledProcessError) as error:
                 missing[name] = str(error)
                 print(f"{name} is left out: {error}", file=sys.stderr, flush=True)
@@ -141,10 +151,13 @@ def started(
 
 
 def in_turns(worker: Worker, *, is_anew: bool) -> Callable[[int], dict]:
-    """Runs of a peer. NEST builds a network of its own for each turn, if that is asked for."""
+    """Runs of a peer. It builds a network of its own for each turn, if that is asked for.
+
+    Brian2's program does so without being asked.
+    """
 
     def run(turn: int) -> dict:
-        if is_anew and turn and worker.peer == "nest":
+        if is_anew and turn and worker.program != "brian2":
             worker.build_anew(seed=1 + turn)
         return worker.run()
 
@@ -175,7 +188,9 @@ def variants(network: str, peer: str, n: int, options: argparse.Namespace) -> di
             f"ANNarchy, {threads} thread(s)": slow | {"threads": threads, "precision": "float32"}
             for threads in options.threads
         }
-    return {"BrainPy": slow}
+    if peer == "neuron":
+        return {"NEURON, 1 thread": slow | {"network": network}}
+    return {"BrainPy": slow | {"network": network, "platform": options.platform or "cpu"}}
 
 
 def distdyn(
@@ -184,7 +199,7 @@ def distdyn(
     """Runs of distdyn, each of a network of its own."""
     return lambda turn: run_distdyn(
         network, set={"n": n}, dt=DT, duration=options.duration, warmup=options.warmup, seed=turn,
-        devices=devices,
+        devices=devices, platform=options.platform,
     )  # fmt: skip
 
 
@@ -194,7 +209,7 @@ def in_fine_steps(
     """The same networks in shorter steps, as long as NEST runs."""
     return lambda turn: run_distdyn(
         network, set={"n": n}, dt=dt, duration=options.slow_duration, warmup=options.warmup,
-        seed=turn, devices=options.devices[0],
+        seed=turn, devices=options.devices[0], platform=options.platform,
     )  # fmt: skip
 
 
@@ -206,7 +221,7 @@ def built(ours: dict) -> dict:
 
 
 def ranks_of_nest(workers: dict[str, Worker]) -> str:
-    of = next((worker.built for worker in workers.values() if worker.peer == "nest"), None)
+    of = next((worker.built for worker in workers.values() if worker.program == "nest"), None)
     if of is None:
         return "NEST was not asked."
     if of["has_mpi"]:

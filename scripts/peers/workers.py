@@ -23,15 +23,16 @@ class Worker:
     """A peer's program: it builds at once, and runs whenever it is asked.
 
     Args:
-        peer: the name of its environment and of its program, `peers.PEER_worker`.
+        peer: the name of its environment.
+        program: `peers.PROGRAM_worker`; by default named as the environment.
         request: what its program is to build.
 
     Attributes:
         built: what it said about building.
     """
 
-    def __init__(self, peer: str, **request: Any) -> None:
-        self.peer, self.request = peer, request
+    def __init__(self, peer: str, program: str | None = None, **request: Any) -> None:
+        self.peer, self.program, self.request = peer, program or peer, request
         self._start()
 
     def _start(self) -> None:
@@ -40,7 +41,7 @@ class Worker:
         python = python_of(peer)
         path = os.pathsep.join([os.path.dirname(python), os.environ.get("PATH", "")])
         self.process = subprocess.Popen(
-            [python, "-m", f"peers.{peer}_worker"],
+            [python, "-m", f"peers.{self.program}_worker"],
             stdin=subprocess.PIPE,
             stdout=sys.stderr,
             text=True,
@@ -62,9 +63,13 @@ class Worker:
         self.request |= changed
         self._start()
 
-    def run(self) -> dict:
-        """Go on for the duration that was asked for; what it took, and the rates."""
-        return self._ask({})
+    def run(self, **request: Any) -> dict:
+        """Go on for the duration that was asked for; what it took, and the rates.
+
+        Args:
+            request: what the program wants to know of this run alone.
+        """
+        return self._ask(request)
 
     def _ask(self, question: dict) -> dict:
         assert self.process.stdin is not None
