@@ -202,9 +202,12 @@ def variants_of_decision(peer: str, n: int, options: argparse.Namespace) -> dict
 
 
 def of_decision(n: int, devices: str, options: argparse.Namespace) -> Callable[[int], dict]:
+    length = decision.END - decision.BEGIN
     return lambda turn: run_distdyn(
-        "decision", set={"n": n}, dt=DT, duration=min(decision.TRIAL, options.duration),
-        seed=1 + turn, devices=devices, platform=options.platform,
+        "decision",
+        set={"n": n, "start": decision.BEGIN, "duration": length, "trial": 1 + turn},
+        dt=DT, duration=min(decision.TRIAL, options.duration), seed=1 + turn, devices=devices,
+        platform=options.platform,
     )  # fmt: skip
 
 

@@ -42,6 +42,10 @@ class Signal(Parameters):
     def extremes(self) -> tuple[float, float]:
         """The smallest and the largest value; infinite where there is no bound."""
 
+    def changes(self) -> np.ndarray | None:
+        """The times (ms) at which the value changes, in any order; None: it may at any step."""
+        return None
+
     @property
     def count(self) -> int | None:
         """How many targets it has values for; None: any number of them."""
@@ -140,6 +144,9 @@ class Sum(Signal):
         low, high = zip(*map(extremes_of, self.members), strict=True)
         return sum(low), sum(high)
 
+    def changes(self) -> np.ndarray | None:
+        return changes_of(self.members)
+
     @property
     def count(self) -> int | None:
         return _common_count(self.members)
@@ -168,6 +175,9 @@ class Product(Signal):
             corners = np.outer(first, second)
         corners = np.where(np.isnan(corners), 0.0, corners)  # 0 times what has no bound
         return float(corners.min()), float(corners.max())
+
+    def changes(self) -> np.ndarray | None:
+        return changes_of(self.members)
 
     @property
     def count(self) -> int | None:
@@ -207,6 +217,10 @@ class Between(Signal):
         low, high = self.signal.extremes()
         return min(low, 0.0), max(high, 0.0)
 
+    def changes(self) -> np.ndarray | None:
+        inside = self.signal.changes()
+        return None if inside is None else np.append(inside, [self.start, self.stop])
+
     @property
     def count(self) -> int | None:
         return self.signal.count
@@ -237,6 +251,9 @@ class Clipped(Signal):
     def extremes(self) -> tuple[float, float]:
         low, high = np.clip(self.signal.extremes(), self.low, self.high).tolist()
         return low, high
+
+    def changes(self) -> np.ndarray | None:
+        return self.signal.changes()
 
     @property
     def count(self) -> int | None:
@@ -299,6 +316,18 @@ class Noise(Signal):
     @property
     def is_single(self) -> bool:
         return self.shared
+
+
+def changes_of(values: Sequence[Any]) -> np.ndarray | None:
+    """The times (ms) at which some of these change; None: any time. Numbers never do."""
+    found = [np.zeros(0)]
+    for value in values:
+        if isinstance(value, Signal) or callable(value):
+            times = value.changes() if isinstance(value, Signal) else None
+            if times is None:
+                return None
+            found.append(times)
+    return np.concatenate(found)
 
 
 def value_at(signal: Any, tick: Tick) -> Any:

@@ -187,6 +187,31 @@ def run_chunk(plan: Plan, data: Data, carry: Carry, most: Any) -> tuple[Carry, P
     return run(data, carry, most)
 
 
+@functools.partial(jax.jit, static_argnames=("plan",))
+def hold(
+    plan: Plan, operands: tuple[tuple[Any, ...], ...], step: Any
+) -> tuple[tuple[Any, ...], ...]:
+    """What all groups read at a step: for a chunk in which it stays the same."""
+
+    def held(operands: tuple[tuple[Any, ...], ...], step: Any) -> tuple[tuple[Any, ...], ...]:
+        tick = Tick(step, plan.dt, step.astype(jnp.float64) * plan.dt)
+        return tuple(
+            tuple(x.at(tick) if isinstance(x, Values) else x for x in of)
+            for of in eqx.combine(operands, plan.functions.tree())
+        )
+
+    per = [[operand.per for operand in group.signature.operands[1:]] for group in plan.groups]
+    given = tuple(
+        tuple(_spec(x, p) for x, p in zip(of, pers, strict=True))
+        for of, pers in zip(operands, per, strict=True)
+    )
+    found = tuple(tuple(OWN if p == "cell" else SAME for p in pers) for pers in per)
+    run = jax.shard_map(
+        held, mesh=plan.devices, in_specs=(given, SAME), out_specs=found, check_vma=False
+    )
+    return run(operands, step)
+
+
 def _specs(plan: Plan, data: Data) -> Data:
     """Which arrays have a block for each device, and which are the same on all."""
     own = jax.tree.map(lambda _: OWN, data)

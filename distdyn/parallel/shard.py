@@ -7,6 +7,7 @@ There is one part per device. All ranks build their own parts from the same desc
 only on how often they must exchange spikes.
 """
 
+import dataclasses
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ import equinox as eqx
 import jax
 import numpy as np
 
+from distdyn.core.signal import changes_of
 from distdyn.errors import SimulationError
 from distdyn.network.network import Graph
 from distdyn.network.projection import Projection
@@ -29,7 +31,7 @@ from distdyn.parallel.exchange.neighbours import Neighbours
 from distdyn.parallel.groups import Group
 from distdyn.parallel.launch import World, cores
 from distdyn.parallel.learning import Learning
-from distdyn.parallel.operands import Fixed
+from distdyn.parallel.operands import Fixed, Values
 from distdyn.parallel.parameters import Setting, initial_state
 from distdyn.parallel.placed import Placed
 from distdyn.parallel.result import (
@@ -52,6 +54,7 @@ MOST_THREADS = 16
 LEAST_WORK = 8192  # cells, or about as many synaptic events per step, that a thread is worth
 EVENT_RATIO = 1000  # synapses per event and step: 10 Hz at dt = 0.1 ms
 ROUND = 1024  # cells in a round of the mesh's exchange
+HELD = 100  # steps for which an input stays the same, on average, that a chunk of its own is worth
 
 
 class Shard:
@@ -187,6 +190,39 @@ class Shard:
                 for k, assemblies in enumerate(self.built.assemblies)
             )
             self.plan, self.data = self._plan(), self._data()
+            self.changes = self._changes()
+            if self.changes is not None:
+                self._varying, self._held_from = self.operands, -1
+
+    def _changes(self) -> np.ndarray | None:
+        """The steps at which what cells read changes, if that is seldom; None: never, or often."""
+        varying = [x for of in self.operands for x in of if isinstance(x, Values)]
+        values = [entry.value for x in varying for entry in x.entries]
+        times = changes_of(values)
+        if not values or times is None:
+            return None
+        steps = np.unique(np.rint(times / self.setting.dt).astype(np.int64))
+        return steps if len(steps) * HELD <= np.ptp(steps) + 10 * HELD else None
+
+    def _hold(self, most: int) -> int:
+        """Fix what cells read now; for how many of so many steps it holds."""
+        changes = self.changes
+        if changes is None:
+            return most
+        after = int(np.searchsorted(changes, self.step, side="right"))
+        if after != self._held_from:
+            arrays, functions = eqx.partition(self._varying, eqx.is_array)
+            with jax.enable_x64(True):
+                plan = dataclasses.replace(self.plan, functions=chunk.Static.of(functions))
+                held = chunk.hold(plan, arrays, np.int64(self.step))
+            none = jax.tree.map(lambda _: None, held)
+            self.plan = dataclasses.replace(self.plan, functions=chunk.Static.of(none))
+            groups = zip(self.data.groups, held, strict=True)
+            self.data = self.data._replace(
+                groups=tuple(group._replace(operands=of) for group, of in groups)
+            )
+            self._held_from = after
+        return min(most, int(changes[after]) - self.step) if after < len(changes) else most
 
     def _find(self, sample: Sample) -> Found:
         """Where a sample's neurons are on each device."""
@@ -321,6 +357,7 @@ class Shard:
                 n = min(most - (self.step - start), chunk.MOST_STEPS)
                 if self.near.remote:
                     n = min(n, self.near.between - self.step % self.near.between)
+                n = self._hold(n)
                 results.append(self._chunk(n))
                 if not self.near.remote or self.step - start >= most:
                     break

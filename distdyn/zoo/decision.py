@@ -11,13 +11,13 @@ import numpy as np
 import distdyn as dd
 from distdyn.errors import ParameterError
 
-N = 2000  # neurons for which conductances are given; others are scaled by their number
+SIZE = 2000  # neurons for which conductances are given; others are scaled by their number
 SELECTIVE = 0.15  # of the excitatory cells prefer A, as many B
 STRONG = 1.7  # weight within a selective group, relative to that within the others
 BACKGROUND, MEAN_RATE = 2400.0, 40.0  # Hz, of each cell; of the stimulus without coherence
 REDRAWN = 50.0  # ms, how long a stimulus keeps its rate
 
-# nS: of a spike from outside; of all recurrent synapses at N neurons
+# nS: of a spike from outside; of all recurrent synapses at `SIZE` neurons
 EXTERNAL = {"E": 2.1, "I": 1.62}
 AMPA = {"E": 0.05, "I": 0.04}
 NMDA = {"E": 0.165, "I": 0.13}
@@ -25,7 +25,7 @@ GABA = {"E": 1.3, "I": 1.0}
 
 
 class Decision(dd.Network):
-    """Groups A and B, the other excitatory cells `rest`, and the inhibitory ones I.
+    """Groups A and B, the other excitatory cells N, and the inhibitory ones I.
 
         C V' = -g_L (V + 70) - sum of g (V - E),   spike at -50 mV, reset to -55 mV
         AMPA: tau 2 ms, E 0;   GABA: tau 5 ms, E -70 mV;   NMDA: rise 2 ms, decay 100 ms, E 0,
@@ -49,8 +49,8 @@ class Decision(dd.Network):
     """
 
     def __init__(
-        self, n: int = N, coherence: float = 25.6, start: float = 1000.0, duration: float = 2000.0,
-        spread: float = 10.0, trial: int = 0,
+        self, n: int = SIZE, coherence: float = 25.6, *, start: float = 1000.0,
+        duration: float = 2000.0, spread: float = 10.0, trial: int = 0,
     ):  # fmt: skip
         if not -100.0 <= coherence <= 100.0 or n < 40:
             raise ParameterError(
@@ -63,27 +63,27 @@ class Decision(dd.Network):
         n_A = round(SELECTIVE * n_E)
         self.A = dd.Population(n_A, principal)
         self.B = dd.Population(n_A, principal)
-        self.rest = dd.Population(n_E - 2 * n_A, principal)
+        self.N = dd.Population(n_E - 2 * n_A, principal)
         self.I = dd.Population(n - n_E, interneuron)
 
         fast = dd.Exponential(tau=2.0), dd.COBA(E=0.0)
         slow = dd.NMDA(tau_rise=2.0, tau_decay=100.0, a=0.5), dd.MgBlock(E=0.0, Mg=1.0)
         inhibition = dd.Exponential(tau=5.0), dd.COBA(E=-70.0)
         weak = 1.0 - SELECTIVE * (STRONG - 1.0) / (1.0 - SELECTIVE)
-        everyone = (self.A, self.B, self.rest)
+        everyone = (self.A, self.B, self.N)
 
         def connect(pre, post, kinetics, weight):
             return dd.Projection(
-                pre, post, dd.AllToAll(), *kinetics, weight=weight * N / n, delay=0.5
+                pre, post, dd.AllToAll(), *kinetics, weight=weight * SIZE / n, delay=0.5
             )
 
         for name, kinetics, g in (("ampa", fast, AMPA), ("nmda", slow, NMDA)):
             among = {
                 "A": connect(self.A, self.A, kinetics, STRONG * g["E"]),
                 "B": connect(self.B, self.B, kinetics, STRONG * g["E"]),
-                "others_to_A": connect((self.B, self.rest), self.A, kinetics, weak * g["E"]),
-                "others_to_B": connect((self.A, self.rest), self.B, kinetics, weak * g["E"]),
-                "to_rest": connect(everyone, self.rest, kinetics, g["E"]),
+                "others_to_A": connect((self.B, self.N), self.A, kinetics, weak * g["E"]),
+                "others_to_B": connect((self.A, self.N), self.B, kinetics, weak * g["E"]),
+                "to_N": connect(everyone, self.N, kinetics, g["E"]),
                 "to_I": connect(everyone, self.I, kinetics, g["I"]),
             }
             setattr(self, name, among)

@@ -31,7 +31,7 @@ def test_rates_without_a_stimulus(seed):  # W6: E 2.4 to 2.9, I 8.5 to 9.3
     network = by_name("decision")(start=1e5)
     runner = dd.DSRunner(network, dt=0.1, seed=seed, record="spikes", progress="off")
     spikes = runner.run(4000.0).spikes
-    assert 2.3 < rate(runner, spikes, ("A", "B", "rest"), 1000.0, 4000.0) < 3.0
+    assert 2.3 < rate(runner, spikes, ("A", "B", "N"), 1000.0, 4000.0) < 3.0
     assert 8.1 < rate(runner, spikes, "I", 1000.0, 4000.0) < 9.4
 
 

@@ -43,6 +43,9 @@ class Steps(Signal):
     def extremes(self) -> tuple[float, float]:
         return min(0.0, float(self.values.min())), max(0.0, float(self.values.max()))
 
+    def changes(self) -> np.ndarray:
+        return self.times
+
 
 class Section(Signal):
     """Values one after the other: `values[k]` for `durations[k]` ms, and 0 before and after.
@@ -75,6 +78,9 @@ class Section(Signal):
 
     def extremes(self) -> tuple[float, float]:
         return self.steps.extremes()
+
+    def changes(self) -> np.ndarray:
+        return self.steps.changes()
 
 
 class Pulses(Signal):
@@ -112,6 +118,9 @@ class Pulses(Signal):
 
     def extremes(self) -> tuple[float, float]:
         return self.steps.extremes()
+
+    def changes(self) -> np.ndarray:
+        return self.steps.changes()
 
 
 class Sampled(Signal):
