@@ -18,6 +18,7 @@ CLASSES = {
     "gamma": "Gamma",
     "thalamus": "Thalamocortical",
     "brunel": "Brunel",
+    "whole_brain": "WholeBrain",
     "hpc_benchmark": "HPCBenchmark",
 }
 

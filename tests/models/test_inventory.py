@@ -40,7 +40,9 @@ ExpEuler BackwardEuler CrankNicolson Exact
 EulerMaruyama Milstein StochasticHeun SRK1W1 SRK2W1 KlPl ExpEulerMaruyama TamedEuler
 Delayed CaputoL1 CaputoEuler GrunwaldLetnikov integrate
 """.split()
-NETWORKS = "coba cuba brunel microcircuit hpc_benchmark cobahh gamma thalamus".split()
+NETWORKS = """
+coba cuba brunel microcircuit hpc_benchmark cobahh gamma thalamus whole_brain
+""".split()
 PLASTICITY = "STDP PowerLawSTDP TripletSTDP TsodyksMarkram".split()
 SIGNALS = "Steps Sampled Section Pulses Ramp Sinusoid Square OU Wiener WhiteNoise trains".split()
 MEASURES = """
