@@ -19,6 +19,7 @@ CLASSES = {
     "thalamus": "Thalamocortical",
     "brunel": "Brunel",
     "whole_brain": "WholeBrain",
+    "joglekar": "Joglekar",
     "hpc_benchmark": "HPCBenchmark",
 }
 
