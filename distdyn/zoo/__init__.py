@@ -20,6 +20,7 @@ CLASSES = {
     "brunel": "Brunel",
     "whole_brain": "WholeBrain",
     "joglekar": "Joglekar",
+    "cann": "CANN",
     "hpc_benchmark": "HPCBenchmark",
 }
 
