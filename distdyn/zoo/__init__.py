@@ -21,6 +21,7 @@ CLASSES = {
     "whole_brain": "WholeBrain",
     "joglekar": "Joglekar",
     "cann": "CANN",
+    "ei_oscillation": "EIOscillation",
     "hpc_benchmark": "HPCBenchmark",
 }
 

@@ -42,7 +42,7 @@ Delayed CaputoL1 CaputoEuler GrunwaldLetnikov integrate
 """.split()
 NETWORKS = """
 coba cuba brunel microcircuit hpc_benchmark cobahh gamma thalamus whole_brain
-joglekar cann
+joglekar cann ei_oscillation
 """.split()
 PLASTICITY = "STDP PowerLawSTDP TripletSTDP TsodyksMarkram".split()
 SIGNALS = "Steps Sampled Section Pulses Ramp Sinusoid Square OU Wiener WhiteNoise trains".split()
