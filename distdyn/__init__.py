@@ -137,6 +137,7 @@ from distdyn.models.oscillators import FeedbackFHN as FeedbackFHN
 from distdyn.models.oscillators import Kuramoto as Kuramoto
 from distdyn.models.oscillators import StuartLandau as StuartLandau
 from distdyn.models.outputs import COBA as COBA
+from distdyn.models.outputs import Divisive as Divisive
 from distdyn.models.outputs import MgBlock as MgBlock
 from distdyn.models.phase_plane import FitzHughNagumo as FitzHughNagumo
 from distdyn.models.phase_plane import HindmarshRose as HindmarshRose

@@ -3,6 +3,8 @@
     d neuron / dt = F(t, neuron, I),   I = I_input + sum over receptors of I_r(g_r, V)
     d receptor / dt = K_r receptor     (linear)
 
+Where there are receptors that divide, the sum is that of the others over 1 + their g.
+
 Integrators see a `Flow`; whether it is linear and time-invariant is read off its jaxpr.
 """
 
@@ -82,11 +84,19 @@ class Flow(eqx.Module):
         return [None if _is_nothing(x) else x for x in found] + [None] * of_receptors
 
     def total_current(self, state: State, receptors: tuple[Any, ...], current: Any) -> Any:
-        """The input current plus that through every receptor."""
+        """The input current plus that through every receptor, which others may divide."""
+        divisor, through = 1.0, []
         for receptor, kinetics in zip(self.receptors, receptors, strict=True):
-            if not receptor.kinetics.moves_V:
-                current = current + receptor.current(kinetics, self.neuron, state)
-        return current
+            if receptor.kinetics.moves_V:
+                continue
+            found = receptor.current(kinetics, self.neuron, state)
+            if receptor.output.divides:
+                divisor = divisor + found
+            else:
+                through.append(found)
+        if isinstance(divisor, float):
+            return sum(through, start=current)
+        return current + sum(through, start=0.0) / divisor
 
     def example(self, dtype: Any = float) -> Point:
         """A point of the right structure, in zeros, for one cell."""

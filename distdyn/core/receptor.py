@@ -45,6 +45,7 @@ class Output(Parameters):
 
     nonnegative: ClassVar[bool] = False  # True: weights are conductances, which cannot be negative
     unit: ClassVar[str] = "pA"  # of the weight
+    divides: ClassVar[bool] = False  # True: `current` is by how much others are divided, less 1
 
     @abc.abstractmethod
     def current(self, g: Any, V: Any) -> Any:

@@ -20,6 +20,24 @@ class COBA(Output):
         return g * (self.E - V)
 
 
+class Divisive(Output):
+    """Divides what the other synapses of a cell bring:  I = sum of I_r / (1 + g).
+
+    Normalisation by what a pool of cells does, or inhibition that shunts. Currents that
+    `CurrentInput` gives, or the model itself, are not divided. Weights have no dimension and are
+    >= 0; g of several receptors is added.
+
+    Source: Carandini & Heeger (2012), Nat. Rev. Neurosci. 13, 51.
+    """
+
+    nonnegative: ClassVar[bool] = True
+    unit: ClassVar[str] = ""
+    divides: ClassVar[bool] = True
+
+    def current(self, g: Any, V: Any) -> Any:
+        return g
+
+
 class MgBlock(Output):
     """A conductance that magnesium blocks at rest:  I = g B(V) (E - V), weights in nS.
 

@@ -18,6 +18,10 @@ CLASSES = {
     "gamma": "Gamma",
     "thalamus": "Thalamocortical",
     "brunel": "Brunel",
+    "whole_brain": "WholeBrain",
+    "joglekar": "Joglekar",
+    "cann": "CANN",
+    "ei_oscillation": "EIOscillation",
     "hpc_benchmark": "HPCBenchmark",
     "decision": "Decision",
 }

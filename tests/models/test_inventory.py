@@ -40,9 +40,12 @@ ExpEuler BackwardEuler CrankNicolson Exact
 EulerMaruyama Milstein StochasticHeun SRK1W1 SRK2W1 KlPl ExpEulerMaruyama TamedEuler
 Delayed CaputoL1 CaputoEuler GrunwaldLetnikov integrate
 """.split()
-NETWORKS = "coba cuba brunel microcircuit hpc_benchmark cobahh gamma thalamus decision".split()
+NETWORKS = """
+coba cuba brunel microcircuit hpc_benchmark cobahh gamma thalamus decision whole_brain
+joglekar cann ei_oscillation
+""".split()
 COUPLINGS = """
-NMDA AMPA GABAa GABAb MgBlock Additive Diffusive GapJunction Graded Sine
+NMDA AMPA GABAa GABAb MgBlock Additive Diffusive GapJunction Graded Sine Divisive
 """.split()
 PLASTICITY = "STDP PowerLawSTDP TripletSTDP TsodyksMarkram".split()
 SIGNALS = "Steps Sampled Section Pulses Ramp Sinusoid Square OU Wiener WhiteNoise trains".split()
