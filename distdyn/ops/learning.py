@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, Int32, Int64
+from jaxtyping import Array, Float, Int, Int32, Int64
 
 from distdyn.ops.chain import now
 from distdyn.ops.rows import Rows, aligned_zeros
@@ -314,6 +314,25 @@ def learn_boxes(
     return ring, Learned(*changed)
 
 
+def weights_at(
+    learned: Learned, law: Law, rows: Rows, step: Int64[Array, ""]
+) -> Float[Array, "capacity"]:
+    """The weight of each synapse at a step, all that has reached it until then included.
+
+    Nothing is changed: a synapse stays behind until its source spikes. What is due to it does not
+    depend on who else has caught up.
+
+    Args:
+        learned: of which all spikes of sources up to the step have been delivered.
+        law: what is learned by.
+        rows: the synapses.
+        step: the number of the step.
+    """
+    shape = jax.ShapeDtypeStruct(learned.weight.shape, learned.weight.dtype)
+    arguments = (jnp.array([0, 1], jnp.int64), step, *rows, *law, *learned)
+    return now(_named("weights_at", rows, learned, len(arguments), 1), shape, {}, *arguments)
+
+
 def _call(
     name: str, given: tuple, rows: Rows, law: Law, learned: Learned, ring: tuple, via: Any
 ) -> list[Any]:
@@ -324,11 +343,13 @@ def _call(
     aliases = {len(arguments) + k: k for k in range(len(changed))}
     if name == "learn_all":
         shapes.append(jax.ShapeDtypeStruct((2,), jnp.int64))  # the token
-    varying = rows.unit, rows.offset, rows.weight, learned.weight
-    target = _target(
-        name, *(str(x.dtype) for x in varying), len(arguments) + len(changed), len(shapes)
-    )
+    target = _named(name, rows, learned, len(arguments) + len(changed), len(shapes))
     return list(via(target, shapes, aliases, *arguments, *changed))
+
+
+def _named(name: str, rows: Rows, learned: Learned, n_args: int, n_results: int) -> str:
+    varying = rows.unit, rows.offset, rows.weight, learned.weight
+    return _target(name, *(str(x.dtype) for x in varying), n_args, n_results)
 
 
 @functools.cache

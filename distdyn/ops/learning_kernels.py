@@ -193,9 +193,9 @@ def _learn(flat, origin, stamp_now, cells, part, table):
 
 
 @njit
-def _catch_up(until, rows, law, learned):
-    """Potentiate all synapses by what has reached them up to a stamp."""
-    weight, last, _, stamp, _, count, book = learned
+def _catch_up(until, rows, law, learned, weight):
+    """Potentiate all synapses by what has reached them up to a stamp; into `weight`."""
+    before, last, _, stamp, _, count, book = learned
     base, start, offset = rows[6], rows[7], rows[8]
     length, history = np.int64(stamp.shape[0]), stamp.shape[1]
     room = np.empty((2, max(law[2][_U(0)], law[2][_U(1)])), weight.dtype)
@@ -216,8 +216,7 @@ def _catch_up(until, rows, law, learned):
             oldest = max(n - history, 0)
             newest = _back_to(stamp, target, n - 1, oldest, until - delay)
             first = _back_to(stamp, target, newest, oldest, since - delay) + 1
-            weight[i] = _potentiated(weight[i], k, delay, first, newest, law, learned, target, x, y)
-    book[SWEPT] = max(book[SWEPT], until)
+            weight[i] = _potentiated(before[i], k, delay, first, newest, law, learned, target, x, y)
 
 
 @njit
@@ -233,7 +232,9 @@ def _remember(cells, stamp_now, rows, law, learned):
         target = _U(cells[index])
         n = count[target]
         if n >= history and stamp[target, _U(n) & mask] > book[SWEPT] - longest:
-            _catch_up(stamp_now - 1 - longest, rows, law, learned)
+            until = stamp_now - 1 - longest
+            _catch_up(until, rows, law, learned, learned[0])
+            book[SWEPT] = max(book[SWEPT], until)
         at, before = _U(n) & mask, _U(n - 1) & mask
         for j in range(n_post):
             left = decay[_U(0), _U(0), _U(0)] * np.float32(0)
@@ -319,6 +320,33 @@ def _remember_body(
     )  # fmt: skip
     cells = carray(events, (cursor[0] + count[0],))[cursor[0] :]
     _remember(cells, stamp[0], *table)
+
+
+def _weights_at_body(
+    _team, _1, stamp, _2,
+    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
+    bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
+    offset, offset_shape, weight, weight_shape,
+    code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
+    first_shape,
+    values, values_shape, last, last_shape, pre, pre_shape, stamps, stamps_shape, post,
+    post_shape, counts, counts_shape, book, book_shape,
+    found, _3,
+    _member, _members, _tally,
+):  # fmt: skip
+    rows, law, learned = _table(
+        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
+        bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
+        offset, offset_shape, weight, weight_shape,
+        code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
+        first_shape,
+        values, values_shape, last, last_shape, pre, pre_shape, stamps, stamps_shape,
+        post, post_shape, counts, counts_shape, book, book_shape,
+    )  # fmt: skip
+    weights = carray(found, (values_shape[0],))
+    weights[:] = learned[0]
+    if code[2] == 0:
+        _catch_up(stamp[0], rows, law, learned, weights)
 
 
 def _learn_body(
@@ -409,6 +437,9 @@ def kernel(name: str, ring: str, offset: str, weight: str, precision: str) -> An
     law = ["int64", precision, "int64", precision, precision]
     learned = [precision, "int64", precision, "int64", precision, "int64", "int64"]
     own = ["int64", "int32", "int64", "int32", "int64"]
+    if name == "weights_at":
+        kinds = ("int64", "int64", *rows, *law, *learned, precision)
+        return compiled(_weights_at_body, kinds)
     given, body, changed, more = {
         "remember": (own, _remember_body, learned, []),
         "learn": ([*own, "int64"], _learn_body, [ring, *learned], []),

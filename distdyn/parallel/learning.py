@@ -1,10 +1,12 @@
 """Learning tables on their devices: what they learn by, and what they have learned so far."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import PartitionSpec
 
 from distdyn.core.plasticity import Plasticity
 from distdyn.errors import NetworkError, PlatformError, SimulationError
@@ -15,6 +17,20 @@ from distdyn.parallel.built import Built
 from distdyn.parallel.connect import Table, initial_weights
 from distdyn.parallel.scale import largest_plastic
 from distdyn.parallel.stack import Stack
+
+
+@functools.partial(jax.jit, static_argnames=("mesh",))
+def _weights_at(mesh: Any, learned: Learned, law: Law, rows: Rows, step: Any) -> Any:
+    """`learning.weights_at` on each device."""
+    own = PartitionSpec("part")
+    look = jax.shard_map(
+        learning.weights_at,
+        mesh=mesh,
+        in_specs=(own, own, own, PartitionSpec()),
+        out_specs=own,
+        check_vma=False,
+    )
+    return look(learned, law, rows, step)
 
 
 class Learning:
@@ -50,18 +66,38 @@ class Learning:
         """Weights as they were drawn, and nobody has spiked."""
         self.learned = [self._begin(k) for k in range(len(self._laws))]
 
-    def weights(self, path: str) -> list[list[np.ndarray]]:
-        """The weights of a projection's tables as they are now, on each device."""
-        return [self.stack.blocks(self.learned[k].weight) for k in self._tables(path)]
+    def weights(self, path: str, rows: Sequence[Any], step: int) -> list[list[np.ndarray]]:
+        """The weights of a projection's tables at a step, on each device.
 
-    def keep(self, before: "Learning", path: str) -> None:
-        """Take what another has learned, but for the weights of one projection."""
+        Args:
+            path: of the projection.
+            rows: the tables of all projections, as they are on the devices.
+            step: the last one; what has happened until then has been delivered.
+        """
+        found = []
+        for k in self._tables(path):
+            with jax.enable_x64(True):
+                given = self.learned[k], self.laws[k], rows[k], np.int64(step)
+                found.append(self.stack.blocks(_weights_at(self.stack.mesh, *given)))
+        return found
+
+    def keep(self, before: "Learning", path: str, step: int) -> None:
+        """Take what another has learned, but for the weights of one projection.
+
+        What happened up to this step changes only the weights that were.
+        """
         self.clear()
         changed = self._tables(path)
         for k, learned in enumerate(before.learned):
-            if learned is not None:
-                weight = self.learned[k].weight if k in changed else learned.weight
-                self.learned[k] = learned._replace(weight=weight)
+            if learned is None:
+                continue
+            if k in changed:
+                learned = learned._replace(weight=self.learned[k].weight, book=self._swept(step))
+            self.learned[k] = learned
+
+    def _swept(self, step: int) -> Any:
+        """The books of a table of which all synapses are at this step."""
+        return self.stack.own([np.array([step, 0], np.int64) for _ in self.stack.devices])
 
     def failure(self) -> SimulationError | None:
         """What is wrong with the weights."""

@@ -463,7 +463,7 @@ class Shard:
         self._rescale(before)
         self.placed, learning = self._place(), self.learning
         self.learning = self._learning()
-        self.learning.keep(learning, path)
+        self.learning.keep(learning, path, self.step)
         self._refresh()
 
     def _rescale(self, before: list[tuple[float, ...]]) -> None:
@@ -485,14 +485,24 @@ class Shard:
         found = self.built.synapses(path)
         if self.graph.projections[path].plasticity is None:
             return found
-        if self.near.has_mail:
-            self._chunk(0)  # spikes of other nodes, by which weights have yet to change
-        now = self.learning.weights(path)
-        weights = [block for blocks in now for block in blocks]
         return [
             (pre, post, weight[index].astype(np.float64), delay)
-            for (pre, post, index, delay), weight in zip(found, weights, strict=True)
+            for (pre, post, index, delay), weight in zip(found, self.weights(path), strict=True)
         ]
+
+    def places(self, path: str) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Our synapses of a plastic projection: pre, post, and where each is in `weights`."""
+        return [(pre, post, index) for pre, post, index, _ in self.built.synapses(path)]
+
+    def weights(self, path: str) -> list[np.ndarray]:
+        """The weights of a plastic projection at this step, in the pieces of `places`. Collective.
+
+        What its spikes have brought to a synapse until now is in them.
+        """
+        if self.near.has_mail:
+            self._chunk(0)  # spikes of other nodes, by which weights have yet to change
+        now = self.learning.weights(path, self.placed.tables, self.step)
+        return [block for blocks in now for block in blocks]
 
     # --- how large, how fast ---------------------------------------------------------------------
 

@@ -144,7 +144,8 @@ class ProjectionAccess:
     def weight(self) -> Any:
         """The weight as it was described: a number, an array over the edges, a distribution.
 
-        Of a plastic projection the weights as they are now, in the order of `edges()`. Collective.
+        Of a plastic projection the weights as they are now, in the order of `edges()`: all spikes
+        that have reached a synapse have changed it. Collective.
         """
         projection = self._shard.graph.projections[self._path]
         return projection.weight if projection.plasticity is None else self.edges().weight

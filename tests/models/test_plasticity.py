@@ -5,7 +5,14 @@ import numpy as np
 import pytest
 
 import distdyn as dd
-from distdyn.errors import NetworkError, ParameterError, PlatformError, SimulationError, WeightError
+from distdyn.errors import (
+    NetworkError,
+    ParameterError,
+    PlatformError,
+    RecordError,
+    SimulationError,
+    WeightError,
+)
 
 PRE, POST = [1.0, 5.0, 6.0, 7.0, 9.5, 11.0, 13.0, 14.0], [2.0, 3.0, 4.0, 8.0, 10.0, 12.0]
 
@@ -213,12 +220,14 @@ def test_a_weight_delivers_what_it_is():
 
 
 def test_weights_can_be_set_while_the_traces_stay():
-    runner = dd.DSRunner(Learning(dd.STDP(w_max=60.0)), dt=0.1, seed=3)
+    record = dd.every(100.0, "syn.weight")
+    runner = dd.DSRunner(Learning(dd.STDP(w_max=60.0)), dt=0.1, seed=3, record=record)
     runner.run(100.0)
     runner["syn"].weight = 20.0
     assert set(runner["syn"].weight) == {20.0}
-    runner.run(100.0)
+    recorded = runner.run(100.0).traces["syn.weight"].value[0]
     assert np.ptp(runner["syn"].weight) > 1.0
+    np.testing.assert_array_equal(recorded, runner["syn"].weight)
 
 
 def test_what_is_not_possible_is_said():
@@ -269,3 +278,63 @@ class Sorting(HalfLife):
 def test_a_rule_without_machine_code_is_refused():
     with pytest.raises(NetworkError, match="Sorting uses an operation"):
         dd.DSRunner(Learning(Sorting()), dt=0.1)
+
+
+def test_weights_over_time_are_those_of_the_equations():
+    """A pair every 50 ms: at each sample what both spikes have brought by then."""
+    pre, post = 10.0 + 50.0 * np.arange(4), 15.0 + 50.0 * np.arange(4)
+    rule = dd.STDP(w_max=1.0)
+    network = Pair(rule, pre, post, 0.5)
+    record = ["post.spikes", dd.every(1.0, "syn.weight")]
+    runner = dd.DSRunner(network, dt=0.1, record=record, precision="float64")
+    recording = runner.run(200.0)
+    trace = recording.traces["syn.weight"]
+    expected = []
+    for t in trace.time:  # all pairs, by their spikes; none of these reaches a limit
+        grown = sum(np.exp(-(p - s) / 20.0) for p in post for s in pre if s < p <= t + 1e-9)
+        shrunk = sum(np.exp(-(s - p) / 20.0) for p in post for s in pre if p < s <= t + 1e-9)
+        expected.append(0.5 + rule.A_plus * grown - rule.A_minus * shrunk)
+    assert trace.unit == "pA" and trace.id.tolist() == [0] and len(trace) == 200
+    np.testing.assert_allclose(trace.value[:, 0], expected, rtol=0, atol=1e-12)
+    np.testing.assert_array_equal(runner["syn"].weight, trace.value[-1])
+
+
+def test_recorded_weights_are_the_same_on_any_partition(tmp_path):
+    """Those of all synapses and of some, in memory and in files."""
+    network, found = Learning(dd.STDP(w_max=60.0)), []
+    ids = np.array([7, 3, 12_345])
+    for devices, pieces in ((1, [900.0]), (2, [100.5, 0.1, 799.4]), (3, [900.0])):
+        record = ["spikes", dd.every(50.0, "syn.weight")]
+        out = tmp_path / "run" if devices == 2 else None
+        runner = dd.DSRunner(network, dt=0.1, seed=3, record=record, devices=devices, out=out)
+        traces = [runner.run(piece).traces["syn.weight"] for piece in pieces]
+        runner.close()
+        values = np.concatenate([trace.value for trace in traces])
+        found.append(values)
+        np.testing.assert_array_equal(values[-1], runner["syn"].weight)
+        np.testing.assert_array_equal(
+            np.concatenate([t.time for t in traces]), np.arange(50, 901, 50)
+        )
+    np.testing.assert_array_equal(dd.load(tmp_path / "run").traces["syn.weight"].value, found[0])
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[0], found[2])
+    assert np.ptp(found[0], axis=0).max() > 10.0
+    some = dd.DSRunner(network, dt=0.1, seed=3, record=dd.every(300.0, "syn.weight", ids=ids))
+    trace = some.run(900.0).traces["syn.weight"]
+    np.testing.assert_array_equal(trace.value, found[0][5::6, ids])
+    np.testing.assert_array_equal(trace.id, ids)
+
+
+def test_what_of_weights_cannot_be_recorded_is_said():
+    network = Learning(dd.STDP(w_max=60.0))
+    with pytest.raises(
+        RecordError, match=r"id 99999999 of .syn.weight. is not one of \d+ synapses"
+    ):
+        dd.DSRunner(network, dt=0.1, record=dd.every(1.0, "syn.weight", ids=[99_999_999]))
+    with pytest.raises(RecordError, match="asked for twice"):
+        dd.DSRunner(network, dt=0.1, record=["syn.weight", dd.every(1.0, "syn.weight")])
+    with pytest.raises(RecordError, match="does not change"):
+        dd.DSRunner(Learning(dd.TsodyksMarkram()), dt=0.1, record="syn.weight")
+    runner = dd.DSRunner(network, dt=0.1, record=dd.every(1.0, "syn.weight"))
+    with pytest.raises(RecordError, match="synapses are others"):
+        runner.reset(seed=5)

@@ -158,3 +158,10 @@ def test_catching_up_changes_no_bit(seed, precision, monkeypatch):
     many, others = learned_by_kernels(rows, RULES[3], targets, sources, precision)
     assert many.book[learning.SWEPT] == learning.NEVER
     np.testing.assert_array_equal(rings, others)
+    law = jax.tree.map(
+        jnp.asarray, learning.long_term(RULES[3], DT, precision, SCALE, 50.0, SLOTS - 1)
+    )
+    rows = jax.tree.map(jnp.asarray, rows)
+    seen = [learning.weights_at(each, law, rows, jnp.int64(300)) for each in (few, many)]
+    np.testing.assert_array_equal(*seen)
+    assert (np.array(many.weight) != seen[1]).mean() > 0.1  # those whose source spiked last behind
