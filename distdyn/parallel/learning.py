@@ -1,7 +1,7 @@
 """Learning tables on their devices: what they learn by, and what they have learned so far."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -19,18 +19,38 @@ from distdyn.parallel.scale import largest_plastic
 from distdyn.parallel.stack import Stack
 
 
+def sees_voltage(plasticity: Any) -> bool:
+    """Whether a rule, or None, follows V of the post cells."""
+    return isinstance(plasticity, Plasticity) and plasticity.sees_voltage
+
+
+OWN, SAME = PartitionSpec("part"), PartitionSpec()
+
+
 @functools.partial(jax.jit, static_argnames=("mesh",))
 def _weights_at(mesh: Any, learned: Learned, law: Law, rows: Rows, step: Any) -> Any:
     """`learning.weights_at` on each device."""
-    own = PartitionSpec("part")
     look = jax.shard_map(
         learning.weights_at,
         mesh=mesh,
-        in_specs=(own, own, own, PartitionSpec()),
-        out_specs=own,
+        in_specs=(OWN, OWN, OWN, SAME),
+        out_specs=OWN,
         check_vma=False,
     )
     return look(learned, law, rows, step)
+
+
+@functools.partial(jax.jit, static_argnames=("mesh",), donate_argnames=("learned",))
+def _settle(mesh: Any, learned: Learned, law: Law, rows: Rows, step: Any, reward: Any) -> Any:
+    """`learning.settle` on each device."""
+    change = jax.shard_map(
+        learning.settle,
+        mesh=mesh,
+        in_specs=(OWN, OWN, OWN, SAME, SAME),
+        out_specs=OWN,
+        check_vma=False,
+    )
+    return change(learned, law, rows, step, reward)
 
 
 class Learning:
@@ -40,6 +60,7 @@ class Learning:
         built: whose tables.
         stack: the devices.
         kernels: whether machine code is used.
+        voltage: gives V of the cells of a group on each device.
 
     Attributes:
         laws: what each table learns by, with a block for each device; None for tables that do not.
@@ -50,8 +71,15 @@ class Learning:
         NetworkError: a rule has no machine code.
     """
 
-    def __init__(self, built: Built, stack: Stack, *, kernels: bool) -> None:
-        self.built, self.stack = built, stack
+    def __init__(
+        self,
+        built: Built,
+        stack: Stack,
+        *,
+        kernels: bool,
+        voltage: Callable[[int], list[np.ndarray]],
+    ) -> None:
+        self.built, self.stack, self._voltage = built, stack, voltage
         plastic = [table for table in built.tables if table.plasticity is not None]
         if plastic and not kernels:
             raise PlatformError(
@@ -81,23 +109,22 @@ class Learning:
                 found.append(self.stack.blocks(_weights_at(self.stack.mesh, *given)))
         return found
 
-    def keep(self, before: "Learning", path: str, step: int) -> None:
-        """Take what another has learned, but for the weights of one projection.
+    def settle(self, path: str, rows: Sequence[Any], step: int, reward: float = 0.0) -> None:
+        """Bring the synapses of a projection to a step, and add to its reward; as `weights`."""
+        for k in self._tables(path):
+            if isinstance(self.built.tables[k].plasticity, Plasticity):
+                with jax.enable_x64(True):
+                    given = self.laws[k], rows[k], np.int64(step), np.float64(reward)
+                    self.learned[k] = _settle(self.stack.mesh, self.learned[k], *given)
 
-        What happened up to this step changes only the weights that were.
-        """
+    def keep(self, before: "Learning", path: str) -> None:
+        """Take what another has learned, but for the weights of one projection."""
         self.clear()
         changed = self._tables(path)
         for k, learned in enumerate(before.learned):
-            if learned is None:
-                continue
-            if k in changed:
-                learned = learned._replace(weight=self.learned[k].weight, book=self._swept(step))
-            self.learned[k] = learned
-
-    def _swept(self, step: int) -> Any:
-        """The books of a table of which all synapses are at this step."""
-        return self.stack.own([np.array([step, 0], np.int64) for _ in self.stack.devices])
+            if learned is not None:
+                weight = self.learned[k].weight if k in changed else learned.weight
+                self.learned[k] = learned._replace(weight=weight)
 
     def failure(self) -> SimulationError | None:
         """What is wrong with the weights."""
@@ -143,13 +170,18 @@ class Learning:
             return None
         projection = self.built.graph.projections[table.paths[0]]
         scale = self.built.scale(table.group, table.receptor)
-        length = self.built.parts.length(table.group)
+        length, origin = self.built.parts.length(table.group), self.built.setting.origin
         return self._own(
             [
                 learning.begin(
-                    rows, initial_weights(rows, projection, scale, law.first.dtype), length, law
+                    rows,
+                    initial_weights(rows, projection, scale, law.first.dtype),
+                    length,
+                    law,
+                    origin,
+                    V,
                 )
-                for rows in table.rows
+                for rows, V in zip(table.rows, self._voltage(table.group), strict=True)
                 if isinstance(rows, Rows)  # all are: plastic rows are stored
             ]
         )

@@ -27,7 +27,7 @@ from distdyn.parallel.built import Built
 from distdyn.parallel.exchange.neighbours import Neighbours
 from distdyn.parallel.groups import Group
 from distdyn.parallel.launch import World, cores
-from distdyn.parallel.learning import Learning
+from distdyn.parallel.learning import Learning, sees_voltage
 from distdyn.parallel.operands import Fixed
 from distdyn.parallel.parameters import Setting, initial_state
 from distdyn.parallel.placed import Placed
@@ -124,7 +124,13 @@ class Shard:
         return Placed(self.built, self.stack, self.team[0].members if self.team else None)
 
     def _learning(self) -> Learning:
-        return Learning(self.built, self.stack, kernels=self.kernels)
+        return Learning(
+            self.built, self.stack, kernels=self.kernels, voltage=lambda k: self._leaf(k, "V")
+        )
+
+    def _leaf(self, group: int, name: str) -> list[np.ndarray]:
+        """A state variable of the cells of a group on each device."""
+        return self.stack.blocks(self.states[group][self.names[group].index(name)])
 
     def start(self) -> None:
         """Set the state to that before the first step."""
@@ -200,7 +206,12 @@ class Shard:
 
     def _plan(self) -> chunk.Plan:
         tables = tuple(
-            chunk.TablePlan(t.source, t.group, self.built.ring(t.group, t.receptor))
+            chunk.TablePlan(
+                t.source,
+                t.group,
+                self.built.ring(t.group, t.receptor),
+                self.names[t.group].index("V") if sees_voltage(t.plasticity) else None,
+            )
             for t in self.built.tables
         )
         return chunk.Plan(
@@ -459,11 +470,12 @@ class Shard:
         if self.near.has_mail:
             self._chunk(0)  # what has come arrives with the old weight
         self.placed.land(self.rings, self.step)
+        self.learning.settle(path, self.placed.tables, self.step)
         before = self.built.write_weight(path, projection)
         self._rescale(before)
         self.placed, learning = self._place(), self.learning
         self.learning = self._learning()
-        self.learning.keep(learning, path, self.step)
+        self.learning.keep(learning, path)
         self._refresh()
 
     def _rescale(self, before: list[tuple[float, ...]]) -> None:
@@ -489,6 +501,12 @@ class Shard:
             (pre, post, weight[index].astype(np.float64), delay)
             for (pre, post, index, delay), weight in zip(found, self.weights(path), strict=True)
         ]
+
+    def reward(self, path: str, amount: float) -> None:
+        """Add to the reward of a plastic projection at this step. Collective."""
+        if self.near.has_mail:
+            self._chunk(0)  # spikes of other nodes, which were before
+        self.learning.settle(path, self.placed.tables, self.step, amount)
 
     def places(self, path: str) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Our synapses of a plastic projection: pre, post, and where each is in `weights`."""
