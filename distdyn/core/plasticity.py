@@ -83,10 +83,10 @@ class Plasticity(AbstractPlasticity):
     A rule may also have any of these methods:
 
         def event(self, V, y)
-            How much of an event the post cell has at a step, from its V and its traces just before;
-            where it is positive, `potentiate` is called instead of at spikes, and sees the amount
-            as the last of `y`. A cell that is reset has no spike in its V: for `t_peak` ms from
-            a spike (attributes of the rule), V is taken to be `V_peak`.
+            How much of an event the post cell has, per ms, from its V at the end of a step and its
+            traces just before. At steps where it is positive, and not at spikes, `potentiate` is
+            called, with the amount of the step as the last of `y`. A cell that is reset has no
+            spike in its V: for `t_peak` ms from one (attributes of the rule) it is `V_peak`.
         def synapse(self)
             Further variables of each synapse, as they are at the start: a tuple of numbers. Then
             the `w` that a rule is given, and returns, is the tuple (weight, *variables).

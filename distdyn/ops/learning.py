@@ -181,11 +181,8 @@ def long_term(
     fine, coarse = np.exp(-steps * dt * rates), np.exp(-steps * FINE * dt * rates)
     nearest = sum(1 << k for k, of in enumerate((*pre, *post)) if getattr(of, "nearest", False))
     low_pass = sum(1 << k for k, of in enumerate(post) if _lag(of) is not None)
-    lags = [to_steps(_lag(of) or 0.0, dt, "delay of a trace of V") for of in post]
-    history, kept = history_of(longest), 0
-    if rule.sees_voltage:
-        history = max(history, LEAST_EVENTS if rule.event else 0)
-        kept = 1 << (2 * longest + 2 + max(lags, default=0)).bit_length()
+    lags = _lags(rule, dt)
+    history, kept = rooms(rule, longest, dt)
     peak = to_steps(rule.t_peak, dt, f"t_peak of {type(rule).__name__}")
     form = [len(pre), len(post), nearest, longest, history, kept, peak, low_pass, *lags]
     return Law(
@@ -196,6 +193,27 @@ def long_term(
         first=np.zeros(len(pre), precision),
         more=np.array(rule.synapse() if rule.synapse else (), precision),
     )
+
+
+def rooms(rule: Any, longest: int, dt: float) -> tuple[int, int]:
+    """How many spikes, or events, of a target are kept, and of how many steps its traces.
+
+    Args:
+        rule: what is learned by.
+        longest: the longest delay, in steps.
+        dt: the time step, in ms.
+    """
+    history = history_of(longest)
+    if not rule.sees_voltage:
+        return history, 0
+    most = 2 * longest + 2 + max(_lags(rule, dt), default=0)
+    return max(history, LEAST_EVENTS if rule.event else 0), 1 << most.bit_length()
+
+
+def _lags(rule: Any, dt: float) -> list[int]:
+    """By how many steps the traces of a target lag behind."""
+    what = f"{type(rule).__name__}: delay of a trace of V"
+    return [int(to_steps(_lag(of) or 0.0, dt, what)) for of in rule.post()]
 
 
 def _lag(trace: Any) -> Any:

@@ -379,7 +379,7 @@ def _remember_voltage(cells, stamp_now, n_cells, V, rows, law, learned):
             for j in range(n_post):
                 post[target, at, j] = y[j]
             if has_amount:
-                post[target, at, n_post] = amount
+                post[target, at, n_post] = amount * limits[2]
         for j in range(n_post):
             trace, left = recent[now, target, j], decay[n_pre + j, _U(0), _U(1)]
             if (form[_U(LOW_PASS)] >> np.int64(j)) & 1:

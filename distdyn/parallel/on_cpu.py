@@ -195,12 +195,13 @@ def _remember(
     for k, (table, rows, law) in enumerate(zip(plan.tables, data.tables, data.laws, strict=True)):
         if law is None:
             continue
-        given = law, rows, *spikes[table.group], stamp
+        cells, begin, count = spikes[table.group]
+        given = learned[k], law, rows, cells, begin, count, stamp
         if table.voltage is None:
-            learned[k] = remember(learned[k], *given, via=chain)
+            learned[k] = remember(*given, via=chain)
         else:
-            of = data.groups[table.group].bounds, states[table.group][table.voltage]
-            learned[k] = remember_voltage(learned[k], *given, *of, via=chain)
+            bounds, V = data.groups[table.group].bounds, states[table.group][table.voltage]
+            learned[k] = remember_voltage(*given, bounds, V, via=chain)
 
 
 def _deliver_own(

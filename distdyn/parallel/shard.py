@@ -556,9 +556,9 @@ class Shard:
         held = {
             "synapses": (
                 *(x for rows in self.placed.tables for x in synapses_in(rows)),
-                *(of.weight for of in self.learning.learned if of is not None),
+                *(x for of in self.learning.learned if of is not None for x in of[:3]),
             ),
-            "histories": (x for of in self.learning.learned if of is not None for x in of[1:]),
+            "histories": (x for of in self.learning.learned if of is not None for x in of[3:]),
             "sources": (x for rows in self.placed.tables for x in sources_in(rows)),
             "rings": (ring for of in self.rings for ring in of),
             "states": (leaf for of in self.states for leaf in of),

@@ -41,7 +41,7 @@ EulerMaruyama Milstein StochasticHeun SRK1W1 SRK2W1 KlPl ExpEulerMaruyama TamedE
 Delayed CaputoL1 CaputoEuler GrunwaldLetnikov integrate
 """.split()
 NETWORKS = "coba cuba brunel microcircuit hpc_benchmark cobahh gamma thalamus".split()
-PLASTICITY = "STDP PowerLawSTDP TripletSTDP TsodyksMarkram".split()
+PLASTICITY = "STDP PowerLawSTDP TripletSTDP Clopath RewardSTDP Scaling TsodyksMarkram".split()
 SIGNALS = "Steps Sampled Section Pulses Ramp Sinusoid Square OU Wiener WhiteNoise trains".split()
 MEASURES = """
 rates instantaneous_rate population_rate fano_factor counts trains intervals cv cv2 lv lvr
