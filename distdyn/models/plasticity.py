@@ -143,6 +143,8 @@ class Clopath(Plasticity):
     def post(self):
         return LowPass(self.tau_minus, self.delay), LowPass(self.tau_plus, self.delay)
 
+    # With V of NEST's aeif_psc_delta_clopath at dt = 0.1 ms a weight changes as much as that of its
+    # clopath_synapse, up to 0.5 %: there u is integrated together with V, within the step.
     def event(self, V, y):
         return _above(V, self.theta_plus) * _above(y[1], self.theta_minus)
 

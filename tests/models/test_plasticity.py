@@ -478,6 +478,17 @@ def test_RewardSTDP_from_step_to_step():
     assert np.ptp(expected) > 0.1
 
 
+def test_reward_gives_the_weight_of_NEST():
+    """stdp_dopamine_synapse of NEST 3.10 with its defaults; a reward of 1 / tau_n at 72 ms."""
+    pre, post = [11.0, 26.0, 48.0, 81.0, 121.0], [17.0, 32.0, 62.0, 92.0]
+    network = Pair(dd.RewardSTDP(), pre, post, 35.0)
+    runner = dd.DSRunner(network, dt=0.1, precision="float64")
+    runner.run(72.0)
+    runner["syn"].reward(1 / 200.0)
+    runner.run(128.0)
+    assert abs(runner["syn"].weight[0] - 35.109005231288556) < 1e-12
+
+
 @pytest.mark.parametrize("inside", [None, dd.STDP(A_plus=0.001, A_minus=0.001)])
 def test_Scaling_from_step_to_step(inside):
     rule = dd.Scaling(inside, rate=50.0, tau=200.0, tau_w=300.0)
