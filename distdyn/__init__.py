@@ -55,6 +55,7 @@ from distdyn.core.integrators import StochasticHeun as StochasticHeun
 from distdyn.core.integrators import TamedEuler as TamedEuler
 from distdyn.core.ode import ODE as ODE
 from distdyn.core.parameters import param as param
+from distdyn.core.plasticity import LowPass as LowPass
 from distdyn.core.plasticity import Plasticity as Plasticity
 from distdyn.core.plasticity import ShortTerm as ShortTerm
 from distdyn.core.plasticity import Trace as Trace
@@ -142,7 +143,10 @@ from distdyn.models.outputs import MgBlock as MgBlock
 from distdyn.models.phase_plane import FitzHughNagumo as FitzHughNagumo
 from distdyn.models.phase_plane import HindmarshRose as HindmarshRose
 from distdyn.models.plasticity import STDP as STDP
+from distdyn.models.plasticity import Clopath as Clopath
 from distdyn.models.plasticity import PowerLawSTDP as PowerLawSTDP
+from distdyn.models.plasticity import RewardSTDP as RewardSTDP
+from distdyn.models.plasticity import Scaling as Scaling
 from distdyn.models.plasticity import TripletSTDP as TripletSTDP
 from distdyn.models.plasticity import TsodyksMarkram as TsodyksMarkram
 from distdyn.models.rates import QIFMeanField as QIFMeanField

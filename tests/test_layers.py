@@ -67,7 +67,7 @@ UNSTABLE_JAX = {
     "jax.lib": ["distdyn._jax"],
 }
 
-NO_GRADIENT = {"distdyn.parallel.chunk"}  # the steps of the simulator
+NO_GRADIENT = {"distdyn.parallel.chunk", "distdyn.parallel.learning"}  # of the simulator
 
 Faults = Iterator[tuple[int, str]]  # line, what is wrong there
 Rule = Callable[[str, ast.Module], Faults]

@@ -12,6 +12,15 @@ Traces are those just before the spike, so that two spikes at one time do not se
 delay is that of the dendrite: a post spike needs it to reach the synapse, a pre spike is there at
 once (Morrison et al. 2008, Biol. Cybern. 98, 459).
 
+A rule may ask for more than spikes:
+
+    traces of V     u' = (V - u) / tau of the post cell, as any of its traces
+    events          steps at which the post cell potentiates instead of at its spikes, such as those
+                    at which V is above a threshold, each with an amount
+    variables       of a synapse besides its weight, such as an eligibility
+    between         how weight and variables change while nothing happens, in closed form
+    reward          one more trace, the same at all synapses, which the user makes jump
+
 Short-term plasticity is a state of the pre cell's synapses, the same for all of a projection, that
 each of its spikes changes; the spike brings the weight times an amplitude.
 """
@@ -32,6 +41,18 @@ class Trace(NamedTuple):
 
     tau: Any
     nearest: bool = False
+
+
+class LowPass(NamedTuple):
+    """A trace of V of a post cell: u' = (V - u) / tau, with V as it is at the end of each step.
+
+    Attributes:
+        tau: time constant, in ms.
+        delay: how long ago the value is that a rule sees, in ms, a multiple of dt.
+    """
+
+    tau: Any
+    delay: Any = 0.0
 
 
 class AbstractPlasticity(Parameters):
@@ -58,21 +79,44 @@ class Plasticity(AbstractPlasticity):
 
     Its parameters are numbers. Weights are floating-point numbers of the run's precision, and
     belong to the post cell.
+
+    A rule may also have any of these methods:
+
+        def event(self, V, y)
+            How much of an event the post cell has, per ms, from its V at the end of a step and its
+            traces just before. At steps where it is positive, and not at spikes, `potentiate` is
+            called, with the amount of the step as the last of `y`. A cell that is reset has no
+            spike in its V: for `t_peak` ms from one (attributes of the rule) it is `V_peak`.
+        def synapse(self)
+            Further variables of each synapse, as they are at the start: a tuple of numbers. Then
+            the `w` that a rule is given, and returns, is the tuple (weight, *variables).
+        def between(self, w, x, y, r, elapsed)
+            The weight after `elapsed` ms without a spike; traces and reward are those at the
+            beginning. It is called before each spike that reaches the synapse.
+        def reward(self)
+            The time constant in ms with which reward is forgotten: `r` of `between`.
+            `runner["syn"].reward(amount)` adds to it.
     """
 
     headroom: ClassVar[float] = 2.0  # how many times the largest initial weight one may become
+    V_peak: ClassVar[float] = 0.0  # mV; V during a spike, for
+    t_peak: ClassVar[float] = 0.0  # ms, a multiple of dt; 0: V is as it is
+    event: ClassVar[Any] = None
+    synapse: ClassVar[Any] = None
+    between: ClassVar[Any] = None
+    reward: ClassVar[Any] = None
 
     @abc.abstractmethod
     def pre(self) -> tuple[Trace, ...]:
         """The traces of the spikes of a pre cell."""
 
     @abc.abstractmethod
-    def post(self) -> tuple[Trace, ...]:
-        """The traces of the spikes of a post cell."""
+    def post(self) -> tuple[Trace | LowPass, ...]:
+        """The traces of the spikes, or of V, of a post cell."""
 
     @abc.abstractmethod
     def potentiate(self, w: Any, x: Any, y: Any) -> Any:
-        """The weight after a spike of the post cell."""
+        """The weight after a spike, or an event, of the post cell."""
 
     @abc.abstractmethod
     def depress(self, w: Any, x: Any, y: Any) -> Any:
@@ -82,6 +126,11 @@ class Plasticity(AbstractPlasticity):
         """`w_max`, or `headroom` times the initial one."""
         bound = getattr(self, "w_max", None)
         return max(initial, float(bound)) if bound is not None else self.headroom * initial
+
+    @property
+    def sees_voltage(self) -> bool:
+        """Whether V of the post cells is followed, step by step."""
+        return self.event is not None or any(isinstance(of, LowPass) for of in self.post())
 
 
 class ShortTerm(AbstractPlasticity):

@@ -387,14 +387,9 @@ def _check_plasticity(projection: Projection, what: str) -> None:
     check_instance(rule, AbstractPlasticity, f"{what}: plasticity", cure)
     name = type(rule).__name__
     check_model(rule, f"{what}: {name}")
-    for parameter, value in vars(rule).items():
-        if isinstance(value, Distribution):
-            raise ParameterError(
-                f"{what}: {name}: {parameter} = {value!r} is not possible, for one rule is that of "
-                "all synapses. Give a number."
-            )
-    for trace in (*rule.pre(), *rule.post()) if isinstance(rule, Plasticity) else ():
-        check_value(trace.tau, f"{what}: tau of a trace of {name}", Domain("ms", positive=True))
+    _check_numbers(rule, what)
+    if isinstance(rule, Plasticity):
+        _check_traces(rule, what)
     for view in projection.post if isinstance(rule, Plasticity) else ():
         if not emits_spikes(view.population.model):
             raise NetworkError(
@@ -413,6 +408,31 @@ def _check_plasticity(projection: Projection, what: str) -> None:
         raise WeightError(
             f"{what}: a weight may be {largest:g}, beyond w_max = {float(bound):g} of "
             f"{name}. Use a larger w_max, or smaller weights."
+        )
+
+
+def _check_numbers(rule: AbstractPlasticity, what: str) -> None:
+    """Parameters are those of all synapses; also of a rule inside."""
+    for parameter, value in vars(rule).items():
+        if isinstance(value, AbstractPlasticity):
+            _check_numbers(value, what)
+        if isinstance(value, Distribution):
+            raise ParameterError(
+                f"{what}: {type(rule).__name__}: {parameter} = {value!r} is not possible, for one "
+                "rule is that of all synapses. Give a number."
+            )
+
+
+def _check_traces(rule: Plasticity, what: str) -> None:
+    name, positive = type(rule).__name__, Domain("ms", positive=True)
+    for trace in (*rule.pre(), *rule.post()):
+        check_value(trace.tau, f"{what}: tau of a trace of {name}", positive)
+    if rule.reward:
+        check_value(rule.reward(), f"{what}: tau of the reward of {name}", positive)
+    if rule.sees_voltage and rule.between:
+        raise NetworkError(
+            f"{what}: {name} follows V of the post cells and has a law between spikes, which is "
+            "not possible together, for traces of V have none. Use one of them."
         )
 
 

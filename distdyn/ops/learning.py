@@ -12,6 +12,14 @@ last spikes, and the traces just before each. It has room for some; when a targe
 synapses of the table catch up with the potentiation that is due, which changes no bit of what they
 would have become, and older spikes are forgotten.
 
+Where a rule has a law for the time in between, a synapse is brought to the time of each spike that
+reaches it before the spike changes it, from that of the last one: the times at which this happens
+are those of its own spikes, of rewards, and no others, whoever catches up when.
+
+Where a rule follows V, the traces of all targets are computed at every step and kept for as long as
+a spike may still ask for them. A step at which there is an event is entered into the history as a
+spike would be, with its amount as one more trace.
+
 Where plasticity is short-term, weights stay as they are: a state of the source gives an amplitude a
 to each of its spikes, which brings rint(w scale a) to every target.
 
@@ -21,20 +29,25 @@ Source: Morrison, Aertsen & Diesmann (2007), Neural Comput. 19, 1437, for the la
 """
 
 import functools
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, Int32, Int64
+from jaxtyping import Array, Float, Int, Int32, Int64
 
 from distdyn.ops.chain import now
 from distdyn.ops.rows import Rows, aligned_zeros
+from distdyn.units import to_steps
 
 FINE = 1024  # steps of which each has a decay of its own; of longer times the product of two
 LEAST_HISTORY = 32  # spikes, a power of two
+LEAST_EVENTS = 256  # the same of events of V, of which a spike brings many
 NEVER = -(1 << 62)
-SWEPT, STATUS = 0, 1  # words of `book`
+SWEPT, STATUS, REWARDED = 0, 1, 2  # words of `book`
+POTENTIATE, DEPRESS, SPIKE, BETWEEN, EVENT = range(5)  # words of `code`
+N_PRE, N_POST, NEAREST, LONGEST, HISTORY, KEPT, PEAK, LOW_PASS, LAGS = range(9)  # of `form`
 
 
 class Learned(NamedTuple):
@@ -42,21 +55,33 @@ class Learned(NamedTuple):
 
     Attributes:
         weight: T[capacity], of each synapse, in its unit.
+        more: T[capacity, n]; its further variables.
+        when: int64[capacity]; the stamp to which it has been brought; empty if nothing happens in
+            between.
         last: int64[segments]; the stamp of the last spike of the source.
         pre: T[segments, n_pre]; its traces just after, or its state.
         stamp: int64[n_post, history]; of the last spikes of each target, spike n at n mod history.
         post: T[n_post, history, n_traces]; its traces just before each.
         count: int64[n_post]; spikes of each target so far.
-        book: int64[2]; the stamp up to which all synapses have caught up; 1 if a weight has grown
-            beyond the bound of the ring.
+        recent: T[kept, n_post, n_traces]; where V is followed, the traces just before each of the
+            last steps, step s at s mod kept.
+        spiked: int64[n_post]; the same: the stamp of the last spike.
+        reward: T[1]; just after the last one.
+        book: int64[3]; the stamp up to which all synapses have caught up; 1 if a weight has grown
+            beyond the bound of the ring; the stamp of the last reward.
     """
 
     weight: Any
+    more: Any
+    when: Any
     last: Any
     pre: Any
     stamp: Any
     post: Any
     count: Any
+    recent: Any
+    spiked: Any
+    reward: Any
     book: Any
 
 
@@ -64,14 +89,19 @@ class Law(NamedTuple):
     """What a table learns by.
 
     Attributes:
-        code: int64[3]; the addresses of `potentiate` and `depress`, or of `spike`; others are 0.
+        code: int64[5]; the addresses of `potentiate` and `depress`, or of `spike`; of `between` and
+            `event`; others are 0.
         decay: T[traces, 2, 1024]; exp(-k dt / tau) and exp(-1024 k dt / tau), of the traces of the
-            source, then of the target.
-        form: int64[5]; traces of the source, of the target; which of them jump to 1, bit by bit;
-            the longest delay in steps; how many spikes of a target are kept. A spike is delivered
-            before its delay is over, so this is also the age of the oldest one that may still be.
-        limits: T[3]; the ring's units per unit of weight, the largest |w|, dt.
+            source, then of the target, then of reward.
+        form: int64[8 + n_post]; traces of the source, of the target; which of them jump to 1, bit
+            by bit; the longest delay in steps; how many spikes of a target are kept, and of how
+            many steps its traces, 0 if V is not followed; the steps of a spike's peak; which traces
+            of the target are of V; and for how many steps each of them lags behind. A spike is
+            delivered before its delay is over, so the longest is also the age of the oldest one
+            that may still be.
+        limits: T[4]; the ring's units per unit of weight, the largest |w|, dt, V at the peak.
         first: T[n_pre]; what `pre` begins with.
+        more: T[n]; the same of `more`.
     """
 
     code: Any
@@ -79,9 +109,12 @@ class Law(NamedTuple):
     form: Any
     limits: Any
     first: Any
+    more: Any
 
 
-def begin(rows: Rows, weight: np.ndarray, n_post: int, law: Law) -> Learned:
+def begin(
+    rows: Rows, weight: np.ndarray, n_post: int, law: Law, step: int = 0, V: Any = 0.0
+) -> Learned:
     """The state before the first spike.
 
     Args:
@@ -89,21 +122,31 @@ def begin(rows: Rows, weight: np.ndarray, n_post: int, law: Law) -> Learned:
         weight: of each.
         n_post: the length of a slot of the ring.
         law: what is learned by.
+        step: the number of steps before the first.
+        V: of the targets, at which its traces begin.
     """
-    _, n_traces, _, _, history = map(int, law.form)
+    n_traces, history, kept = (int(law.form[k]) for k in (N_POST, HISTORY, KEPT))
     dtype, segments = law.decay.dtype, len(rows.start) - 1
+    weight = np.asarray(weight, dtype)
     last = aligned_zeros(segments, np.int64)
     last[:] = NEVER
-    book = aligned_zeros(2, np.int64)
-    book[SWEPT] = NEVER
+    recent = np.zeros((kept, n_post if kept else 0, n_traces), dtype)
+    is_of_V = (int(law.form[LOW_PASS]) >> np.arange(n_traces)) & 1 == 1
+    recent[:, :, is_of_V] = np.broadcast_to(V, n_post)[None, :, None] if kept else 0
+    width = n_traces + (law.code[EVENT] != 0)
     return Learned(
-        weight=np.asarray(weight, dtype),
+        weight=weight,
+        more=np.tile(law.more, (len(weight), 1)),
+        when=np.full(len(weight) if law.code[BETWEEN] else 0, step, np.int64),
         last=last,
         pre=np.tile(law.first, (segments, 1)),
         stamp=np.full((n_post, history), NEVER, np.int64),
-        post=np.zeros((n_post, history, n_traces), dtype),
+        post=np.zeros((n_post, history, width), dtype),
         count=np.zeros(n_post, np.int64),
-        book=book,
+        recent=recent,
+        spiked=np.full(n_post if kept else 0, NEVER, np.int64),
+        reward=np.zeros(1, dtype),
+        book=np.array([NEVER, 0, NEVER], np.int64),
     )
 
 
@@ -132,20 +175,50 @@ def long_term(
         lanes.Unsupported: it uses a primitive or a shape that has no code.
     """
     pre, post = rule.pre(), rule.post()
-    traces = *pre, *post
+    taus = [of.tau for of in (*pre, *post)] + ([rule.reward()] if rule.reward else [])
     steps = np.arange(FINE, dtype=np.float64)
-    taus = np.array([trace.tau for trace in traces], np.float64)[:, None]
-    fine, coarse = np.exp(-steps * dt / taus), np.exp(-steps * FINE * dt / taus)
-    nearest = sum(1 << k for k, trace in enumerate(traces) if trace.nearest)
-    rules = rule.potentiate, rule.depress
-    code = [compile_rule(f, len(pre), len(post), precision) for f in rules]
+    rates = 1.0 / np.array(taus, np.float64)[:, None]
+    fine, coarse = np.exp(-steps * dt * rates), np.exp(-steps * FINE * dt * rates)
+    nearest = sum(1 << k for k, of in enumerate((*pre, *post)) if getattr(of, "nearest", False))
+    low_pass = sum(1 << k for k, of in enumerate(post) if _lag(of) is not None)
+    lags = _lags(rule, dt)
+    history, kept = rooms(rule, longest, dt)
+    peak = to_steps(rule.t_peak, dt, f"t_peak of {type(rule).__name__}")
+    form = [len(pre), len(post), nearest, longest, history, kept, peak, low_pass, *lags]
     return Law(
-        code=np.array([*code, 0], np.int64),
+        code=np.array(_code_of(rule, len(pre), len(post), precision), np.int64),
         decay=np.stack([fine, coarse], axis=1).astype(precision),
-        form=np.array([len(pre), len(post), nearest, longest, history_of(longest)], np.int64),
-        limits=np.array([scale, bound, dt], precision),
+        form=np.array(form, np.int64),
+        limits=np.array([scale, bound, dt, rule.V_peak], precision),
         first=np.zeros(len(pre), precision),
+        more=np.array(rule.synapse() if rule.synapse else (), precision),
     )
+
+
+def rooms(rule: Any, longest: int, dt: float) -> tuple[int, int]:
+    """How many spikes, or events, of a target are kept, and of how many steps its traces.
+
+    Args:
+        rule: what is learned by.
+        longest: the longest delay, in steps.
+        dt: the time step, in ms.
+    """
+    history = history_of(longest)
+    if not rule.sees_voltage:
+        return history, 0
+    most = 2 * longest + 2 + max(_lags(rule, dt), default=0)
+    return max(history, LEAST_EVENTS if rule.event else 0), 1 << most.bit_length()
+
+
+def _lags(rule: Any, dt: float) -> list[int]:
+    """By how many steps the traces of a target lag behind."""
+    what = f"{type(rule).__name__}: delay of a trace of V"
+    return [int(to_steps(_lag(of) or 0.0, dt, what)) for of in rule.post()]
+
+
+def _lag(trace: Any) -> Any:
+    """By how much a trace of V lags behind; None: it is a trace of spikes."""
+    return getattr(trace, "delay", None)
 
 
 def short_term(
@@ -153,26 +226,53 @@ def short_term(
 ) -> Law:
     """A rule that leaves weights as they are, a `core.ShortTerm`; as `long_term`."""
     first = np.array(rule.init(), precision)
+    code = compile_spike(rule.spike, len(first), precision)
     return Law(
-        code=np.array([0, 0, compile_spike(rule.spike, len(first), precision)], np.int64),
+        code=np.array([0, 0, code, 0, 0], np.int64),
         decay=np.zeros((1, 2, FINE), precision),
-        form=np.array([len(first), 0, 0, longest, 0], np.int64),
-        limits=np.array([scale, bound, dt], precision),
+        form=np.array([len(first), 0, 0, longest, 0, 0, 0, 0], np.int64),
+        limits=np.array([scale, bound, dt, 0.0], precision),
         first=first,
+        more=np.zeros(0, precision),
     )
 
 
-def compile_rule(function: Any, n_pre: int, n_post: int, precision: str) -> int:
-    """The address of machine code `T f(T w, T* x, T* y)` of a function of scalars.
+def _code_of(rule: Any, n_pre: int, n_post: int, precision: str) -> list[int]:
+    """The addresses of a rule's methods, each machine code `T f(T w, T* z, T* x, T* y, T* e)`.
 
-    Raises:
-        lanes.Unsupported: it uses a primitive or a shape that has no code.
+    z are the further variables of the synapse, updated in place; x and y traces; e of `between`
+    reward and time. V stands in the place of w where an event is looked for.
     """
+    n = len(rule.synapse()) if rule.synapse else 0
 
-    def flat(w: Any, *traces: Any) -> list[Any]:
-        return [function(w, traces[:n_pre], traces[n_pre:])]
+    def compiled(function: Any, n_z: int, n_x: int, n_y: int, n_e: int = 0) -> int:
+        return _compiled(function, (n_z, n_x, n_y, n_e), precision)
 
-    return _compiled(flat, (n_pre, n_post), precision)
+    def spike(method: Any) -> Any:
+        return lambda w, z, x, y, _: _joined(method(_split(w, z), x, y))
+
+    code = [0] * 5
+    amount = int(rule.event is not None)
+    code[POTENTIATE] = compiled(spike(rule.potentiate), n, n_pre, n_post + amount)
+    code[DEPRESS] = compiled(spike(rule.depress), n, n_pre, n_post)
+    if rule.between is not None:
+
+        def between(w: Any, z: Any, x: Any, y: Any, e: Any) -> list[Any]:
+            return _joined(rule.between(_split(w, z), x, y, *e))
+
+        code[BETWEEN] = compiled(between, n, n_pre, n_post, 2)
+    if rule.event is not None:
+        code[EVENT] = compiled(lambda V, z, x, y, e: [rule.event(V, y)], 0, 0, n_post)
+    return code
+
+
+def _split(w: Any, z: tuple[Any, ...]) -> Any:
+    """A synapse as its rule knows it: the weight, or the weight and its further variables."""
+    return (w, *z) if z else w
+
+
+def _joined(synapse: Any) -> list[Any]:
+    return list(synapse) if isinstance(synapse, tuple | list) else [synapse]
 
 
 def compile_spike(function: Any, n_state: int, precision: str) -> int:
@@ -182,7 +282,7 @@ def compile_spike(function: Any, n_state: int, precision: str) -> int:
         lanes.Unsupported: it uses a primitive or a shape that has no code.
     """
 
-    def flat(elapsed: Any, *state: Any) -> list[Any]:
+    def flat(elapsed: Any, state: Any) -> list[Any]:
         new, amplitude = function(state, elapsed)
         return [amplitude, *new]
 
@@ -190,7 +290,7 @@ def compile_spike(function: Any, n_state: int, precision: str) -> int:
 
 
 def _compiled(function: Any, lengths: tuple[int, ...], precision: str) -> int:
-    """Machine code of a function of a number and of the numbers in some arrays.
+    """Machine code of a function of a number and of some tuples of numbers, which are arrays.
 
     It returns the first result; the others are written to the first array.
     """
@@ -200,8 +300,11 @@ def _compiled(function: Any, lengths: tuple[int, ...], precision: str) -> int:
 
     scalar = jax.ShapeDtypeStruct((), precision)
 
-    def typed(*arguments: Any) -> list[Any]:
-        return [jnp.asarray(x).astype(precision) for x in function(*arguments)]
+    ends = np.cumsum((0, *lengths)).tolist()
+
+    def typed(number: Any, *values: Any) -> list[Any]:
+        arrays = [values[a:b] for a, b in pairwise(ends)]
+        return [jnp.asarray(x).astype(precision) for x in function(number, *arrays)]
 
     with jax.enable_x64(True):
         program = lanes.flatten(jax.make_jaxpr(typed)(*[scalar] * (1 + sum(lengths))))
@@ -259,6 +362,53 @@ def remember(
     return Learned(*_call("remember", given, rows, law, learned, (), via))
 
 
+def remember_voltage(
+    learned: Learned,
+    law: Law,
+    rows: Rows,
+    events: Int32[Array, "capacity"],
+    cursor: Int64[Array, ""],
+    count: Int32[Array, ""],
+    stamp: Int64[Array, ""],
+    bounds: Int64[Array, "populations"],
+    V: Float[Array, "post"],
+    *,
+    via: Any = now,
+) -> Learned:
+    """As `remember`, where V of the targets is followed: their traces, and the events of a step.
+
+    Args:
+        learned: updated in place.
+        law: what is learned by.
+        rows: the synapses.
+        events: our cells; those of this step stand at cursor : cursor + count.
+        cursor: where this step's spikes begin.
+        count: how many there are.
+        stamp: the number of the step.
+        bounds: of the populations in the group of the targets; the last is how many cells it has.
+        V: of the targets at the end of the step.
+        via: calls now, or as part of a `Chain`.
+    """
+    given = (events, cursor, count, stamp, bounds, V)
+    return Learned(*_call("remember_voltage", given, rows, law, learned, (), via))
+
+
+def settle(
+    learned: Learned, law: Law, rows: Rows, step: Int64[Array, ""], amount: Float[Array, ""]
+) -> Learned:
+    """Bring all synapses to a step, and add to the reward.
+
+    Args:
+        learned: updated in place; all spikes of sources up to the step have been delivered.
+        law: what is learned by.
+        rows: the synapses.
+        step: the number of the step.
+        amount: by which the reward jumps.
+    """
+    amount = amount.astype(learned.weight.dtype)
+    return Learned(*_call("settle", (step, amount), rows, law, learned, (), now))
+
+
 def learn(
     ring: Int[Array, "slot post"],
     learned: Learned,
@@ -314,6 +464,25 @@ def learn_boxes(
     return ring, Learned(*changed)
 
 
+def weights_at(
+    learned: Learned, law: Law, rows: Rows, step: Int64[Array, ""]
+) -> Float[Array, "capacity"]:
+    """The weight of each synapse at a step, all that has reached it until then included.
+
+    Nothing is changed: a synapse stays behind until its source spikes. What is due to it does not
+    depend on who else has caught up.
+
+    Args:
+        learned: of which all spikes of sources up to the step have been delivered.
+        law: what is learned by.
+        rows: the synapses.
+        step: the number of the step.
+    """
+    shape = jax.ShapeDtypeStruct(learned.weight.shape, learned.weight.dtype)
+    arguments = (jnp.array([0, 1], jnp.int64), step, *rows, *law, *learned)
+    return now(_named("weights_at", rows, learned, len(arguments), 1), shape, {}, *arguments)
+
+
 def _call(
     name: str, given: tuple, rows: Rows, law: Law, learned: Learned, ring: tuple, via: Any
 ) -> list[Any]:
@@ -324,11 +493,13 @@ def _call(
     aliases = {len(arguments) + k: k for k in range(len(changed))}
     if name == "learn_all":
         shapes.append(jax.ShapeDtypeStruct((2,), jnp.int64))  # the token
-    varying = rows.unit, rows.offset, rows.weight, learned.weight
-    target = _target(
-        name, *(str(x.dtype) for x in varying), len(arguments) + len(changed), len(shapes)
-    )
+    target = _named(name, rows, learned, len(arguments) + len(changed), len(shapes))
     return list(via(target, shapes, aliases, *arguments, *changed))
+
+
+def _named(name: str, rows: Rows, learned: Learned, n_args: int, n_results: int) -> str:
+    varying = rows.unit, rows.offset, rows.weight, learned.weight
+    return _target(name, *(str(x.dtype) for x in varying), n_args, n_results)
 
 
 @functools.cache

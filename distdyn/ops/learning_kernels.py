@@ -16,14 +16,32 @@ from numba.extending import intrinsic
 
 from distdyn.ops.exchange_kernels import ALL_BOXES, OURS_THEN_OTHERS, delivery
 from distdyn.ops.kernels import BATCH, compiled, locate, ones_in, row_arrays, row_kinds
-from distdyn.ops.learning import FINE, NEVER, STATUS, SWEPT
+from distdyn.ops.learning import (
+    BETWEEN,
+    DEPRESS,
+    EVENT,
+    FINE,
+    LAGS,
+    LONGEST,
+    LOW_PASS,
+    N_POST,
+    N_PRE,
+    NEAREST,
+    NEVER,
+    PEAK,
+    POTENTIATE,
+    REWARDED,
+    SPIKE,
+    STATUS,
+    SWEPT,
+)
 
 _U = np.uint64
 
 
 @intrinsic
-def follow(context, address, w, x, y):
-    """Call the machine code of a rule: T f(T w, T* x, T* y)."""
+def follow(context, address, w, z, x, y, e):
+    """Call the machine code of a rule: T f(T w, T* z, T* x, T* y, T* e)."""
 
     def generate(context, builder, signature, arguments):
         at, weight, *arrays = arguments
@@ -34,7 +52,7 @@ def follow(context, address, w, x, y):
         kind = ir.FunctionType(weight.type, [weight.type, *(p.type for p in pointers)])
         return builder.call(builder.inttoptr(at, kind.as_pointer()), [weight, *pointers])
 
-    return w(address, w, x, y), generate
+    return w(address, w, z, x, y, e), generate
 
 
 @intrinsic
@@ -80,34 +98,75 @@ def _back_to(stamp, target, n, oldest, reach):
     return n
 
 
+@njit
+def _room(law, learned):
+    """Room for what a rule is given: z, x, y, e, and the traces x of a spike that is delivered."""
+    n_more, n_traces = learned[1].shape[1], learned[6].shape[2]
+    width = max(max(n_more, n_traces), max(law[2][_U(N_PRE)], 2))
+    return np.empty((5, width), learned[0].dtype)
+
+
 @njit(inline="always")
-def _potentiated(w, k, delay, first, newest, law, learned, target, x, y):
+def _evolved(w, i, k, delay, event, until, law, learned, target, room):
+    """A synapse at a stamp, if no spike has reached it since it was looked at.
+
+    `event` is the number of the last spike of the target that has.
+    """
+    code, decay, form, limits, _, _ = law
+    _, _, when, last, pre, stamp, post, count, _, _, reward, book = learned
+    steps = until - when[i]
+    if steps <= 0:
+        return w
+    n_pre, n_post, nearest = _U(form[N_PRE]), _U(form[N_POST]), form[NEAREST]
+    history, z, x, y, e = stamp.shape[1], room[0], room[1], room[2], room[3]
+    for j in range(n_pre):
+        x[j] = pre[k, j] * _decayed(decay, j, when[i] - last[k]) if last[k] > NEVER else 0
+    at, is_kept = _U(event) & _U(history - 1), event >= max(count[target] - history, 0)
+    for j in range(n_post):
+        y[j] = 0
+        if is_kept:
+            left = _decayed(decay, n_pre + j, when[i] - delay - stamp[target, at])
+            y[j] = _after(post[target, at, j], nearest, n_pre + j) * left
+    e[0] = 0
+    if book[REWARDED] > NEVER:
+        e[0] = reward[0] * _decayed(decay, n_pre + n_post, when[i] - book[REWARDED])
+    e[1] = limits[2] * limits.dtype.type(steps)
+    when[i] = until
+    return follow(code[_U(BETWEEN)], w, z, x, y, e)
+
+
+@njit(inline="always")
+def _potentiated(w, i, k, delay, first, newest, law, learned, target, room):
     """The weight after the spikes of the target from number `first` to number `newest`."""
-    code, decay, form, _, _ = law
-    _, last, pre, stamp, post, _, _ = learned
-    mask, n_pre, n_post = _U(stamp.shape[1] - 1), _U(form[0]), _U(form[1])
+    code, decay, form, _, _, _ = law
+    _, _, _, last, pre, stamp, post, _, _, _, _, _ = learned
+    mask, n_pre, width = _U(stamp.shape[1] - 1), _U(form[N_PRE]), _U(post.shape[2])
+    z, x, y, e = room[0], room[1], room[2], room[3]
     for n in range(first, newest + 1):
         at = _U(n) & mask
-        elapsed = stamp[target, at] + delay - last[k]
+        arrived = stamp[target, at] + delay
+        if code[_U(BETWEEN)] != 0:
+            w = _evolved(w, i, k, delay, n - 1, arrived, law, learned, target, room)
         for j in range(n_pre):
-            x[j] = pre[k, j] * _decayed(decay, j, elapsed)
-        for j in range(n_post):
+            x[j] = pre[k, j] * _decayed(decay, j, arrived - last[k]) if last[k] > NEVER else 0
+        for j in range(width):
             y[j] = post[target, at, j]
-        w = follow(code[_U(0)], w, x, y)
+        w = follow(code[_U(POTENTIATE)], w, z, x, y, e)
     return w
 
 
 @njit
-def _learn_segment(flat, origin, stamp_now, k, begin, end, n_target, offset, law, learned, x, y, z):
+def _learn_segment(flat, origin, stamp_now, k, begin, end, n_target, offset, law, learned, room):
     """Change and deliver the synapses of one source that has spiked."""
-    code, decay, form, limits, _ = law
-    weight, last, pre, stamp, post, count, book = learned
-    n_pre, n_post, nearest = _U(form[0]), _U(form[1]), form[2]
+    code, decay, form, limits, _, _ = law
+    weight, more, _, last, pre, stamp, post, count, recent, _, _, book = learned
+    n_pre, n_post, nearest = _U(form[N_PRE]), _U(form[N_POST]), form[NEAREST]
     history, size, length = stamp.shape[1], _U(flat.size), np.int64(n_target)
     mask, scale, bound = _U(history - 1), limits[0], limits[1]
-    known = last[k] > NEVER
+    z, y, e, x = room[0], room[2], room[3], room[4]
+    known, has_between = last[k] > NEVER, code[_U(BETWEEN)] != 0
     for j in range(n_pre):
-        z[j] = pre[k, j] * _decayed(decay, j, stamp_now - last[k]) if known else 0
+        x[j] = pre[k, j] * _decayed(decay, j, stamp_now - last[k]) if known else 0
     since, delay, next_delay = max(last[k], book[SWEPT]), np.int64(0), length
     for i in range(begin, end):
         place = np.int64(offset[i])
@@ -115,40 +174,51 @@ def _learn_segment(flat, origin, stamp_now, k, begin, end, n_target, offset, law
             delay += 1
             next_delay += length
         target, w = _U(place - (next_delay - length)), weight[i]
+        for j in range(_U(more.shape[1])):
+            z[j] = more[i, j]
         reach, n = stamp_now - delay, count[target]
         oldest = max(n - history, 0)
         newest = _back_to(stamp, target, n - 1, oldest, reach)
-        if known:
+        if known or has_between:
             first = _back_to(stamp, target, newest, oldest, since - delay) + 1
-            w = _potentiated(w, k, delay, first, newest, law, learned, target, x, y)
-        newest = _back_to(stamp, target, newest, oldest, reach - 1)
-        at = _U(newest) & mask
-        for j in range(n_post):
-            y[j] = 0
-            if newest >= oldest:
-                left = _decayed(decay, n_pre + j, reach - stamp[target, at])
-                y[j] = _after(post[target, at, j], nearest, n_pre + j) * left
-        w = follow(code[_U(1)], w, z, y)
+            w = _potentiated(w, i, k, delay, first, newest, law, learned, target, room)
+        if has_between:
+            w = _evolved(w, i, k, delay, newest, stamp_now, law, learned, target, room)
+        if recent.shape[0] > 0:
+            for j in range(n_post):
+                row = _U(reach - form[_U(LAGS) + j]) & _U(recent.shape[0] - 1)
+                y[j] = recent[row, target, j]
+        else:
+            newest = _back_to(stamp, target, newest, oldest, reach - 1)
+            at = _U(newest) & mask
+            for j in range(n_post):
+                y[j] = 0
+                if newest >= oldest:
+                    left = _decayed(decay, n_pre + j, reach - stamp[target, at])
+                    y[j] = _after(post[target, at, j], nearest, n_pre + j) * left
+        w = follow(code[_U(DEPRESS)], w, z, x, y, e)
         weight[i] = w
+        for j in range(_U(more.shape[1])):
+            more[i, j] = z[j]
         if not abs(w) <= bound:
             book[STATUS] = 1
             w = bound * np.float32(0)
         at_ring = origin + _U(place)
         flat[at_ring - size if at_ring >= size else at_ring] += np.int64(np.rint(w * scale))
     for j in range(n_pre):
-        pre[k, j] = _after(z[j], nearest, j)
+        pre[k, j] = _after(x[j], nearest, j)
     last[k] = stamp_now
 
 
 @njit
 def _spike_segment(flat, origin, stamp_now, k, begin, end, offset, law, learned):
     """Deliver the synapses of one source that has spiked, as much of each as it gives now."""
-    code, _, _, limits, _ = law
-    weight, last, pre, _, _, _, book = learned
+    code, _, _, limits, _, _ = law
+    weight, _, _, last, pre, _, _, _, _, _, _, book = learned
     size, scale, bound, dt = _U(flat.size), limits[0], limits[1], limits[2]
     steps = stamp_now - last[k] if last[k] > NEVER else 0
     elapsed = dt * limits.dtype.type(steps)
-    amplitude = spike(code[_U(2)], elapsed, pre, k)
+    amplitude = spike(code[_U(SPIKE)], elapsed, pre, k)
     last[k] = stamp_now
     for i in range(begin, end):
         brought = weight[i] * amplitude
@@ -166,10 +236,9 @@ def _learn(flat, origin, stamp_now, cells, part, table):
     bounds, word, width, _, bits, rank, base, start, offset, _ = rows
     if not cells.size or not offset.size:
         return
-    n_target = learned[3].shape[0]
+    n_target = learned[5].shape[0]
     at = np.empty((3, min(_U(cells.size), BATCH)), np.uint64)
-    room = np.empty((3, max(law[2][_U(0)], law[2][_U(1)])), learned[0].dtype)  # for traces
-    x, y, z = room[0], room[1], room[2]
+    room = _room(law, learned)
     for first in range(_U(0), _U(cells.size), BATCH):
         batch = cells[first : min(first + BATCH, _U(cells.size))]
         n = locate(batch, bounds[part], word[part], bits, rank, at)
@@ -183,58 +252,98 @@ def _learn(flat, origin, stamp_now, cells, part, table):
                     k = segment + column
                     begin = _U(base[k >> _U(6)]) + _U(start[k])
                     end = _U(base[(k + _U(1)) >> _U(6)]) + _U(start[k + _U(1)])
-                    if law[0][_U(2)] != 0:
+                    if law[0][_U(SPIKE)] != 0:
                         _spike_segment(flat, origin, stamp_now, k, begin, end, offset, law, learned)
                         continue
                     _learn_segment(
-                        flat, origin, stamp_now, k, begin, end, n_target, offset, law, learned,
-                        x, y, z,
-                    )  # fmt: skip
+                        flat, origin, stamp_now, k, begin, end, n_target, offset, law, learned, room
+                    )
 
 
 @njit
-def _catch_up(until, rows, law, learned):
-    """Potentiate all synapses by what has reached them up to a stamp."""
-    weight, last, _, stamp, _, count, book = learned
+def _catch_up(until, rows, law, learned, brings):
+    """Potentiate all synapses by what has reached them up to a stamp; or bring them there."""
+    code = law[0]
+    weight, more, _, last, _, stamp, _, count, _, _, _, book = learned
     base, start, offset = rows[6], rows[7], rows[8]
     length, history = np.int64(stamp.shape[0]), stamp.shape[1]
-    room = np.empty((2, max(law[2][_U(0)], law[2][_U(1)])), weight.dtype)
-    x, y = room[0], room[1]
+    room, has_between = _room(law, learned), code[_U(BETWEEN)] != 0
+    z = room[0]
     for k in range(_U(start.size - 1)):
         begin = _U(base[k >> _U(6)]) + _U(start[k])
         end = _U(base[(k + _U(1)) >> _U(6)]) + _U(start[k + _U(1)])
         since, delay, next_delay = max(last[k], book[SWEPT]), np.int64(0), length
-        if last[k] == NEVER or since >= until:
+        if last[k] == NEVER and not has_between:
+            continue
+        if since >= until and not (brings and has_between):
             continue
         for i in range(begin, end):
             place = np.int64(offset[i])
             while place >= next_delay:
                 delay += 1
                 next_delay += length
-            target = _U(place - (next_delay - length))
+            target, w = _U(place - (next_delay - length)), weight[i]
+            for j in range(_U(more.shape[1])):
+                z[j] = more[i, j]
             n = count[target]
             oldest = max(n - history, 0)
             newest = _back_to(stamp, target, n - 1, oldest, until - delay)
             first = _back_to(stamp, target, newest, oldest, since - delay) + 1
-            weight[i] = _potentiated(weight[i], k, delay, first, newest, law, learned, target, x, y)
-    book[SWEPT] = max(book[SWEPT], until)
+            w = _potentiated(w, i, k, delay, first, newest, law, learned, target, room)
+            if brings and has_between:
+                w = _evolved(w, i, k, delay, newest, until, law, learned, target, room)
+            weight[i] = w
+            for j in range(_U(more.shape[1])):
+                more[i, j] = z[j]
+
+
+@njit
+def _settle(step, amount, rows, law, learned):
+    """Bring all synapses to a step, at which reward jumps."""
+    _, decay, form, _, _, _ = law
+    reward, book = learned[10], learned[11]
+    _catch_up(step, rows, law, learned, True)
+    book[SWEPT] = max(book[SWEPT], step)
+    if book[REWARDED] > NEVER:
+        of_reward = _U(form[N_PRE] + form[N_POST])
+        reward[0] *= _decayed(decay, of_reward, step - book[REWARDED])
+    if amount != 0 or book[REWARDED] > NEVER:
+        reward[0] += amount
+        book[REWARDED] = step
+
+
+@njit(inline="always")
+def _place_of_next(target, stamp_now, rows, law, learned):
+    """Where the next spike of a target is entered, after all have caught up if need be.
+
+    The spike before the first that a synapse has not heard of is kept, too: what happens between
+    the two begins with its traces.
+    """
+    stamp, count, book = learned[5], learned[7], learned[11]
+    history, longest, n = stamp.shape[1], law[2][_U(LONGEST)], count[target]
+    mask = _U(history - 1)
+    if n >= history and stamp[target, _U(n + 1) & mask] > book[SWEPT] - longest:
+        until = stamp_now - 1 - longest
+        _catch_up(until, rows, law, learned, False)
+        book[SWEPT] = max(book[SWEPT], until)
+    stamp[target, _U(n) & mask] = stamp_now
+    count[target] = n + 1
+    return _U(n) & mask
 
 
 @njit
 def _remember(cells, stamp_now, rows, law, learned):
     """Enter the spikes of the targets, if they matter."""
-    code, decay, form, _, _ = law
-    if code[_U(2)] != 0:
+    code, decay, form, _, _, _ = law
+    if code[_U(SPIKE)] != 0:
         return
-    _, _, _, stamp, post, count, book = learned
-    n_pre, n_post, nearest, longest = _U(form[0]), _U(form[1]), form[2], form[3]
-    history, mask = stamp.shape[1], _U(stamp.shape[1] - 1)
+    stamp, post, count = learned[5], learned[6], learned[7]
+    n_pre, n_post, nearest = _U(form[N_PRE]), _U(form[N_POST]), form[NEAREST]
+    mask = _U(stamp.shape[1] - 1)
     for index in range(cells.size):
         target = _U(cells[index])
         n = count[target]
-        if n >= history and stamp[target, _U(n) & mask] > book[SWEPT] - longest:
-            _catch_up(stamp_now - 1 - longest, rows, law, learned)
-        at, before = _U(n) & mask, _U(n - 1) & mask
+        at, before = _place_of_next(target, stamp_now, rows, law, learned), _U(n - 1) & mask
         for j in range(n_post):
             left = decay[_U(0), _U(0), _U(0)] * np.float32(0)
             if n > 0:
@@ -242,8 +351,42 @@ def _remember(cells, stamp_now, rows, law, learned):
                     decay, n_pre + j, stamp_now - stamp[target, before]
                 )
             post[target, at, j] = left
-        stamp[target, at] = stamp_now
-        count[target] = n + 1
+
+
+@njit
+def _remember_voltage(cells, stamp_now, n_cells, V, rows, law, learned):
+    """Enter the events of a step, and make the traces before the next one."""
+    code, decay, form, limits, _, _ = law
+    post, recent, spiked = learned[6], learned[8], learned[9]
+    n_pre, n_post, nearest = _U(form[N_PRE]), _U(form[N_POST]), form[NEAREST]
+    mask = _U(recent.shape[0] - 1)
+    now, after = _U(stamp_now) & mask, _U(stamp_now + 1) & mask
+    y, one, has_amount = _room(law, learned)[2], limits.dtype.type(1), code[_U(EVENT)] != 0
+    for index in range(cells.size):
+        spiked[_U(cells[index])] = stamp_now
+    for target in range(_U(n_cells)):
+        is_event = spiked[target] == stamp_now
+        is_spike, u, amount = is_event, V[target], limits[3]
+        if stamp_now - spiked[target] < form[_U(PEAK)]:
+            u = limits[3]
+        for j in range(n_post):
+            y[j] = recent[_U(stamp_now - form[_U(LAGS) + j]) & mask, target, j]
+        if has_amount:
+            amount = follow(code[_U(EVENT)], u, y, y, y, y)
+            is_event = amount > 0
+        if is_event:
+            at = _place_of_next(target, stamp_now, rows, law, learned)
+            for j in range(n_post):
+                post[target, at, j] = y[j]
+            if has_amount:
+                post[target, at, n_post] = amount * limits[2]
+        for j in range(n_post):
+            trace, left = recent[now, target, j], decay[n_pre + j, _U(0), _U(1)]
+            if (form[_U(LOW_PASS)] >> np.int64(j)) & 1:
+                trace += (one - left) * (u - trace)
+            else:
+                trace = left * (_after(trace, nearest, n_pre + j) if is_spike else trace)
+            recent[after, target, j] = trace
 
 
 @njit
@@ -262,19 +405,20 @@ _ours_then_others, _all_boxes = delivery(_put, _begin)
 
 @njit
 def _table(
-    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
-    bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
-    offset, offset_shape, weight, weight_shape,
+    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits, bits_shape,
+    rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape, weight,
+    weight_shape,
     code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
-    first_shape,
-    values, values_shape, last, last_shape, pre, pre_shape, stamps, stamps_shape,
-    post, post_shape, counts, counts_shape, book, book_shape,
+    first_shape, law_more, law_more_shape,
+    values, values_shape, more, more_shape, when, when_shape, last, last_shape, pre, pre_shape,
+    stamps, stamps_shape, post, post_shape, counts, counts_shape, recent, recent_shape, spiked,
+    spiked_shape, reward, reward_shape, book, book_shape,
 ):  # fmt: skip
     """The arrays of a table, of what it learns by and of what it has learned."""
     rows = row_arrays(
-        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
-        bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
-        offset, offset_shape, weight, weight_shape,
+        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits,
+        bits_shape, rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape,
+        weight, weight_shape,
     )  # fmt: skip
     law = (
         carray(code, (code_shape[0],)),
@@ -282,14 +426,20 @@ def _table(
         carray(form, (form_shape[0],)),
         carray(limits, (limits_shape[0],)),
         carray(first, (first_shape[0],)),
+        carray(law_more, (law_more_shape[0],)),
     )
     learned = (
         carray(values, (values_shape[0],)),
+        carray(more, (more_shape[0], more_shape[1])),
+        carray(when, (when_shape[0],)),
         carray(last, (last_shape[0],)),
         carray(pre, (pre_shape[0], pre_shape[1])),
         carray(stamps, (stamps_shape[0], stamps_shape[1])),
         carray(post, (post_shape[0], post_shape[1], post_shape[2])),
         carray(counts, (counts_shape[0],)),
+        carray(recent, (recent_shape[0], recent_shape[1], recent_shape[2])),
+        carray(spiked, (spiked_shape[0],)),
+        carray(reward, (reward_shape[0],)),
         carray(book, (book_shape[0],)),
     )
     return rows, law, learned
@@ -297,51 +447,144 @@ def _table(
 
 def _remember_body(
     _team, _1, events, _2, cursor, _3, count, _4, stamp, _5,
-    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
-    bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
-    offset, offset_shape, weight, weight_shape,
+    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits, bits_shape,
+    rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape, weight,
+    weight_shape,
     code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
-    first_shape,
-    _learned_in, _6, _last_in, _7, _pre_in, _8, _stamp_in, _9, _post_in, _10, _count_in, _11,
-    _book_in, _12,
-    values, values_shape, last, last_shape, pre, pre_shape, stamps, stamps_shape, post,
-    post_shape, counts, counts_shape, book, book_shape,
+    first_shape, law_more, law_more_shape,
+    _values_in, _6, _more_in, _7, _when_in, _8, _last_in, _9, _pre_in, _10, _stamps_in, _11,
+    _post_in, _12, _counts_in, _13, _recent_in, _14, _spiked_in, _15, _reward_in, _16, _book_in,
+    _17,
+    values, values_shape, more, more_shape, when, when_shape, last, last_shape, pre, pre_shape,
+    stamps, stamps_shape, post, post_shape, counts, counts_shape, recent, recent_shape, spiked,
+    spiked_shape, reward, reward_shape, book, book_shape,
     _member, _members, _tally,
 ):  # fmt: skip
     table = _table(
-        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
-        bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
-        offset, offset_shape, weight, weight_shape,
+        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits,
+        bits_shape, rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape,
+        weight, weight_shape,
         code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
-        first_shape,
-        values, values_shape, last, last_shape, pre, pre_shape, stamps, stamps_shape,
-        post, post_shape, counts, counts_shape, book, book_shape,
+        first_shape, law_more, law_more_shape,
+        values, values_shape, more, more_shape, when, when_shape, last, last_shape, pre, pre_shape,
+        stamps, stamps_shape, post, post_shape, counts, counts_shape, recent, recent_shape, spiked,
+        spiked_shape, reward, reward_shape, book, book_shape,
     )  # fmt: skip
     cells = carray(events, (cursor[0] + count[0],))[cursor[0] :]
     _remember(cells, stamp[0], *table)
 
 
-def _learn_body(
-    _team, _1, events, _2, cursor, _3, count, _4, stamp, _5, part, _6,
-    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
-    bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
-    offset, offset_shape, weight, weight_shape,
+def _remember_voltage_body(
+    _team, _1, events, _2, cursor, _3, count, _4, stamp, _5, groups, groups_shape, V, V_shape,
+    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits, bits_shape,
+    rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape, weight,
+    weight_shape,
     code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
-    first_shape,
-    _ring_in, _7, _learned_in, _8, _last_in, _9, _pre_in, _10, _stamp_in, _11, _post_in, _12,
-    _count_in, _13, _book_in, _14,
-    ring, ring_shape, values, values_shape, last, last_shape, pre, pre_shape, stamps,
-    stamps_shape, post, post_shape, counts, counts_shape, book, book_shape,
+    first_shape, law_more, law_more_shape,
+    _values_in, _6, _more_in, _7, _when_in, _8, _last_in, _9, _pre_in, _10, _stamps_in, _11,
+    _post_in, _12, _counts_in, _13, _recent_in, _14, _spiked_in, _15, _reward_in, _16, _book_in,
+    _17,
+    values, values_shape, more, more_shape, when, when_shape, last, last_shape, pre, pre_shape,
+    stamps, stamps_shape, post, post_shape, counts, counts_shape, recent, recent_shape, spiked,
+    spiked_shape, reward, reward_shape, book, book_shape,
     _member, _members, _tally,
 ):  # fmt: skip
     table = _table(
-        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
-        bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
-        offset, offset_shape, weight, weight_shape,
+        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits,
+        bits_shape, rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape,
+        weight, weight_shape,
         code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
-        first_shape,
-        values, values_shape, last, last_shape, pre, pre_shape, stamps, stamps_shape,
-        post, post_shape, counts, counts_shape, book, book_shape,
+        first_shape, law_more, law_more_shape,
+        values, values_shape, more, more_shape, when, when_shape, last, last_shape, pre, pre_shape,
+        stamps, stamps_shape, post, post_shape, counts, counts_shape, recent, recent_shape, spiked,
+        spiked_shape, reward, reward_shape, book, book_shape,
+    )  # fmt: skip
+    cells = carray(events, (cursor[0] + count[0],))[cursor[0] :]
+    n_cells = carray(groups, (groups_shape[0],))[-1]
+    _remember_voltage(cells, stamp[0], n_cells, carray(V, (V_shape[0],)), *table)
+
+
+def _settle_body(
+    _team, _1, step, _2, amount, _3,
+    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits, bits_shape,
+    rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape, weight,
+    weight_shape,
+    code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
+    first_shape, law_more, law_more_shape,
+    _values_in, _4, _more_in, _5, _when_in, _6, _last_in, _7, _pre_in, _8, _stamps_in, _9, _post_in,
+    _10, _counts_in, _11, _recent_in, _12, _spiked_in, _13, _reward_in, _14, _book_in, _15,
+    values, values_shape, more, more_shape, when, when_shape, last, last_shape, pre, pre_shape,
+    stamps, stamps_shape, post, post_shape, counts, counts_shape, recent, recent_shape, spiked,
+    spiked_shape, reward, reward_shape, book, book_shape,
+    _member, _members, _tally,
+):  # fmt: skip
+    table = _table(
+        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits,
+        bits_shape, rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape,
+        weight, weight_shape,
+        code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
+        first_shape, law_more, law_more_shape,
+        values, values_shape, more, more_shape, when, when_shape, last, last_shape, pre, pre_shape,
+        stamps, stamps_shape, post, post_shape, counts, counts_shape, recent, recent_shape, spiked,
+        spiked_shape, reward, reward_shape, book, book_shape,
+    )  # fmt: skip
+    _settle(step[0], amount[0], *table)
+
+
+def _weights_at_body(
+    _team, _1, step, _2,
+    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits, bits_shape,
+    rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape, weight,
+    weight_shape,
+    code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
+    first_shape, law_more, law_more_shape,
+    values, values_shape, more, more_shape, when, when_shape, last, last_shape, pre, pre_shape,
+    stamps, stamps_shape, post, post_shape, counts, counts_shape, recent, recent_shape, spiked,
+    spiked_shape, reward, reward_shape, book, book_shape, found, _3,
+    _member, _members, _tally,
+):  # fmt: skip
+    table = _table(
+        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits,
+        bits_shape, rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape,
+        weight, weight_shape,
+        code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
+        first_shape, law_more, law_more_shape,
+        values, values_shape, more, more_shape, when, when_shape, last, last_shape, pre, pre_shape,
+        stamps, stamps_shape, post, post_shape, counts, counts_shape, recent, recent_shape, spiked,
+        spiked_shape, reward, reward_shape, book, book_shape,
+    )  # fmt: skip
+    rows, law, learned = table
+    weights = carray(found, (values_shape[0],))
+    weights[:] = learned[0]
+    if code[SPIKE] == 0:
+        seen = (weights, learned[1].copy(), learned[2].copy(), *learned[3:])
+        _catch_up(step[0], rows, law, seen, True)
+
+
+def _learn_body(
+    _team, _1, events, _2, cursor, _3, count, _4, stamp, _5, part, _6,
+    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits, bits_shape,
+    rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape, weight,
+    weight_shape,
+    code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
+    first_shape, law_more, law_more_shape,
+    _ring_in, _7, _values_in, _8, _more_in, _9, _when_in, _10, _last_in, _11, _pre_in, _12,
+    _stamps_in, _13, _post_in, _14, _counts_in, _15, _recent_in, _16, _spiked_in, _17, _reward_in,
+    _18, _book_in, _19,
+    ring, ring_shape, values, values_shape, more, more_shape, when, when_shape, last, last_shape,
+    pre, pre_shape, stamps, stamps_shape, post, post_shape, counts, counts_shape, recent,
+    recent_shape, spiked, spiked_shape, reward, reward_shape, book, book_shape,
+    _member, _members, _tally,
+):  # fmt: skip
+    table = _table(
+        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits,
+        bits_shape, rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape,
+        weight, weight_shape,
+        code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
+        first_shape, law_more, law_more_shape,
+        values, values_shape, more, more_shape, when, when_shape, last, last_shape, pre, pre_shape,
+        stamps, stamps_shape, post, post_shape, counts, counts_shape, recent, recent_shape, spiked,
+        spiked_shape, reward, reward_shape, book, book_shape,
     )  # fmt: skip
     flat = carray(ring, (ring_shape[0] * ring_shape[1],))
     cells = carray(events, (cursor[0] + count[0],))[cursor[0] :]
@@ -349,27 +592,30 @@ def _learn_body(
 
 
 def _learn_all_body(
-    _team, _1, place, _2, group, _3, before, _4, events, _5, cursor, _6, count, _7, stamp, _8,
-    part, _9,
-    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
-    bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
-    offset, offset_shape, weight, weight_shape,
+    _team, _1, place, _2, group, _3, before, _4, events, _5, cursor, _6, count, _7, stamp, _8, part,
+    _9,
+    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits, bits_shape,
+    rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape, weight,
+    weight_shape,
     code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
-    first_shape,
-    _ring_in, _10, _learned_in, _11, _last_in, _12, _pre_in, _13, _stamp_in, _14, _post_in, _15,
-    _count_in, _16, _book_in, _17,
-    ring, ring_shape, values, values_shape, last, last_shape, pre, pre_shape, stamps,
-    stamps_shape, post, post_shape, counts, counts_shape, book, book_shape, token, _18,
+    first_shape, law_more, law_more_shape,
+    _ring_in, _10, _values_in, _11, _more_in, _12, _when_in, _13, _last_in, _14, _pre_in, _15,
+    _stamps_in, _16, _post_in, _17, _counts_in, _18, _recent_in, _19, _spiked_in, _20, _reward_in,
+    _21, _book_in, _22,
+    ring, ring_shape, values, values_shape, more, more_shape, when, when_shape, last, last_shape,
+    pre, pre_shape, stamps, stamps_shape, post, post_shape, counts, counts_shape, recent,
+    recent_shape, spiked, spiked_shape, reward, reward_shape, book, book_shape, token, _23,
     _member, _members, _tally,
 ):  # fmt: skip
     table = _table(
-        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
-        bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
-        offset, offset_shape, weight, weight_shape,
+        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits,
+        bits_shape, rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape,
+        weight, weight_shape,
         code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
-        first_shape,
-        values, values_shape, last, last_shape, pre, pre_shape, stamps, stamps_shape,
-        post, post_shape, counts, counts_shape, book, book_shape,
+        first_shape, law_more, law_more_shape,
+        values, values_shape, more, more_shape, when, when_shape, last, last_shape, pre, pre_shape,
+        stamps, stamps_shape, post, post_shape, counts, counts_shape, recent, recent_shape, spiked,
+        spiked_shape, reward, reward_shape, book, book_shape,
     )  # fmt: skip
     _ours_then_others(
         table, place, group, before, events, cursor, count, stamp, part, ring, ring_shape,
@@ -379,25 +625,28 @@ def _learn_all_body(
 
 def _learn_boxes_body(
     _team, _1, place, _2, group, _3,
-    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
-    bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
-    offset, offset_shape, weight, weight_shape,
+    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits, bits_shape,
+    rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape, weight,
+    weight_shape,
     code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
-    first_shape,
-    _ring_in, _4, _learned_in, _5, _last_in, _6, _pre_in, _7, _stamp_in, _8, _post_in, _9,
-    _count_in, _10, _book_in, _11,
-    ring, ring_shape, values, values_shape, last, last_shape, pre, pre_shape, stamps,
-    stamps_shape, post, post_shape, counts, counts_shape, book, book_shape,
+    first_shape, law_more, law_more_shape,
+    _ring_in, _4, _values_in, _5, _more_in, _6, _when_in, _7, _last_in, _8, _pre_in, _9, _stamps_in,
+    _10, _post_in, _11, _counts_in, _12, _recent_in, _13, _spiked_in, _14, _reward_in, _15,
+    _book_in, _16,
+    ring, ring_shape, values, values_shape, more, more_shape, when, when_shape, last, last_shape,
+    pre, pre_shape, stamps, stamps_shape, post, post_shape, counts, counts_shape, recent,
+    recent_shape, spiked, spiked_shape, reward, reward_shape, book, book_shape,
     _member, _members, _tally,
 ):  # fmt: skip
     table = _table(
-        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
-        bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
-        offset, offset_shape, weight, weight_shape,
+        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits,
+        bits_shape, rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape,
+        weight, weight_shape,
         code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
-        first_shape,
-        values, values_shape, last, last_shape, pre, pre_shape, stamps, stamps_shape,
-        post, post_shape, counts, counts_shape, book, book_shape,
+        first_shape, law_more, law_more_shape,
+        values, values_shape, more, more_shape, when, when_shape, last, last_shape, pre, pre_shape,
+        stamps, stamps_shape, post, post_shape, counts, counts_shape, recent, recent_shape, spiked,
+        spiked_shape, reward, reward_shape, book, book_shape,
     )  # fmt: skip
     _all_boxes(table, place, group, 0, ring, ring_shape, _U(0), _U(1))
 
@@ -405,14 +654,17 @@ def _learn_boxes_body(
 @functools.cache
 def kernel(name: str, ring: str, offset: str, weight: str, precision: str) -> Any:
     """The kernel of an operator for these dtypes (a Numba C function)."""
-    rows = row_kinds(ring, offset, weight)
-    law = ["int64", precision, "int64", precision, precision]
-    learned = [precision, "int64", precision, "int64", precision, "int64", "int64"]
-    own = ["int64", "int32", "int64", "int32", "int64"]
+    T, n = precision, "int64"
+    rows, law = row_kinds(ring, offset, weight), [n, T, n, T, T, T]
+    learned = [T, T, n, n, T, n, T, n, T, n, T, n]
+    own = [n, "int32", n, "int32", n]
     given, body, changed, more = {
         "remember": (own, _remember_body, learned, []),
-        "learn": ([*own, "int64"], _learn_body, [ring, *learned], []),
-        "learn_all": (OURS_THEN_OTHERS, _learn_all_body, [ring, *learned], ["int64"]),
+        "remember_voltage": ([*own, n, T], _remember_voltage_body, learned, []),
+        "settle": ([n, n, T], _settle_body, learned, []),
+        "weights_at": ([n, n], _weights_at_body, [], [*learned, T]),
+        "learn": ([*own, n], _learn_body, [ring, *learned], []),
+        "learn_all": (OURS_THEN_OTHERS, _learn_all_body, [ring, *learned], [n]),
         "learn_boxes": (ALL_BOXES, _learn_boxes_body, [ring, *learned], []),
     }[name]
     return compiled(body, (*given, *rows, *law, *changed, *changed, *more))

@@ -65,6 +65,7 @@ class TablePlan:
     source: int
     group: int
     ring: int
+    voltage: int | None = None  # the leaf V of the group's state, where it learns from that
 
 
 @dataclass(frozen=True)

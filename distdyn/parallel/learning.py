@@ -1,10 +1,12 @@
 """Learning tables on their devices: what they learn by, and what they have learned so far."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
+from jax.sharding import PartitionSpec
 
 from distdyn.core.plasticity import Plasticity
 from distdyn.errors import NetworkError, PlatformError, SimulationError
@@ -17,6 +19,40 @@ from distdyn.parallel.scale import largest_plastic
 from distdyn.parallel.stack import Stack
 
 
+def sees_voltage(plasticity: Any) -> bool:
+    """Whether a rule, or None, follows V of the post cells."""
+    return isinstance(plasticity, Plasticity) and plasticity.sees_voltage
+
+
+OWN, SAME = PartitionSpec("part"), PartitionSpec()
+
+
+@functools.partial(jax.jit, static_argnames=("mesh",))
+def _weights_at(mesh: Any, learned: Learned, law: Law, rows: Rows, step: Any) -> Any:
+    """`learning.weights_at` on each device."""
+    look = jax.shard_map(
+        learning.weights_at,
+        mesh=mesh,
+        in_specs=(OWN, OWN, OWN, SAME),
+        out_specs=OWN,
+        check_vma=False,
+    )
+    return look(learned, law, rows, step)
+
+
+@functools.partial(jax.jit, static_argnames=("mesh",), donate_argnames=("learned",))
+def _settle(mesh: Any, learned: Learned, law: Law, rows: Rows, step: Any, reward: Any) -> Any:
+    """`learning.settle` on each device."""
+    change = jax.shard_map(
+        learning.settle,
+        mesh=mesh,
+        in_specs=(OWN, OWN, OWN, SAME, SAME),
+        out_specs=OWN,
+        check_vma=False,
+    )
+    return change(learned, law, rows, step, reward)
+
+
 class Learning:
     """The plastic tables of our parts.
 
@@ -24,6 +60,7 @@ class Learning:
         built: whose tables.
         stack: the devices.
         kernels: whether machine code is used.
+        voltage: gives V of the cells of a group on each device.
 
     Attributes:
         laws: what each table learns by, with a block for each device; None for tables that do not.
@@ -34,8 +71,15 @@ class Learning:
         NetworkError: a rule has no machine code.
     """
 
-    def __init__(self, built: Built, stack: Stack, *, kernels: bool) -> None:
-        self.built, self.stack = built, stack
+    def __init__(
+        self,
+        built: Built,
+        stack: Stack,
+        *,
+        kernels: bool,
+        voltage: Callable[[int], list[np.ndarray]],
+    ) -> None:
+        self.built, self.stack, self._voltage = built, stack, voltage
         plastic = [table for table in built.tables if table.plasticity is not None]
         if plastic and not kernels:
             raise PlatformError(
@@ -50,9 +94,28 @@ class Learning:
         """Weights as they were drawn, and nobody has spiked."""
         self.learned = [self._begin(k) for k in range(len(self._laws))]
 
-    def weights(self, path: str) -> list[list[np.ndarray]]:
-        """The weights of a projection's tables as they are now, on each device."""
-        return [self.stack.blocks(self.learned[k].weight) for k in self._tables(path)]
+    def weights(self, path: str, rows: Sequence[Any], step: int) -> list[list[np.ndarray]]:
+        """The weights of a projection's tables at a step, on each device.
+
+        Args:
+            path: of the projection.
+            rows: the tables of all projections, as they are on the devices.
+            step: the last one; what has happened until then has been delivered.
+        """
+        found = []
+        for k in self._tables(path):
+            with jax.enable_x64(True):
+                given = self.learned[k], self.laws[k], rows[k], np.int64(step)
+                found.append(self.stack.blocks(_weights_at(self.stack.mesh, *given)))
+        return found
+
+    def settle(self, path: str, rows: Sequence[Any], step: int, reward: float = 0.0) -> None:
+        """Bring the synapses of a projection to a step, and add to its reward; as `weights`."""
+        for k in self._tables(path):
+            if isinstance(self.built.tables[k].plasticity, Plasticity):
+                with jax.enable_x64(True):
+                    given = self.laws[k], rows[k], np.int64(step), np.float64(reward)
+                    self.learned[k] = _settle(self.stack.mesh, self.learned[k], *given)
 
     def keep(self, before: "Learning", path: str) -> None:
         """Take what another has learned, but for the weights of one projection."""
@@ -107,13 +170,18 @@ class Learning:
             return None
         projection = self.built.graph.projections[table.paths[0]]
         scale = self.built.scale(table.group, table.receptor)
-        length = self.built.parts.length(table.group)
+        length, origin = self.built.parts.length(table.group), self.built.setting.origin
         return self._own(
             [
                 learning.begin(
-                    rows, initial_weights(rows, projection, scale, law.first.dtype), length, law
+                    rows,
+                    initial_weights(rows, projection, scale, law.first.dtype),
+                    length,
+                    law,
+                    origin,
+                    V,
                 )
-                for rows in table.rows
+                for rows, V in zip(table.rows, self._voltage(table.group), strict=True)
                 if isinstance(rows, Rows)  # all are: plastic rows are stored
             ]
         )

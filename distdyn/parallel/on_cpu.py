@@ -18,7 +18,7 @@ from distdyn.ops.arrive import arrive, arrive_all, arrive_boxes
 from distdyn.ops.chain import Chain
 from distdyn.ops.coupled import emit
 from distdyn.ops.deliver import deliver
-from distdyn.ops.learning import learn, learn_all, learn_boxes, remember
+from distdyn.ops.learning import learn, learn_all, learn_boxes, remember, remember_voltage
 from distdyn.ops.packed import Packed
 from distdyn.ops.update import in_blocks, update, update_reference
 from distdyn.parallel.operands import Values
@@ -149,7 +149,7 @@ def _step(
         )
         spikes[index] = list_, at if begin is None else begin, count
     rings, learned = [list(of) for of in cells.rings], list(cells.learned)
-    _remember(plan, data, learned, spikes, book.stamp, chain)
+    _remember(plan, data, learned, cells.states, spikes, book.stamp, chain)
     if plan.exchange is None:
         _deliver_own(plan, data, rings, learned, spikes, book.stamp, chain)
         stop = full
@@ -201,12 +201,20 @@ def _update(
     return cells._replace(states=tuple(states), rings=tuple(rings), events=tuple(events)), spikes
 
 
-def _remember(plan: Any, data: Any, learned: list, spikes: list, stamp: Any, chain: Chain) -> None:
-    """Tell the tables that learn which of their targets have spiked."""
+def _remember(
+    plan: Any, data: Any, learned: list, states: Any, spikes: list, stamp: Any, chain: Chain
+) -> None:
+    """Tell the tables that learn which of their targets have spiked, and their V if they ask."""
     for k, (table, rows, law) in enumerate(zip(plan.tables, data.tables, data.laws, strict=True)):
-        if law is not None:
-            cells, begin, count = spikes[table.group]
-            learned[k] = remember(learned[k], law, rows, cells, begin, count, stamp, via=chain)
+        if law is None:
+            continue
+        cells, begin, count = spikes[table.group]
+        given = learned[k], law, rows, cells, begin, count, stamp
+        if table.voltage is None:
+            learned[k] = remember(*given, via=chain)
+        else:
+            bounds, V = data.groups[table.group].bounds, states[table.group][table.voltage]
+            learned[k] = remember_voltage(*given, bounds, V, via=chain)
 
 
 def _deliver_own(

@@ -30,7 +30,7 @@ from distdyn.parallel.couplings import Couplings
 from distdyn.parallel.exchange.neighbours import Neighbours
 from distdyn.parallel.groups import Group
 from distdyn.parallel.launch import World, cores
-from distdyn.parallel.learning import Learning
+from distdyn.parallel.learning import Learning, sees_voltage
 from distdyn.parallel.operands import Fixed, Values
 from distdyn.parallel.parameters import Setting, initial_state
 from distdyn.parallel.placed import Placed
@@ -129,7 +129,13 @@ class Shard:
         return Placed(self.built, self.stack, self.team[0].members if self.team else None)
 
     def _learning(self) -> Learning:
-        return Learning(self.built, self.stack, kernels=self.kernels)
+        return Learning(
+            self.built, self.stack, kernels=self.kernels, voltage=lambda k: self._leaf(k, "V")
+        )
+
+    def _leaf(self, group: int, name: str) -> list[np.ndarray]:
+        """A state variable of the cells of a group on each device."""
+        return self.stack.blocks(self.states[group][self.names[group].index(name)])
 
     def start(self) -> None:
         """Set the state to that before the first step."""
@@ -239,7 +245,12 @@ class Shard:
 
     def _plan(self) -> chunk.Plan:
         tables = tuple(
-            chunk.TablePlan(t.source, t.group, self.built.ring(t.group, t.receptor))
+            chunk.TablePlan(
+                t.source,
+                t.group,
+                self.built.ring(t.group, t.receptor),
+                self.names[t.group].index("V") if sees_voltage(t.plasticity) else None,
+            )
             for t in self.built.tables
         )
         return chunk.Plan(
@@ -512,6 +523,7 @@ class Shard:
         if self.near.has_mail:
             self._chunk(0)  # what has come arrives with the old weight
         self.placed.land(self.rings, self.step)
+        self.learning.settle(path, self.placed.tables, self.step)
         before = self.built.write_weight(path, projection)
         self._rescale(before)
         self.placed, learning = self._place(), self.learning
@@ -539,14 +551,30 @@ class Shard:
         found = self.built.synapses(path)
         if self.graph.projections[path].plasticity is None:
             return found
-        if self.near.has_mail:
-            self._chunk(0)  # spikes of other nodes, by which weights have yet to change
-        now = self.learning.weights(path)
-        weights = [block for blocks in now for block in blocks]
         return [
             (pre, post, weight[index].astype(np.float64), delay)
-            for (pre, post, index, delay), weight in zip(found, weights, strict=True)
+            for (pre, post, index, delay), weight in zip(found, self.weights(path), strict=True)
         ]
+
+    def reward(self, path: str, amount: float) -> None:
+        """Add to the reward of a plastic projection at this step. Collective."""
+        if self.near.has_mail:
+            self._chunk(0)  # spikes of other nodes, which were before
+        self.learning.settle(path, self.placed.tables, self.step, amount)
+
+    def places(self, path: str) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Our synapses of a plastic projection: pre, post, and where each is in `weights`."""
+        return [(pre, post, index) for pre, post, index, _ in self.built.synapses(path)]
+
+    def weights(self, path: str) -> list[np.ndarray]:
+        """The weights of a plastic projection at this step, in the pieces of `places`. Collective.
+
+        What its spikes have brought to a synapse until now is in them.
+        """
+        if self.near.has_mail:
+            self._chunk(0)  # spikes of other nodes, by which weights have yet to change
+        now = self.learning.weights(path, self.placed.tables, self.step)
+        return [block for blocks in now for block in blocks]
 
     # --- how large, how fast ---------------------------------------------------------------------
 
@@ -582,9 +610,9 @@ class Shard:
         held = {
             "synapses": (
                 *(x for rows in self.placed.tables for x in synapses_in(rows)),
-                *(of.weight for of in self.learning.learned if of is not None),
+                *(x for of in self.learning.learned if of is not None for x in of[:3]),
             ),
-            "histories": (x for of in self.learning.learned if of is not None for x in of[1:]),
+            "histories": (x for of in self.learning.learned if of is not None for x in of[3:]),
             "sources": (x for rows in self.placed.tables for x in sources_in(rows)),
             "rings": (ring for of in self.rings for ring in of),
             "states": (leaf for of in self.states for leaf in of),

@@ -13,7 +13,8 @@ import numpy as np
 
 from distdyn.core.cell import check_new_delays
 from distdyn.core.parameters import fields_of
-from distdyn.errors import NameLookupError, ParameterError, suggestion
+from distdyn.core.plasticity import Plasticity
+from distdyn.errors import NameLookupError, NetworkError, ParameterError, suggestion
 from distdyn.network.distributions import Distribution
 from distdyn.network.projection import Projection
 from distdyn.network.values import check_model, check_value
@@ -147,7 +148,8 @@ class ProjectionAccess:
     def weight(self) -> Any:
         """The weight as it was described: a number, an array over the edges, a distribution.
 
-        Of a plastic projection the weights as they are now, in the order of `edges()`. Collective.
+        Of a plastic projection the weights as they are now, in the order of `edges()`: all spikes
+        that have reached a synapse have changed it. Collective.
         """
         projection = self._shard.graph.projections[self._path]
         return projection.weight if projection.plasticity is None else self.edges().weight
@@ -171,6 +173,28 @@ class ProjectionAccess:
         found = [np.concatenate(column) for column in zip(*every, strict=True)]
         order = np.lexsort((found[1], found[0]))
         return Synapses(*(column[order] for column in found))
+
+    def reward(self, amount: float) -> None:
+        """Add to the reward of these synapses at this time, where their plasticity follows it.
+
+        Raises:
+            NetworkError: it does not.
+            ParameterError: it is no finite number.
+        """
+        rule = self._shard.graph.projections[self._path].plasticity
+        if not isinstance(rule, Plasticity) or rule.reward is None:
+            raise NetworkError(
+                f'projection "{self._path}": plasticity {shown(rule)} follows no reward. Use a '
+                "rule that does, such as RewardSTDP()."
+            )
+        amount = check_value(amount, f'projection "{self._path}": reward')
+        if np.ndim(amount):
+            raise ParameterError(
+                f'projection "{self._path}": reward {shown(amount)} is not one number. It is the '
+                "same at all synapses."
+            )
+        with jax.enable_x64(True):
+            self._shard.reward(self._path, float(amount))
 
     def __getattr__(self, name: str) -> Any:
         shard, path = self._shard, self._path

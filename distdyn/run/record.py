@@ -1,4 +1,7 @@
-"""What to record: `"E.spikes"`, `"E.V"`, `every(1., "E.V", ids=range(10))`, `"E.exc.g"`."""
+"""What to record: `"E.spikes"`, `"E.V"`, `every(1., "E.V", ids=range(10))`, `"E.exc.g"`.
+
+And weights that change: `every(100., "exc.weight")`.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,6 +11,7 @@ import numpy as np
 
 from distdyn.core.coupling import Coupling
 from distdyn.core.parameters import fields_of
+from distdyn.core.plasticity import Plasticity
 from distdyn.core.system import emits_spikes
 from distdyn.errors import NameLookupError, RecordError, TimeError, suggestion
 from distdyn.network.network import Graph
@@ -15,6 +19,7 @@ from distdyn.network.projection import CurrentInput, Projection, weight_unit
 from distdyn.parallel.groups import key_of, receptor_index
 from distdyn.parallel.shard import Sample, Shard
 from distdyn.run.recording import Sampling
+from distdyn.run.weights import WeightRequest
 from distdyn.units import shown, to_steps
 
 CELL = "cell"  # the population of a system that runs by itself, whose names are bare
@@ -34,8 +39,9 @@ def every(interval: float, variable: str, *, ids: Iterable[int] | None = None) -
 
     Args:
         interval: in ms, a multiple of dt.
-        variable: such as `"E.V"`, or `"E.exc.g"` for g of the receptor of projection `exc`.
-        ids: the neurons, all by default.
+        variable: such as `"E.V"`, `"E.exc.g"` for g of the receptor of projection `exc`, or
+            `"exc.weight"` of a projection that learns.
+        ids: the neurons, all by default; of weights the synapses, by their place in `edges()`.
     """
     return Every(interval, variable, ids)
 
@@ -46,6 +52,7 @@ class Request:
 
     spikes: tuple[str, ...]
     traces: tuple[tuple[str, Sample, Sampling], ...]
+    weights: tuple[WeightRequest, ...]
 
 
 def parse(record: Any, shard: Shard, dt: float) -> Request:
@@ -59,6 +66,7 @@ def parse(record: Any, shard: Shard, dt: float) -> Request:
     items = [record] if isinstance(record, str | Every) else list(record)
     spikes: list[str] = []
     traces: dict[str, tuple[str, Sample, Sampling]] = {}
+    weights: dict[str, WeightRequest] = {}
     for item in items:
         if not isinstance(item, str | Every):
             raise RecordError(
@@ -73,11 +81,18 @@ def parse(record: Any, shard: Shard, dt: float) -> Request:
                 raise RecordError(f'record: "{name}" is recorded whole; leave every(...) out.')
             spikes += [path for path in wanted if path not in spikes]
             continue
-        if name in traces:
+        if name in traces or name in weights:
             raise RecordError(f'record: "{name}" is asked for twice. Ask for it once.')
+        if (path := _learned(graph, name)) is not None:
+            asked = item.ids if isinstance(item, Every) else None
+            ids = None if asked is None else _integers(asked, name)
+            weights[name] = WeightRequest(name, path, ids, _interval(item, name, dt))
+            continue
         traces[name] = (name, *_trace(shard, name, item, dt))
     order = list(graph.populations)
-    return Request(tuple(sorted(spikes, key=order.index)), tuple(traces.values()))
+    return Request(
+        tuple(sorted(spikes, key=order.index)), tuple(traces.values()), tuple(weights.values())
+    )
 
 
 def spiking_populations(graph: Graph) -> list[str]:
@@ -97,6 +112,13 @@ def _spiking(graph: Graph, name: str) -> list[str] | None:
         model = type(graph.populations[path].model).__name__
         raise RecordError(f'record: "{name}": {model} does not spike. Record a state variable.')
     return [path]
+
+
+def _learned(graph: Graph, name: str) -> str | None:
+    """The projection whose weights are meant, which change during a run; None if none is."""
+    path, _, last = name.rpartition(".")
+    projection = graph.projections.get(path) if last == "weight" else None
+    return path if projection and isinstance(projection.plasticity, Plasticity) else None
 
 
 def _trace(shard: Shard, name: str, item: str | Every, dt: float) -> tuple[Sample, Sampling]:
@@ -120,18 +142,23 @@ def _interval(item: str | Every, name: str, dt: float) -> int:
     return steps
 
 
-def _ids(asked: Any, size: int, name: str) -> np.ndarray:
+def _integers(asked: Any, name: str) -> np.ndarray:
     ids = np.atleast_1d(np.asarray(list(asked) if isinstance(asked, range) else asked))
     if ids.size == 0:
         ids = ids.astype(np.int64)
     if ids.ndim != 1 or ids.dtype.kind not in "iu":
         raise RecordError(f'record: ids of "{name}" must be integers; found {shown(asked)}.')
+    return ids.astype(np.int64)
+
+
+def _ids(asked: Any, size: int, name: str) -> np.ndarray:
+    ids = _integers(asked, name)
     bad = ids[(ids < 0) | (ids >= size)]
     if bad.size:
         raise RecordError(
             f'record: id {bad[0]} of "{name}" is not one of {size} neurons. Use 0 <= id < {size}.'
         )
-    return ids.astype(np.int64)
+    return ids
 
 
 def resolve(shard: Shard, name: str) -> tuple[str, str, str]:
@@ -149,6 +176,11 @@ def resolve(shard: Shard, name: str) -> tuple[str, str, str]:
     connections = {**graph.projections, **graph.inputs}
     for path, connection in connections.items():
         if name.startswith(f"{path}."):
+            if name in (f"{path}.weight", f"{path}.delay"):
+                raise RecordError(
+                    f'record: "{name}" does not change during a run. Read it from the runner '
+                    "instead."
+                )
             posts = {graph.path(view.population) for view in connection.post}
             if len(posts) == 1:
                 post = posts.pop()

@@ -47,8 +47,9 @@ class Trace:
 
     Attributes:
         time: when the samples were taken, in ms.
-        id: index of the neurons in their population.
-        value: one row per sample, one column per neuron.
+        id: index of the neurons in their population; of weights the place of the synapses in
+            `edges()` of their projection.
+        value: one row per sample, one column per neuron or synapse.
         unit: the unit of the values.
     """
 
@@ -66,7 +67,7 @@ class Sampling:
     """How one variable is recorded.
 
     Attributes:
-        id: index of the recorded neurons in their population.
+        id: index of the recorded neurons in their population, or of synapses in `edges()`.
         interval: steps between two samples; one is taken after each step whose number is a
             multiple of it.
         unit: the unit of the values.

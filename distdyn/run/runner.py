@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from distdyn.core.system import DynamicalSystem
-from distdyn.errors import DistDynError, NetworkError, RunDirectoryError
+from distdyn.errors import DistDynError, NetworkError, RecordError, RunDirectoryError
 from distdyn.network.network import Graph, Network, graph
 from distdyn.network.population import Population
 from distdyn.parallel import launch, roads
@@ -37,6 +37,7 @@ from distdyn.run.provenance import describe_run, version_of
 from distdyn.run.record import CELL, parse, spiking_populations
 from distdyn.run.recording import Header, Recording, Share
 from distdyn.run.rows import columns_of
+from distdyn.run.weights import WeightTrace
 from distdyn.units import check_dt
 
 CHUNK_SECONDS = 1.0  # of wall time, about
@@ -54,7 +55,8 @@ class DSRunner:
         dt: time step, ms.
         seed: of all draws, 0 <= seed < 2^64.
         t0: time at which the run begins, ms, a multiple of dt.
-        record: what to record: `"E.spikes"`, `"spikes"` (of all), `"E.V"`, `every(1., "E.V")`.
+        record: what to record: `"E.spikes"`, `"spikes"` (of all), `"E.V"`, `every(1., "E.V")`,
+            `every(100., "exc.weight")` of a projection that learns.
         devices: how many local devices, or "auto".
         platform: "cpu" or "gpu"; by default that of JAX.
         precision: "float32" or "float64", of floating states and parameters.
@@ -138,6 +140,7 @@ class DSRunner:
             with agreed(self.world), self._place():
                 self._request = parse(record, self._shard, self.dt)
                 self._watch()
+            self._weights = [WeightTrace(self._shard, of) for of in self._request.weights]
             self._take_census()
             self.cores = cores.look(self.world)
             self._sink = self._open()
@@ -238,9 +241,11 @@ class DSRunner:
                 began = time.perf_counter()
                 stop = last
                 if interval is not None:
-                    stop = min(stop, (self.step // interval + 1) * interval)
+                    stop = min(stop, _next_multiple(self.step, interval))
+                for weights in self._weights if is_recorded else ():
+                    stop = min(stop, _next_multiple(self.step, weights.every))
                 result = self._shard.run(min(self._steps, stop - self.step))
-                error = self._drain(result) if is_recorded else None
+                error = self._drain(result, self._due_weights()) if is_recorded else None
                 seconds = time.perf_counter() - began
                 self.phases["run"] += seconds
                 self._steps = _next_chunk(result.done, seconds)
@@ -276,7 +281,12 @@ class DSRunner:
             interrupt.is_pending = False
         return bool(is_stopped)
 
-    def _drain(self, result: ChunkResult) -> DistDynError | None:
+    def _due_weights(self) -> dict[str, np.ndarray]:
+        """The weights that are recorded at this step, by name."""
+        due = [trace for trace in self._weights if self.step % trace.every == 0]
+        return {trace.name: trace.read(self._shard) for trace in due}
+
+    def _drain(self, result: ChunkResult, weights: dict[str, np.ndarray]) -> DistDynError | None:
         """Hand over what a chunk recorded; what cannot be written is for all ranks to hear."""
         began = time.perf_counter()
         try:
@@ -289,6 +299,9 @@ class DSRunner:
                 if not np.array_equal(own, ids):
                     values = values[:, columns_of(own, ids)]
                 self._sink.append_trace(name, step, own, values)
+            for name, values in weights.items():
+                own = self._sink.header.traces[name].id
+                self._sink.append_trace(name, np.array([self.step]), own, values[None])
             self._sink.flush(self.step)
         except DistDynError as error:
             return error
@@ -310,10 +323,19 @@ class DSRunner:
         )
 
     def reset(self, seed: int | None = None) -> None:
-        """Back to the beginning, with another seed if one is given; what was set stays set."""
+        """Back to the beginning, with another seed if one is given; what was set stays set.
+
+        Raises:
+            RecordError: with another seed synapses are others, but their weights are recorded.
+        """
         setting = self._shard.setting
         with agreed(self.world):
             seed = setting.seed if seed is None else arguments.seed(seed)
+            if self._weights and seed != setting.seed:
+                raise RecordError(
+                    f'reset: "{self._weights[0].name}" is recorded, and with seed {seed} the '
+                    "synapses are others. Make a new runner."
+                )
         check_common(self.world, seed=seed)
         with self._place():
             if seed == setting.seed:
@@ -482,7 +504,10 @@ class DSRunner:
             sizes={path: population.size for path, population in g.populations.items()},
             offsets=g.offsets,
             spikes=self._request.spikes,
-            traces={name: sampling for name, _, sampling in self._request.traces},
+            traces={
+                **{name: sampling for name, _, sampling in self._request.traces},
+                **{weights.name: weights.sampling for weights in self._weights},
+            },
             spiking=spiking_populations(g),
         )
         share = self._share(header) if self.world.size > 1 else None
@@ -502,8 +527,11 @@ class DSRunner:
             header,
             {path: owned(path) for path in header.spikes},
             {
-                name: np.flatnonzero(np.isin(sample.ids, owned(sample.path)))
-                for name, sample, _ in self._request.traces
+                **{
+                    name: np.flatnonzero(np.isin(sample.ids, owned(sample.path)))
+                    for name, sample, _ in self._request.traces
+                },
+                **{weights.name: weights.column for weights in self._weights},
             },
         )
 
@@ -540,6 +568,11 @@ def _claimed(out: Any, overwrite: bool, world: launch.World, merge: bool) -> Any
     except OSError as error:
         raise RunDirectoryError(f'out: "{out}" cannot be made: {error}. Use another.') from error
     return RunDirectory(out, overwrite=overwrite, world=world, merge=merge)
+
+
+def _next_multiple(step: int, interval: int) -> int:
+    """The first multiple of the interval after a step."""
+    return (step // interval + 1) * interval
 
 
 def _next_chunk(done: int, seconds: float) -> int:

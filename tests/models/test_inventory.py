@@ -47,7 +47,7 @@ joglekar cann ei_oscillation
 COUPLINGS = """
 NMDA AMPA GABAa GABAb MgBlock Additive Diffusive GapJunction Graded Sine Divisive
 """.split()
-PLASTICITY = "STDP PowerLawSTDP TripletSTDP TsodyksMarkram".split()
+PLASTICITY = "STDP PowerLawSTDP TripletSTDP Clopath RewardSTDP Scaling TsodyksMarkram".split()
 SIGNALS = "Steps Sampled Section Pulses Ramp Sinusoid Square OU Wiener WhiteNoise trains".split()
 MEASURES = """
 rates instantaneous_rate population_rate fano_factor counts trains intervals cv cv2 lv lvr

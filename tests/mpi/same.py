@@ -243,6 +243,14 @@ class Plastic(dd.Network):
             self.B, self.A, dd.FixedProb(0.1), psc, weight=-20.0, delay=delay,
             plasticity=dd.TsodyksMarkram(U=0.3, tau_d=50.0, tau_f=100.0),
         )  # fmt: skip
+        self.voltage = dd.Projection(
+            self.A, self.B, dd.FixedProb(0.05), psc, weight=10.0, delay=delay,
+            plasticity=dd.Clopath(A_LTD=0.3, A_LTP=2e-3, theta_minus=-70.0, theta_plus=-54.0),
+        )  # fmt: skip
+        self.scaled = dd.Projection(
+            self.B, self.B, dd.FixedProb(0.1), psc, weight=10.0, delay=delay,
+            plasticity=dd.Scaling(dd.RewardSTDP(b=1e-3), rate=100.0, tau=500.0, tau_w=1000.0),
+        )  # fmt: skip
 
 
 class Coupled(dd.Network):

@@ -94,6 +94,29 @@ def test_every_cell_channel_and_rate(hashes):
             assert many[name][what] == one[name][what], name
 
 
+def test_weights_over_time_on_two_nodes(ranks, tmp_path):
+    """Gathered from memory, and from files of which one is made."""
+    script = f"""
+import hashlib, sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import distdyn as dd
+from same import Plastic
+
+record = [dd.every(25.0, "voltage.weight"), dd.every(50.0, "scaled.weight", ids=[400, 7])]
+for out in (None, {str(tmp_path / "run")!r}):
+    with dd.DSRunner(Plastic(), dt=0.1, seed=7, record=record, out=out, overwrite=True) as runner:
+        whole = runner.run(100.0).gather()
+    if runner.world.rank == 0:
+        for name in ("voltage.weight", "scaled.weight"):
+            value = whole.traces[name].value
+            print(name, value.shape, hashlib.sha256(value.tobytes()).hexdigest(), flush=True)
+"""
+    one = ranks(None, script).out.strip().splitlines()[-4:]
+    two = ranks(2, script, env={"DISTDYN_RANKS_PER_NODE": "1"}).out.strip().splitlines()[-4:]
+    assert one == two and one[:2] == one[2:]
+    assert one[0].startswith("voltage.weight (4, ") and "(2, 2)" in one[1]
+
+
 def test_areas_on_nodes_of_their_own_exchange_seldom(hashes, expected):
     found = hashes(2, 1, "areas", per_node=1, options=["--areas"])["areas"]
     assert found["hash"] == on_one(hashes, expected, ["areas"])["areas"]

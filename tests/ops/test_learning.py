@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import distdyn as dd
-from distdyn.models.plasticity import STDP, PowerLawSTDP, TripletSTDP
+from distdyn.models.plasticity import STDP, PowerLawSTDP, RewardSTDP, Scaling, TripletSTDP
 from distdyn.ops import learning
 from tests.ops.test_deliver import BOUNDS, N_TARGET, SLOTS, some_cells, table
 
@@ -148,13 +148,26 @@ def test_weights_and_arrivals_are_those_of_the_rule(seed, rule):
         np.testing.assert_allclose(ring, other, atol=1)  # of a rounded half
 
 
-@pytest.mark.parametrize("precision", ["float32", "float64"])
-def test_catching_up_changes_no_bit(seed, precision, monkeypatch):
+@pytest.mark.parametrize(
+    ("rule", "precision"),
+    [
+        (RULES[3], "float32"),
+        (RULES[3], "float64"),
+        (RewardSTDP(A_plus=0.01, A_minus=0.01, b=1e-3), "float32"),
+        (Scaling(RULES[3], tau=50.0, tau_w=1e3, rate=3000.0), "float64"),
+    ],
+)
+def test_catching_up_changes_no_bit(seed, rule, precision, monkeypatch):
     rows = table(seed, "int64", "none", "uint32", delays=(1, SLOTS - 1))
     targets, sources = activity(seed, 300)
-    few, rings = learned_by_kernels(rows, RULES[3], targets, sources, precision)
+    few, rings = learned_by_kernels(rows, rule, targets, sources, precision)
     assert few.book[learning.SWEPT] > 200
     monkeypatch.setattr(learning, "LEAST_HISTORY", 4096)
-    many, others = learned_by_kernels(rows, RULES[3], targets, sources, precision)
+    many, others = learned_by_kernels(rows, rule, targets, sources, precision)
     assert many.book[learning.SWEPT] == learning.NEVER
     np.testing.assert_array_equal(rings, others)
+    law = jax.tree.map(jnp.asarray, learning.long_term(rule, DT, precision, SCALE, 50.0, SLOTS - 1))
+    rows = jax.tree.map(jnp.asarray, rows)
+    seen = [learning.weights_at(each, law, rows, jnp.int64(300)) for each in (few, many)]
+    np.testing.assert_array_equal(*seen)
+    assert (np.array(many.weight) != seen[1]).mean() > 0.1  # those whose source spiked last behind

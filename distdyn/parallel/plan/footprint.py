@@ -41,7 +41,7 @@ from distdyn.network.rules import (
 )
 from distdyn.network.space import ByDistance
 from distdyn.ops import formula
-from distdyn.ops.learning import history_of
+from distdyn.ops.learning import rooms
 from distdyn.ops.rows import BLOCK, CELLS
 from distdyn.ops.values import GUIDE_BITS, KNOT_BITS, delay_range, drawn_weights
 from distdyn.parallel.build import cores
@@ -198,7 +198,7 @@ class Footprint:
             transient += 2 * room  # while it is packed it is there twice
         weight = WEIGHT_BYTES[table.weights]
         if table.alone:
-            weight = np.dtype(self.setting.precision).itemsize
+            weight = self._plastic_bytes(table.members[0].projection.plasticity)
             self._add_history(table, longest)
         self.bytes["synapses"] += room * (4 + 4 * is_wide + weight)
         self._add_sources(group, -np.expm1(miss), width)
@@ -216,12 +216,22 @@ class Footprint:
             found += 8.0 * n_post + 16.0 * len(found)  # a target and itself; a run in each part
         self.bytes["sources"] += self.census.widest(found)
 
+    def _plastic_bytes(self, rule: Any) -> int:
+        """Of the variables of a plastic synapse, and of the time to which they are brought."""
+        number = np.dtype(self.setting.precision).itemsize
+        if not isinstance(rule, Plasticity):
+            return number
+        return number * (1 + len(rule.synapse() if rule.synapse else ())) + 8 * bool(rule.between)
+
     def _add_history(self, table: Table, longest: int) -> None:
-        """What a plastic table knows of the spikes of its targets."""
+        """What a plastic table knows of the spikes, and of V, of its targets."""
         plasticity, each = table.members[0].projection.plasticity, 8
         if isinstance(plasticity, Plasticity):
-            traces = np.dtype(self.setting.precision).itemsize * len(plasticity.post())
-            each += (8 + traces) * history_of(longest)
+            number = np.dtype(self.setting.precision).itemsize
+            spikes, steps = rooms(plasticity, longest, self.setting.dt)
+            traces = len(plasticity.post())
+            each += (8 + number * (traces + bool(plasticity.event))) * spikes
+            each += (8 + number * traces * steps) if steps else 0
         self.bytes["state"] += float(each) * self.room[table.group]
 
     def _add_sources(self, group: Group, reach: np.ndarray, width: np.ndarray) -> None:
