@@ -15,7 +15,15 @@ from numba import carray, njit
 from numba.extending import intrinsic
 
 from distdyn.ops.exchange_kernels import ALL_BOXES, OURS_THEN_OTHERS, delivery
-from distdyn.ops.kernels import BATCH, compiled, locate, ones_in, row_arrays, row_kinds
+from distdyn.ops.kernels import (
+    BATCH,
+    compiled,
+    locate,
+    ones_in,
+    row_arrays,
+    row_kinds,
+    uncounted,
+)
 from distdyn.ops.learning import (
     BETWEEN,
     DEPRESS,
@@ -100,14 +108,18 @@ def _back_to(stamp, target, n, oldest, reach):
 
 @njit
 def _room(law, learned):
-    """Room for what a rule is given: z, x, y, e, and the traces x of a spike that is delivered."""
+    """Room for what a rule is given: z, x, y, e, and the traces x of a spike that is delivered.
+
+    Its rows are taken once: an array that is made for each synapse takes longer than the synapse.
+    """
     n_more, n_traces = learned[1].shape[1], learned[6].shape[2]
     width = max(max(n_more, n_traces), max(law[2][_U(N_PRE)], 2))
-    return np.empty((5, width), learned[0].dtype)
+    room = np.empty((5, width), learned[0].dtype)
+    return room[0], room[1], room[2], room[3], room[4]
 
 
 @njit(inline="always")
-def _evolved(w, i, k, delay, event, until, law, learned, target, room):
+def _evolved(w, i, k, delay, event, until, law, learned, target, z, x, y, e):
     """A synapse at a stamp, if no spike has reached it since it was looked at.
 
     `event` is the number of the last spike of the target that has.
@@ -118,7 +130,7 @@ def _evolved(w, i, k, delay, event, until, law, learned, target, room):
     if steps <= 0:
         return w
     n_pre, n_post, nearest = _U(form[N_PRE]), _U(form[N_POST]), form[NEAREST]
-    history, z, x, y, e = stamp.shape[1], room[0], room[1], room[2], room[3]
+    history = stamp.shape[1]
     for j in range(n_pre):
         x[j] = pre[k, j] * _decayed(decay, j, when[i] - last[k]) if last[k] > NEVER else 0
     at, is_kept = _U(event) & _U(history - 1), event >= max(count[target] - history, 0)
@@ -136,17 +148,16 @@ def _evolved(w, i, k, delay, event, until, law, learned, target, room):
 
 
 @njit(inline="always")
-def _potentiated(w, i, k, delay, first, newest, law, learned, target, room):
+def _potentiated(w, i, k, delay, first, newest, law, learned, target, z, x, y, e):
     """The weight after the spikes of the target from number `first` to number `newest`."""
     code, decay, form, _, _, _ = law
     _, _, _, last, pre, stamp, post, _, _, _, _, _ = learned
     mask, n_pre, width = _U(stamp.shape[1] - 1), _U(form[N_PRE]), _U(post.shape[2])
-    z, x, y, e = room[0], room[1], room[2], room[3]
     for n in range(first, newest + 1):
         at = _U(n) & mask
         arrived = stamp[target, at] + delay
         if code[_U(BETWEEN)] != 0:
-            w = _evolved(w, i, k, delay, n - 1, arrived, law, learned, target, room)
+            w = _evolved(w, i, k, delay, n - 1, arrived, law, learned, target, z, x, y, e)
         for j in range(n_pre):
             x[j] = pre[k, j] * _decayed(decay, j, arrived - last[k]) if last[k] > NEVER else 0
         for j in range(width):
@@ -155,7 +166,7 @@ def _potentiated(w, i, k, delay, first, newest, law, learned, target, room):
     return w
 
 
-@njit
+@uncounted
 def _learn_segment(flat, origin, stamp_now, k, begin, end, n_target, offset, law, learned, room):
     """Change and deliver the synapses of one source that has spiked."""
     code, decay, form, limits, _, _ = law
@@ -163,10 +174,10 @@ def _learn_segment(flat, origin, stamp_now, k, begin, end, n_target, offset, law
     n_pre, n_post, nearest = _U(form[N_PRE]), _U(form[N_POST]), form[NEAREST]
     history, size, length = stamp.shape[1], _U(flat.size), np.int64(n_target)
     mask, scale, bound = _U(history - 1), limits[0], limits[1]
-    z, y, e, x = room[0], room[2], room[3], room[4]
+    z, x, y, e, given = room
     known, has_between = last[k] > NEVER, code[_U(BETWEEN)] != 0
     for j in range(n_pre):
-        x[j] = pre[k, j] * _decayed(decay, j, stamp_now - last[k]) if known else 0
+        given[j] = pre[k, j] * _decayed(decay, j, stamp_now - last[k]) if known else 0
     since, delay, next_delay = max(last[k], book[SWEPT]), np.int64(0), length
     for i in range(begin, end):
         place = np.int64(offset[i])
@@ -181,9 +192,9 @@ def _learn_segment(flat, origin, stamp_now, k, begin, end, n_target, offset, law
         newest = _back_to(stamp, target, n - 1, oldest, reach)
         if known or has_between:
             first = _back_to(stamp, target, newest, oldest, since - delay) + 1
-            w = _potentiated(w, i, k, delay, first, newest, law, learned, target, room)
+            w = _potentiated(w, i, k, delay, first, newest, law, learned, target, z, x, y, e)
         if has_between:
-            w = _evolved(w, i, k, delay, newest, stamp_now, law, learned, target, room)
+            w = _evolved(w, i, k, delay, newest, stamp_now, law, learned, target, z, x, y, e)
         if recent.shape[0] > 0:
             for j in range(n_post):
                 row = _U(reach - form[_U(LAGS) + j]) & _U(recent.shape[0] - 1)
@@ -196,7 +207,7 @@ def _learn_segment(flat, origin, stamp_now, k, begin, end, n_target, offset, law
                 if newest >= oldest:
                     left = _decayed(decay, n_pre + j, reach - stamp[target, at])
                     y[j] = _after(post[target, at, j], nearest, n_pre + j) * left
-        w = follow(code[_U(DEPRESS)], w, z, x, y, e)
+        w = follow(code[_U(DEPRESS)], w, z, given, y, e)
         weight[i] = w
         for j in range(_U(more.shape[1])):
             more[i, j] = z[j]
@@ -206,7 +217,7 @@ def _learn_segment(flat, origin, stamp_now, k, begin, end, n_target, offset, law
         at_ring = origin + _U(place)
         flat[at_ring - size if at_ring >= size else at_ring] += np.int64(np.rint(w * scale))
     for j in range(n_pre):
-        pre[k, j] = _after(x[j], nearest, j)
+        pre[k, j] = _after(given[j], nearest, j)
     last[k] = stamp_now
 
 
@@ -263,12 +274,17 @@ def _learn(flat, origin, stamp_now, cells, part, table):
 @njit
 def _catch_up(until, rows, law, learned, brings):
     """Potentiate all synapses by what has reached them up to a stamp; or bring them there."""
+    _catch_up_in(until, rows, law, learned, brings, _room(law, learned))
+
+
+@uncounted
+def _catch_up_in(until, rows, law, learned, brings, room):
     code = law[0]
     weight, more, _, last, _, stamp, _, count, _, _, _, book = learned
     base, start, offset = rows[6], rows[7], rows[8]
     length, history = np.int64(stamp.shape[0]), stamp.shape[1]
-    room, has_between = _room(law, learned), code[_U(BETWEEN)] != 0
-    z = room[0]
+    z, x, y, e, _ = room
+    has_between = code[_U(BETWEEN)] != 0
     for k in range(_U(start.size - 1)):
         begin = _U(base[k >> _U(6)]) + _U(start[k])
         end = _U(base[(k + _U(1)) >> _U(6)]) + _U(start[k + _U(1)])
@@ -289,9 +305,9 @@ def _catch_up(until, rows, law, learned, brings):
             oldest = max(n - history, 0)
             newest = _back_to(stamp, target, n - 1, oldest, until - delay)
             first = _back_to(stamp, target, newest, oldest, since - delay) + 1
-            w = _potentiated(w, i, k, delay, first, newest, law, learned, target, room)
+            w = _potentiated(w, i, k, delay, first, newest, law, learned, target, z, x, y, e)
             if brings and has_between:
-                w = _evolved(w, i, k, delay, newest, until, law, learned, target, room)
+                w = _evolved(w, i, k, delay, newest, until, law, learned, target, z, x, y, e)
             weight[i] = w
             for j in range(_U(more.shape[1])):
                 more[i, j] = z[j]
