@@ -14,7 +14,7 @@ from distdyn.cli import main
 from distdyn.errors import CapacityError, ParameterError, RuleError
 from distdyn.network.network import graph
 from distdyn.network.rule import AbstractCellRule
-from distdyn.ops import formula
+from distdyn.ops import formula, totals
 from distdyn.ops.rows import source_bytes, synapse_count
 from distdyn.parallel.connect import Parts, build_tables, connections
 from distdyn.parallel.groups import group_populations
@@ -48,6 +48,8 @@ def measure(g, plan, part):
     for table in tables:
         if isinstance(table, formula.Formula):
             found += *formula.nbytes(table), formula.synapse_count(table)
+        elif isinstance(table, totals.Totals):
+            found += 0, source_bytes(table), totals.synapse_count(table)
         else:
             bytes_ = table.offset.nbytes + table.weight.nbytes
             found += bytes_, source_bytes(table), synapse_count(table)
