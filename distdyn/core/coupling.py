@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 
 from distdyn.core.receptor import Kinetics
-from distdyn.core.system import emits_spikes, state_fields
+from distdyn.core.system import emits_spikes
 
 
 class Sent(NamedTuple):
@@ -50,7 +50,6 @@ class Coupling(Kinetics):
     most: ClassVar[Any] = 1.0  # the largest |value| that a cell may emit
     needs_sum: ClassVar[bool] = False  # whether `total` is asked for the sum of weights
     needs_spikes: ClassVar[bool] = True  # of the pre cell
-    unit: ClassVar[str | None] = None  # of the weight, where it is not that of the output
 
     class State(NamedTuple):
         g: jax.Array  # sum of weight times value
@@ -94,11 +93,6 @@ class Coupling(Kinetics):
             return "its model does not spike. A model that spikes has a parameter V_th"
         return None
 
-    @property
-    def parts(self) -> tuple["Coupling", ...]:
-        """The couplings of which this one is the sum: itself, where one sum is enough."""
-        return (self,)
-
     def init(self) -> Any:
         """Nothing emitted."""
         zero = jnp.zeros(())
@@ -128,8 +122,3 @@ class Coupling(Kinetics):
 def emits_values(model: Any) -> bool:
     """Whether a model says by `emit` what a unit sends."""
     return callable(getattr(model, "emit", None))
-
-
-def has_potential(model: Any) -> bool:
-    """Whether a model has a membrane."""
-    return "V" in state_fields(model)

@@ -22,6 +22,13 @@ class Kinetics(Parameters):
 
     State: ClassVar[type]
     moves_V: ClassVar[bool] = False  # True: arrivals jump V itself, there is no g
+    unit: ClassVar[str | None] = None  # of the weight, where no output says it
+    nonnegative: ClassVar[bool] = False  # True: so are weights, whatever the output
+
+    @property
+    def parts(self) -> tuple["Kinetics", ...]:
+        """The kinetics of which these are the sum: themselves, where one state is enough."""
+        return (self,)
 
     @abc.abstractmethod
     def init(self) -> Any:

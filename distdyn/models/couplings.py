@@ -9,8 +9,9 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from distdyn.core.coupling import Coupling, emits_values, has_potential
+from distdyn.core.coupling import Coupling, emits_values
 from distdyn.core.parameters import param
+from distdyn.core.system import receives_input
 
 _NO_VALUE = "its model does not say by emit(state) what it sends. Use a rate model"
 _NO_V = "its model has no state V. Use a population of cells"
@@ -66,6 +67,7 @@ class GapJunction(Coupling):
     needs_spikes: ClassVar[bool] = False
     needs_sum: ClassVar[bool] = True
     unit: ClassVar[str | None] = "nS"
+    nonnegative: ClassVar[bool] = True
 
     def emit(self, s: Any, cell: Any, neuron: Any) -> Any:
         return neuron.V
@@ -74,7 +76,7 @@ class GapJunction(Coupling):
         return state.g - state.w * neuron.V
 
     def refusal(self, cell: Any) -> str | None:
-        return None if has_potential(cell) else _NO_V
+        return None if receives_input(cell) else _NO_V
 
 
 class Graded(Coupling):
@@ -114,7 +116,7 @@ class Graded(Coupling):
         return s.s
 
     def refusal(self, cell: Any) -> str | None:
-        return None if has_potential(cell) else _NO_V
+        return None if receives_input(cell) else _NO_V
 
 
 class Sine(Coupling):

@@ -94,7 +94,6 @@ class Projection:
         pre, post = members(pre, f"{what}: pre"), members(post, f"{what}: post")
         check_instance(rule, Rule, f"{what}: rule", "Give one such as FixedProb(0.1).")
         domain = _check_receptor(synapse, output, what)
-        is_coupling = isinstance(synapse, Coupling)
         if isinstance(synapse, Coupling):
             _check_coupling(synapse, pre, post, plasticity, storage, what)
         else:
@@ -118,7 +117,7 @@ class Projection:
             else _check_weight(weight, what, domain, n_edges),
             delay=_check_distance(delay, rule, ends, f"{what}: delay", _DELAY, DelayError)
             if isinstance(delay, ByDistance)
-            else _check_delay(delay, what, n_edges, or_none=is_coupling),
+            else _check_delay(delay, what, n_edges, allows_zero=isinstance(synapse, Coupling)),
             plasticity=plasticity,
             storage=storage,
         )
@@ -128,8 +127,7 @@ class Projection:
     def receptors(self) -> tuple[Receptor, ...]:
         """How it acts on its targets, which have one receptor for all that act alike."""
         output, at_once = self.output or CUBA(), self.is_at_once
-        parts = self.synapse.parts if isinstance(self.synapse, Coupling) else (self.synapse,)
-        return tuple(Receptor(part, output, at_once) for part in parts)
+        return tuple(Receptor(part, output, at_once) for part in self.synapse.parts)
 
     @property
     def is_at_once(self) -> bool:
@@ -296,12 +294,8 @@ def delay_steps(
 
 
 def weight_unit(synapse: Kinetics, output: Output | None) -> str:
-    """The unit of a weight: that of the output, pA without one, mV where V itself is moved."""
-    if synapse.moves_V:
-        return "mV"
-    if output is None and isinstance(synapse, Coupling) and synapse.unit is not None:
-        return synapse.unit
-    return "pA" if output is None else output.unit
+    """The unit of a weight: that of the output, or of the kinetics without one; else pA."""
+    return output.unit if output is not None else synapse.unit or CUBA.unit
 
 
 def _check_pre(pre: tuple[View, ...], what: str) -> None:
@@ -366,8 +360,7 @@ def _check_receptor(synapse: Any, output: Any, what: str) -> Domain:
     check_instance(synapse, Kinetics, f"{what}: synapse", cure)
     check_model(synapse, f"{what}: {type(synapse).__name__}")
     if output is None:
-        is_conductance = isinstance(synapse, Coupling) and synapse.unit == "nS"
-        return Domain(weight_unit(synapse, output), nonnegative=is_conductance)
+        return Domain(weight_unit(synapse, output), nonnegative=synapse.nonnegative)
     check_instance(output, Output, f"{what}: output", cure)
     check_model(output, f"{what}: {type(output).__name__}")
     if synapse.moves_V:
@@ -480,9 +473,9 @@ def _check_weight(weight: Any, what: str, domain: Domain, length: int | None) ->
     return check_value(weight, f"{what}: weight", domain, length=length, error=WeightError)
 
 
-def _check_delay(delay: Any, what: str, length: int | None, *, or_none: bool = False) -> Value:
+def _check_delay(delay: Any, what: str, length: int | None, *, allows_zero: bool = False) -> Value:
     what, cure = f"{what}: delay", "Use at least dt."
-    if or_none and isinstance(delay, int | float) and delay == 0:
+    if allows_zero and isinstance(delay, int | float) and delay == 0:
         return 0.0
     if isinstance(delay, Distribution):  # draws below dt become one step, but not all of them may
         if delay.extremes()[1] <= 0:

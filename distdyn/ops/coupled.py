@@ -139,12 +139,17 @@ def deliver_pairs(
 
     at = WORDS * (pairs.source.astype(jnp.int64) - pairs.first[part] - first)
     is_here = (pairs.source >= pairs.first[part]) & (at >= 0) & (at < count)
-    word = jnp.clip(cursor + at, 0, events.shape[0] - WORDS)
-    words = jnp.stack([events[word], events[word + 1]], axis=-1)
-    value = jnp.where(is_here, jax.lax.bitcast_convert_type(words, jnp.float64), 0.0)
+    value = values_at(events, cursor + at, is_here)
     place = (stamp % ring.shape[0]) * ring.shape[1] + pairs.offset.astype(jnp.int64)
     amount = jnp.rint(pairs.weight * value).astype(ring.dtype)
     return ring.reshape(-1).at[place % ring.size].add(amount).reshape(ring.shape)
+
+
+def values_at(events: Int32[Array, "capacity"], word: Any, is_here: Any) -> Any:
+    """The values that begin at these words of a list, 0 where there is none."""
+    word = jnp.clip(word, 0, events.shape[0] - WORDS)
+    words = jnp.stack([events[word], events[word + 1]], axis=-1)
+    return jnp.where(is_here, jax.lax.bitcast_convert_type(words, jnp.float64), 0.0)
 
 
 @functools.cache

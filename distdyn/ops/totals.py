@@ -10,15 +10,13 @@ It is to the bit what the same synapses one by one give, for integers are summed
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Int, Int32, Int64
 
+from distdyn.ops.coupled import WORDS, values_at
 from distdyn.ops.formula import NEVER
 from distdyn.ops.rows import lengthened
-
-WORDS = 2  # of a value; see `ops.coupled`
 
 
 class Member(NamedTuple):
@@ -211,10 +209,7 @@ def deliver_masks(
             spikes = jnp.zeros(n_cells, ring.dtype).at[listed].add(1, mode="drop")
             return table.unit[:, None] * spikes
         at = WORDS * (cell - first)
-        word = jnp.clip(cursor + at, 0, max(0, most - WORDS))
-        words = jnp.stack([events[word], events[word + 1]], axis=-1)
-        value = jax.lax.bitcast_convert_type(words, jnp.float64)
-        value = jnp.where((at >= 0) & (at < count), value, 0.0)
+        value = values_at(events, cursor + at, (at >= 0) & (at < count))
         return jnp.rint(table.unit[:, None].astype(jnp.float64) * value).astype(ring.dtype)
 
     amounts = brought()

@@ -90,7 +90,9 @@ def assemble(
         for word in words.T:
             assembly.put(Fixed("segment", word), "uint32")
     for r, of in enumerate(layers):
-        reach = np.array([scales.reach_of(system.receptors[r]) for system in group.systems])
+        reach = np.array(
+            [scales.reach_of(system.receptors[r].kinetics) for system in group.systems]
+        )
         assembly.put(Fixed("segment", reach / units[r]), s.precision)
         for layer in of:
             for operand, dtype in layer_operands(graph, cells, r, layer, units[r], s):

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
 from distdyn.core.system import Tick
-from distdyn.ops.coupled import Pairs, emit_reference
+from distdyn.ops.coupled import WORDS, Pairs, emit_reference
 from distdyn.ops.deliver import deliver
 from distdyn.ops.formula import Formula
 from distdyn.ops.packed import Packed
@@ -49,7 +49,11 @@ class GroupPlan:
     keeps_spikes: bool
     target: str | None  # the compiled operator, or None for the reference
     emitter: tuple[int, int] | None = None  # the group and the leaf of the values that are listed
-    words: int = 1  # that a cell has in the list of a step, at most
+
+    @property
+    def words(self) -> int:
+        """The most words that a cell has in the list of a step."""
+        return 1 if self.emitter is None else WORDS
 
     @property
     def is_listed(self) -> bool:

@@ -48,7 +48,7 @@ class Couplings:
     def _scales(self, group: Group) -> np.ndarray:
         of = self._speaker(group)
         k = group.emitter.coupling  # pyright: ignore[reportOptionalMemberAccess]
-        return np.array([_reach(system.couplings[k]) for system in of.systems])
+        return np.array([reach_of(system.couplings[k]) for system in of.systems])
 
     def _speaker(self, group: Group) -> Group:
         assert group.emitter is not None
@@ -108,10 +108,15 @@ class Couplings:
                 block[(origin + np.arange(1, slots)) % slots] = later[1:]
                 blocks.append(block)
             rings[group][ring] = self.stack.own(blocks)
-            per_unit = reach_of(self.built.groups[group].receptors[receptor])
-            per_unit /= self.built.scale(group, receptor)
+            systems, scale = self.built.groups[group].systems, self.built.scale(group, receptor)
+            reach = np.array([reach_of(system.receptors[receptor].kinetics) for system in systems])
             leaf = names[group].index(f"receptors.{receptor}.g")
-            self._set(states[group], leaf, [of.sum(axis=0) * per_unit for of in sums])
+            found = []
+            for device, of in enumerate(sums):
+                g, bounds = of.sum(axis=0) / scale, self.built.parts.cells[device][group].bounds
+                g[: bounds[-1]] *= np.repeat(reach, np.diff(bounds))
+                found.append(g)
+            self._set(states[group], leaf, found)
 
     def _tables(self) -> list[Any]:
         """The tables of values; None for the others."""
@@ -162,12 +167,6 @@ class Couplings:
                         ring = _deliver(ring, table_, np.int64(part), _words(of), self.team)
                     sums[device] += np.asarray(ring)
         return found
-
-
-def _reach(coupling: Coupling) -> float:
-    from distdyn.core.receptor import CUBA, Receptor
-
-    return reach_of(Receptor(coupling, CUBA()))
 
 
 def _words(values: np.ndarray) -> np.ndarray:

@@ -32,9 +32,8 @@ from distdyn.network.distributions import Distribution
 from distdyn.network.network import Graph
 from distdyn.network.population import Population
 from distdyn.network.projection import PoissonInput, Projection
+from distdyn.ops.coupled import WORDS
 from partition import Decomposition
-
-WORDS = 2  # int32 for each value in the list of an emitter
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from distdyn.core.coupling import Coupling
-from distdyn.core.receptor import Receptor
+from distdyn.core.receptor import Kinetics
 from distdyn.core.signal import Signal
 from distdyn.errors import ParameterError, WeightError
 from distdyn.network.distributions import Distribution
@@ -59,9 +59,8 @@ def largest(weight: Any, each: bool = False) -> Any:
     return size if each else float(np.max(size, initial=0.0))
 
 
-def reach_of(receptor: Receptor) -> float:
-    """The power of two by which values are divided that arrive at a receptor; 1 for spikes."""
-    kinetics = receptor.kinetics
+def reach_of(kinetics: Kinetics) -> float:
+    """The power of two by which values are divided that arrive through kinetics; 1 for spikes."""
     if not isinstance(kinetics, Coupling):
         return 1.0
     return 2.0 ** math.ceil(math.log2(float(kinetics.most)))

@@ -196,9 +196,7 @@ class Shard:
                 for k, assemblies in enumerate(self.built.assemblies)
             )
             self.plan, self.data = self._plan(), self._data()
-            self.changes = self._changes()
-            if self.changes is not None:
-                self._varying, self._held_from = self.operands, -1
+            self.changes, self._held_from = self._changes(), -1
 
     def _changes(self) -> np.ndarray | None:
         """The steps at which what cells read changes, if that is seldom; None: never, or often."""
@@ -217,7 +215,7 @@ class Shard:
             return most
         after = int(np.searchsorted(changes, self.step, side="right"))
         if after != self._held_from:
-            arrays, functions = eqx.partition(self._varying, eqx.is_array)
+            arrays, functions = eqx.partition(self.operands, eqx.is_array)
             with jax.enable_x64(True):
                 plan = dataclasses.replace(self.plan, functions=chunk.Static.of(functions))
                 held = chunk.hold(plan, arrays, np.int64(self.step))
@@ -274,7 +272,7 @@ class Shard:
             keeps = keeps if group.emitter is None else self.near.remote is not None
             emitter = self.couplings.leaf(group, self.names)
             none = Signature((), (), (), True)
-            return chunk.GroupPlan(None, length, none, keeps, None, emitter, group.words)
+            return chunk.GroupPlan(None, length, none, keeps, None, emitter)
         one, system = assemblies[0], group.systems[0]
         per = (Operand(x.per, dtype) for x, dtype in zip(one.operands, one.dtypes, strict=True))
         signature = Signature(

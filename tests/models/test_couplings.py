@@ -262,6 +262,28 @@ def test_Additive_with_delays(devices):
     np.testing.assert_allclose(found, r[1:], rtol=1e-8)  # weights of edges are of 32 bits
 
 
+def test_populations_of_one_group_whose_values_differ_in_size():
+    """Each has its own `most`, by which values are scaled."""
+
+    class Net(dd.Network):
+        def __init__(self):
+            unit = dd.ThresholdLinear(tau=5.0, beta=1.0, method=dd.Euler())
+            self.small = dd.Population(2, unit, r=np.array([0.5, 0.25]))
+            self.large = dd.Population(2, unit, r=np.array([500.0, 250.0]))
+            for name, of, most in (("a", self.small, 1.0), ("b", self.large, 1000.0)):
+                coupling = dd.Additive(most=most)
+                rule = dd.AllToAll(autapses=False)
+                setattr(self, name, dd.Projection(of, of, rule, coupling, weight=2.0, delay=0.1))
+
+    runner = dd.DSRunner(Net(), dt=0.1, seed=1, precision="float64")
+    assert len(runner._shard.groups) == 2  # one of cells, one of what they emit
+    runner.run(0.1)
+    r = np.array([0.5, 0.25])
+    expected = r + 0.1 / 5.0 * (2.0 * r[::-1] - r)
+    np.testing.assert_allclose(runner["small"].r, expected, rtol=1e-12)
+    np.testing.assert_allclose(runner["large"].r, 1000.0 * expected, rtol=1e-12)
+
+
 def test_Diffusive_brings_units_together():
     class Net(dd.Network):
         def __init__(self):
