@@ -51,7 +51,7 @@ def arrive(
         The ring with the arrivals added.
     """
     arguments = team, events, cursor, count, stamp, part, flights
-    return _call("arrive", arguments, table, ring, via)[0]
+    return _call("own", arguments, table, ring, via)[0]
 
 
 def arrive_all(
@@ -77,7 +77,7 @@ def arrive_all(
     """
     number = jnp.int64(group)
     arguments = team, board, number, token, events, cursor, count, stamp, part, flights
-    return _call("arrive_all", arguments, table, ring, via)
+    return _call("all", arguments, table, ring, via)
 
 
 def arrive_boxes(
@@ -91,27 +91,23 @@ def arrive_boxes(
 ) -> Int[Array, "slot post"]:
     """Put in flight what the first buffer of every box of these mailboxes holds, after `step`."""
     arguments = team, board, jnp.int64(group), step, flights
-    return _call("arrive_boxes", arguments, table, ring, now)[0]
+    return _call("boxes", arguments, table, ring, now)[0]
 
 
-def _call(name: str, arguments: tuple, table: Packed, ring: Any, via: Any) -> tuple:
+def _call(form: str, arguments: tuple, table: Packed, ring: Any, via: Any) -> tuple:
     shapes = [jax.ShapeDtypeStruct(ring.shape, ring.dtype)]
-    if name == "arrive_all":
+    if form == "all":
         shapes.append(jax.ShapeDtypeStruct((2,), jnp.int64))  # the token
     n = len(arguments) + len(table)
     dtypes = str(ring.dtype), str(table.batch.dtype), str(table.synapse.dtype)
-    target = _target(name, n + 1, len(shapes), *dtypes)
+    target = _target(form, n + 1, len(shapes), *dtypes)
     return tuple(via(target, shapes, {n: 0}, *arguments, *table, ring))
 
 
 @functools.cache
-def _target(name: str, n_args: int, n_results: int, *dtypes: str) -> str:
+def _target(form: str, n_args: int, n_results: int, *dtypes: str) -> str:
     from distdyn.ops import ffi, packed_kernels
 
-    kernels = {
-        "arrive": packed_kernels.arrive_kernel,
-        "arrive_all": packed_kernels.arrive_all_kernel,
-        "arrive_boxes": packed_kernels.arrive_boxes_kernel,
-    }
-    address = kernels[name](*dtypes).address
-    return ffi.register("_".join(("distdyn", name, *dtypes)), address, n_args, n_results)
+    address = packed_kernels.delivery_kernel(form, *dtypes).address
+    name = "_".join(("distdyn_arrive", form, *dtypes))
+    return ffi.register(name, address, n_args, n_results)

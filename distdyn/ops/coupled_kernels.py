@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, njit, types
+from numba import njit, types
 from numba.extending import intrinsic
 
-from distdyn.ops.exchange_kernels import ALL_BOXES, OURS_THEN_OTHERS, delivery, through_ring
-from distdyn.ops.kernels import compiled, ones_in, row_arrays, row_kinds
+from distdyn.ops.exchange_kernels import delivery, through_ring
+from distdyn.ops.kernels import Buffer, handler, ones_in, row_buffers
 
 _U = np.uint64
 
@@ -97,101 +97,37 @@ def add_values(ring, origin, words, part, rows, member, members):
                 segment += _U(1)
 
 
-@functools.cache
-def emit_kernel(precision: str) -> Any:
-    """The kernel of `emit` (a Numba C function)."""
-    kinds = ["int64", precision, "float64", "int64", "int64", "int32", "int32", "int32"]
-    return compiled(_emit, kinds)
-
-
-def _emit(
-    _team, _0, values, values_shape, factor, factor_shape, bounds, bounds_shape, cursor, _1,
-    _events_in, _2, events, events_shape, count, _3, _member, _members, _tally,
-):  # fmt: skip
-    of, words = carray(values, (values_shape[0],)), carray(events, (events_shape[0],))
-    edges, factors = carray(bounds, (bounds_shape[0],)), carray(factor, (factor_shape[0],))
+@njit
+def _emit(values, factor, bounds, cursor, events, count, member, members):
     at = _U(cursor[0])
-    for population in range(_U(factors.size)):
-        scale = factors[population]
-        for cell in range(_U(edges[population]), _U(edges[population + _U(1)])):
-            word = _bits_of(np.float64(of[cell]) * scale)
-            words[at] = np.int32(np.uint32(word & _U(0xFFFFFFFF)))
-            words[at + _U(1)] = np.int32(np.uint32(word >> _U(32)))
+    for population in range(_U(factor.size)):
+        scale = factor[population]
+        for cell in range(_U(bounds[population]), _U(bounds[population + _U(1)])):
+            word = _bits_of(np.float64(values[cell]) * scale)
+            events[at] = np.int32(np.uint32(word & _U(0xFFFFFFFF)))
+            events[at + _U(1)] = np.int32(np.uint32(word >> _U(32)))
             at += _U(2)
     count[0] = np.int32(at - _U(cursor[0]))
 
 
 @functools.cache
-def deliver_kernel(ring: str, offset: str, weight: str) -> Any:
-    """The kernel of `deliver` for these dtypes (a Numba C function)."""
-    own = ["int64", "int32", "int64", "int32", "int64", "int64"]
-    return compiled(_deliver, (*own, *row_kinds(ring, offset, weight), ring, ring))
+def emit_kernel(precision: str) -> Any:
+    """The kernel of `emit` (a Numba C function)."""
+    arguments = {
+        "values": Buffer(precision, 1),
+        "factor": Buffer("float64", 1),
+        "bounds": Buffer("int64", 1),
+        "cursor": Buffer("int64"),
+    }
+    list_ = Buffer("int32", 1)
+    results = ("events", list_), ("count", Buffer("int32"))
+    buffers = [("", Buffer("int64", 1)), *arguments.items(), ("", list_), *results]
+    return handler("emit", _emit, buffers, [*arguments, "events", "count"])
 
 
-@functools.cache
-def deliver_all_kernel(ring: str, offset: str, weight: str) -> Any:
-    """The kernel of `deliver_all` for these dtypes (a Numba C function)."""
-    rows = row_kinds(ring, offset, weight)
-    return compiled(_deliver_all, (*OURS_THEN_OTHERS, *rows, ring, ring, "int64"))
+_kernel = delivery("coupled", through_ring(add_values))
 
 
-@functools.cache
-def deliver_boxes_kernel(ring: str, offset: str, weight: str) -> Any:
-    """The kernel of `deliver_boxes` for these dtypes (a Numba C function)."""
-    return compiled(_deliver_boxes, (*ALL_BOXES, *row_kinds(ring, offset, weight), ring, ring))
-
-
-_ours_then_others, _all_boxes = delivery(*through_ring(add_values))
-
-
-def _deliver(
-    _team, _0, events, _1, cursor, _2, count, _3, stamp, _4, part, _5,
-    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
-    bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
-    offset, offset_shape, weight, weight_shape, _ring_in, _6, ring, ring_shape,
-    member, members, _tally,
-):  # fmt: skip
-    rows = row_arrays(
-        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
-        bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
-        offset, offset_shape, weight, weight_shape,
-    )  # fmt: skip
-    flat = carray(ring, (ring_shape[0] * ring_shape[1],))
-    words = carray(events, (cursor[0] + count[0],))[cursor[0] :]
-    origin = _U((stamp[0] % ring_shape[0]) * ring_shape[1])
-    if words.size:
-        add_values(flat, origin, words, _U(part[0]), rows, _U(member), _U(members))
-
-
-def _deliver_all(
-    _team, _0, place, _1, group, _2, before, _3, events, _4, cursor, _5, count, _6, stamp, _7,
-    part, _8,
-    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
-    bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
-    offset, offset_shape, weight, weight_shape, _ring_in, _9, ring, ring_shape, token, _10,
-    member, members, _tally,
-):  # fmt: skip
-    rows = row_arrays(
-        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
-        bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
-        offset, offset_shape, weight, weight_shape,
-    )  # fmt: skip
-    _ours_then_others(
-        rows, place, group, before, events, cursor, count, stamp, part, ring, ring_shape,
-        token, _U(member), _U(members),
-    )  # fmt: skip
-
-
-def _deliver_boxes(
-    _team, _0, place, _1, group, _2,
-    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
-    bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
-    offset, offset_shape, weight, weight_shape, _ring_in, _3, ring, ring_shape,
-    member, members, _tally,
-):  # fmt: skip
-    rows = row_arrays(
-        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
-        bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
-        offset, offset_shape, weight, weight_shape,
-    )  # fmt: skip
-    _all_boxes(rows, place, group, 0, ring, ring_shape, _U(member), _U(members))
+def delivery_kernel(form: str, ring: str, offset: str, weight: str) -> Any:
+    """The kernel of a form of delivery from `Coupled` rows (a Numba C function)."""
+    return _kernel(form, ring, (("rows", row_buffers(ring, offset, weight)),))

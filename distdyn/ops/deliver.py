@@ -84,14 +84,39 @@ def code_of(table: Rows | Formula | Totals) -> tuple[str, ...]:
 
 @functools.cache
 def _target(accumulator: str, kind: str, *dtypes: str) -> str:
-    from distdyn.ops import coupled_kernels, ffi, formula_kernels, kernels, totals_kernels
+    return register("own", 7, 1, accumulator, kind, *dtypes)
 
-    rooms = {"rows": kernels, "coupled": coupled_kernels, "formula": formula_kernels}
-    rooms["totals"] = totals_kernels
-    name = "_".join(("distdyn_deliver", accumulator, kind, *dtypes))
-    kernel = rooms[kind].deliver_kernel(accumulator, *dtypes)
-    fields = {"formula": Formula, "totals": Totals}.get(kind, Rows)._fields
-    return ffi.register(name, kernel.address, 7 + len(fields), 1)
+
+def register(
+    form: str, n_others: int, n_results: int, accumulator: str, kind: str, *dtypes: str
+) -> str:
+    """The name under which XLA knows the kernel of a form of delivery from a kind of table.
+
+    Args:
+        form: "own", "all" or "boxes"; see `exchange_kernels.delivery`.
+        n_others: arguments besides the arrays of the table, the ring counted.
+        n_results: the ring, and a token.
+        accumulator: the dtype of the ring.
+        kind: of the table, as `code_of` says.
+        *dtypes: those of it that vary.
+    """
+    from distdyn.ops import (
+        coupled_kernels,
+        exchange_kernels,
+        ffi,
+        formula_kernels,
+        totals_kernels,
+    )
+
+    room, table = {
+        "rows": (exchange_kernels, Rows),
+        "coupled": (coupled_kernels, Rows),
+        "formula": (formula_kernels, Formula),
+        "totals": (totals_kernels, Totals),
+    }[kind]
+    kernel = room.delivery_kernel(form, accumulator, *dtypes)
+    name = "_".join(("distdyn_deliver", form, accumulator, kind, *dtypes))
+    return ffi.register(name, kernel.address, n_others + len(table._fields), n_results)
 
 
 def _reference(ring, rows: Rows, part, events, cursor, count, stamp):

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Int, Int32, Int64
 
 from distdyn.ops.chain import now
-from distdyn.ops.deliver import code_of
+from distdyn.ops.deliver import code_of, register
 from distdyn.ops.formula import Formula
 from distdyn.ops.rows import Rows
 from distdyn.ops.totals import Totals
@@ -109,15 +109,16 @@ def deliver_boxes(
     rows: Rows | Formula | Totals,
     board: Int64[Array, "2"],
     group: int,
+    step: Int64[Array, ""],
     team: Int64[Array, "2"],
 ) -> Int[Array, "slot post"]:
-    """Deliver what the first buffer of every box of these mailboxes holds, without waiting."""
+    """Deliver what the first buffer of every box of these mailboxes holds, after `step`."""
     call = jax.ffi.ffi_call(
         _deliver_target("boxes", str(ring.dtype), *code_of(rows)),
         jax.ShapeDtypeStruct(ring.shape, ring.dtype),
-        input_output_aliases={3 + len(rows): 0},
+        input_output_aliases={4 + len(rows): 0},
     )
-    return call(team, board, jnp.int64(group), *rows, ring)
+    return call(team, board, jnp.int64(group), step, *rows, ring)
 
 
 def settle(
@@ -136,22 +137,6 @@ def _target(name: str) -> str:
 
 
 @functools.cache
-def _deliver_target(which: str, ring: str, kind: str, *dtypes: str) -> str:
-    from distdyn.ops import (
-        coupled_kernels,
-        exchange_kernels,
-        ffi,
-        formula_kernels,
-        totals_kernels,
-    )
-
-    name = "_".join((f"distdyn_deliver_{which}", ring, kind, *dtypes))
-    rooms = {"rows": exchange_kernels, "coupled": coupled_kernels, "formula": formula_kernels}
-    rooms["totals"] = totals_kernels
-    kernels = rooms[kind]
-    table = {"formula": Formula, "totals": Totals}.get(kind, Rows)
-    if which == "all":
-        kernel = kernels.deliver_all_kernel(ring, *dtypes)
-        return ffi.register(name, kernel.address, 10 + len(table._fields), 2)
-    kernel = kernels.deliver_boxes_kernel(ring, *dtypes)
-    return ffi.register(name, kernel.address, 4 + len(table._fields), 1)
+def _deliver_target(form: str, ring: str, kind: str, *dtypes: str) -> str:
+    n_others, n_results = (10, 2) if form == "all" else (5, 1)
+    return register(form, n_others, n_results, ring, kind, *dtypes)

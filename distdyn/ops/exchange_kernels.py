@@ -4,20 +4,27 @@
 # pyright: reportPrivateImportUsage=false, reportCallIssue=false, reportAttributeAccessIssue=false
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numba import carray, njit
 
 from distdyn.ops import mailbox
-from distdyn.ops.kernels import compiled, row_arrays, row_kinds, spread
+from distdyn.ops.kernels import Buffer, Buffers, compiled, handler, row_buffers, spread
 
 _U = np.uint64
 
-# Buffers before the table: team, board, group, token, events, cursor, count, stamp, part; and
-# team, board, group.
-OURS_THEN_OTHERS = tuple("int64 int64 int64 int64 int32 int64 int32 int64 int64".split())
-ALL_BOXES = ("int64",) * 3
+_NUMBER, _PAIR = Buffer("int64"), Buffer("int64", 1)
+_LIST = ("events", Buffer("int32", 1)), ("cursor", _NUMBER), ("count", Buffer("int32"))
+_OURS = *_LIST, ("stamp", _NUMBER), ("part", _NUMBER)
+_BOARD = ("place", _PAIR), ("group", _NUMBER)
+# By form of delivery: arguments after the team's operand and before the table.
+ARGUMENTS = {
+    "own": _OURS,
+    "all": (*_BOARD, ("before", _PAIR), *_OURS),
+    "boxes": (*_BOARD, ("step", _NUMBER)),
+}
 
 
 def kernel(name: str) -> tuple[Any, int]:
@@ -28,20 +35,6 @@ def kernel(name: str) -> tuple[Any, int]:
         "settle": (_settle, ["int64"] * 3),
     }[name]
     return compiled(body, (*kinds, "int64")), len(kinds)
-
-
-@functools.cache
-def deliver_all_kernel(ring: str, offset: str, weight: str) -> Any:
-    """The kernel of `deliver_all` for these dtypes (a Numba C function)."""
-    rows = row_kinds(ring, offset, weight)
-    return compiled(_deliver_all, (*OURS_THEN_OTHERS, *rows, ring, ring, "int64"))
-
-
-@functools.cache
-def deliver_boxes_kernel(ring: str, offset: str, weight: str) -> Any:
-    """The kernel of `deliver_boxes` for these dtypes (a Numba C function)."""
-    rows = row_kinds(ring, offset, weight)
-    return compiled(_deliver_boxes, (*ALL_BOXES, *rows, ring, ring))
 
 
 def _append(
@@ -81,14 +74,43 @@ def _settle(
     board[clock + mailbox.ENDED] = ended
 
 
-def delivery(put: Any, begin: Any) -> tuple[Any, Any]:
-    """The bodies of `deliver_all` and `deliver_boxes`, or of `arrive`, for one kind of table.
+@njit
+def _as_it_is(table):
+    return table
+
+
+@njit
+def _nothing(flat, slots, due, table, member, members):
+    pass
+
+
+def delivery(
+    name: str, put: Any, begin: Any = _nothing, prepare: Any = _as_it_is
+) -> Callable[..., Any]:
+    """The kernels that deliver from one kind of table.
 
     Args:
+        name: of the kind.
         put: adds one member's synapses of the spikes of one part; see `through_ring`.
-        begin: what one member does at each step before it looks at any spike. Both are closures,
-            not arguments of the kernels: Numba keeps no code that holds a function's address.
+        begin: what one member does at each step before it looks at any spike.
+        prepare: from the arrays of a table to what both are given. All three are closures, not
+            arguments of the kernels: Numba keeps no code that holds a function's address.
+
+    Returns:
+        `kernel(form, ring, table, changed=())`, a Numba C function. `form` is "own": of a list;
+        "all": of a list, then of the mailboxes if an exchange is due; "boxes": of the first buffer
+        of every mailbox, after a step. `ring` is its dtype. `table` and `changed` are buffers by
+        label, those of `changed` updated in place as the ring is.
     """
+
+    @njit
+    def own(events, cursor, count, stamp, part, table, ring, member, members):
+        slots, due, made = ring.shape[0], stamp[0] + 1, prepare(table)
+        flat = ring.reshape(ring.size)
+        begin(flat, slots, due, made, member, members)
+        if count[0] > 0:
+            cells = events[cursor[0] : cursor[0] + count[0]]
+            put(flat, slots, stamp[0], due, cells, _U(part[0]), made, member, members)
 
     @njit
     def put_box(flat, slots, due, board, box, group, parity, table, member, members):
@@ -106,25 +128,22 @@ def delivery(put: Any, begin: Any) -> tuple[Any, Any]:
 
     @njit
     def ours_then_others(
-        table, place, group, before, events, cursor, count, stamp, part, ring, ring_shape, token,
-        member, members,
+        place, group, before, events, cursor, count, stamp, part, table, ring, token, member,
+        members,
     ):  # fmt: skip
-        slots, due = ring_shape[0], stamp[0] + 1
-        flat = carray(ring, (slots * ring_shape[1],))
         board, began = mailbox.words_at(place[0]), mailbox.now()
-        begin(flat, slots, due, table, member, members)
-        if count[0] > 0:
-            cells = carray(events, (cursor[0] + count[0],))[cursor[0] :]
-            put(flat, slots, stamp[0], due, cells, _U(part[0]), table, member, members)
+        own(events, cursor, count, stamp, part, table, ring, member, members)
         waits = mailbox.now()
         waited = waits
         if before[0] == 1:
+            slots, due, made = ring.shape[0], stamp[0] + 1, prepare(table)
+            flat = ring.reshape(ring.size)
             has_all = mailbox.await_all(board, before[1])
             waited = mailbox.now()
             for box in range(board[mailbox.BOXES] if has_all else 0):
                 if box != place[1]:
                     parity = before[1] & 1
-                    put_box(flat, slots, due, board, box, group[0], parity, table, member, members)
+                    put_box(flat, slots, due, board, box, group[0], parity, made, member, members)
         if member == 0:
             clock = mailbox.box_at(board, place[1])
             board[clock + mailbox.WAITED] += waited - waits
@@ -132,17 +151,32 @@ def delivery(put: Any, begin: Any) -> tuple[Any, Any]:
             token[0], token[1] = before[0], before[1]
 
     @njit
-    def all_boxes(table, place, group, due, ring, ring_shape, member, members):
-        flat = carray(ring, (ring_shape[0] * ring_shape[1],))
-        board = mailbox.words_at(place[0])
+    def all_boxes(place, group, step, table, ring, member, members):
+        flat, made = ring.reshape(ring.size), prepare(table)
+        board, due = mailbox.words_at(place[0]), step[0] + 1
         for box in range(board[mailbox.BOXES]):
-            put_box(flat, ring_shape[0], due, board, box, group[0], 0, table, member, members)
+            put_box(flat, ring.shape[0], due, board, box, group[0], 0, made, member, members)
 
-    return ours_then_others, all_boxes
+    bodies = {"own": own, "all": ours_then_others, "boxes": all_boxes}
+
+    @functools.cache
+    def kernel(form: str, ring: str, table: Buffers, changed: Buffers = ()) -> Any:
+        in_place = (("ring", Buffer(ring, 2)), *changed)
+        buffers = [("", _PAIR), *ARGUMENTS[form], *table]
+        buffers += [*(("", of) for _, of in in_place), *in_place]
+        first, *others = (label for label, _ in (*table, *changed))
+        of_table = (first, *others) if others else first
+        given: list[Any] = [*(label for label, _ in ARGUMENTS[form]), of_table, "ring"]
+        if form == "all":
+            buffers.append(("token", _PAIR))
+            given.append("token")
+        return handler(f"{name}_{form}", bodies[form], buffers, given)
+
+    return kernel
 
 
-def through_ring(add: Any) -> tuple[Any, Any]:
-    """`put` and `begin` for a table that is delivered at once, into a ring of all delays.
+def through_ring(add: Any) -> Any:
+    """`put` for a table that is delivered at once, into a ring of all delays.
 
     Args:
         add: adds one member's synapses of the spikes of one part, as `kernels.spread`.
@@ -153,45 +187,12 @@ def through_ring(add: Any) -> tuple[Any, Any]:
         origin = _U(stamp % slots) * (_U(flat.size) // _U(slots))
         add(flat, origin, cells, part, table, member, members)
 
-    @njit
-    def begin(flat, slots, due, table, member, members):
-        pass
-
-    return put, begin
+    return put
 
 
-_ours_then_others, _all_boxes = delivery(*through_ring(spread))
+_kernel = delivery("rows", through_ring(spread))
 
 
-def _deliver_all(
-    _team, _0, place, _1, group, _2, before, _3, events, _4, cursor, _5, count, _6, stamp, _7,
-    part, _8,
-    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
-    bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
-    offset, offset_shape, weight, weight_shape, _ring_in, _9, ring, ring_shape, token, _10,
-    member, members, _tally,
-):  # fmt: skip
-    rows = row_arrays(
-        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
-        bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
-        offset, offset_shape, weight, weight_shape,
-    )  # fmt: skip
-    _ours_then_others(
-        rows, place, group, before, events, cursor, count, stamp, part, ring, ring_shape,
-        token, _U(member), _U(members),
-    )  # fmt: skip
-
-
-def _deliver_boxes(
-    _team, _0, place, _1, group, _2,
-    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
-    bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
-    offset, offset_shape, weight, weight_shape, _ring_in, _3, ring, ring_shape,
-    member, members, _tally,
-):  # fmt: skip
-    rows = row_arrays(
-        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
-        bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
-        offset, offset_shape, weight, weight_shape,
-    )  # fmt: skip
-    _all_boxes(rows, place, group, 0, ring, ring_shape, _U(member), _U(members))
+def delivery_kernel(form: str, ring: str, offset: str, weight: str) -> Any:
+    """The kernel of a form of delivery from `Rows` of these dtypes (a Numba C function)."""
+    return _kernel(form, ring, (("rows", row_buffers(ring, offset, weight)),))

@@ -8,14 +8,13 @@ the result.
 # Numba compiles what its intrinsics are called with, and is typed loosely:
 # pyright: reportPrivateImportUsage=false, reportCallIssue=false, reportAttributeAccessIssue=false
 
-import functools
 from typing import Any
 
 import numpy as np
-from numba import carray, njit
+from numba import njit
 
 from distdyn.ops import draw
-from distdyn.ops.exchange_kernels import ALL_BOXES, OURS_THEN_OTHERS, delivery, through_ring
+from distdyn.ops.exchange_kernels import delivery, through_ring
 from distdyn.ops.formula import (
     BLOCK,
     CELL,
@@ -49,7 +48,7 @@ from distdyn.ops.formula import (
     UNIT,
     WIDEST,
 )  # fmt: skip
-from distdyn.ops.kernels import compiled, population_of, will_write
+from distdyn.ops.kernels import Buffer, population_of, will_write
 
 _U = np.uint64
 BATCH = 2048  # synapses drawn at once: many to fill vectors, few enough for the L1 and L2 caches
@@ -59,6 +58,7 @@ DTYPES = (
     "int64 int64 int64 int32 int64 int64 int64 int64 int32 {counts} "
     "uint64 int64 uint64 int32 int32"
 )  # of the arrays of a formula
+AXES = 2, 1, 2, 1, 1, 2, 2, 2, 1, 1, 2, 1, 1, 2, 2
 
 
 @njit
@@ -196,116 +196,10 @@ def _add(ring, origin, j, row, key, n_cells, formula, scratch):
         ring[_U(place[i])] += amount[i]
 
 
-_ours_then_others, _all_boxes = delivery(*through_ring(regenerate))
+_kernel = delivery("formula", through_ring(regenerate))
 
 
-@njit
-def formula_arrays(
-    bounds, bounds_shape, block, block_shape, first, first_shape, owned, owned_shape,
-    view_start, view_start_shape, view, view_shape, projection, projection_shape,
-    cell, cell_shape, own, own_shape, counts, counts_shape, chance, chance_shape,
-    chance_length, chance_length_shape, threshold, threshold_shape, guide, guide_shape,
-    knots, knots_shape,
-):  # fmt: skip
-    """The arrays of a formula, in the order of `Formula`, from the buffers of a handler."""
-    return (
-        carray(bounds, (bounds_shape[0], bounds_shape[1])),
-        carray(block, (block_shape[0],)),
-        carray(first, (first_shape[0], first_shape[1])),
-        carray(owned, (owned_shape[0],)),
-        carray(view_start, (view_start_shape[0],)),
-        carray(view, (view_shape[0], view_shape[1])),
-        carray(projection, (projection_shape[0], projection_shape[1])),
-        carray(cell, (cell_shape[0], cell_shape[1])),
-        carray(own, (own_shape[0],)),
-        carray(counts, (counts_shape[0],)),
-        carray(chance, (chance_shape[0], chance_shape[1])),
-        carray(chance_length, (chance_length_shape[0],)),
-        carray(threshold, (threshold_shape[0],)),
-        carray(guide, (guide_shape[0], guide_shape[1])),
-        carray(knots, (knots_shape[0], knots_shape[1])),
-    )
-
-
-def _dtypes(counts: str) -> list[str]:
-    return DTYPES.format(counts=counts).split()
-
-
-@functools.cache
-def deliver_kernel(ring: str, counts: str) -> Any:
-    """The kernel of `deliver` for these dtypes (a Numba C function)."""
-    own = ["int64", "int32", "int64", "int32", "int64", "int64"]
-    return compiled(_deliver, (*own, *_dtypes(counts), ring, ring))
-
-
-@functools.cache
-def deliver_all_kernel(ring: str, counts: str) -> Any:
-    """The kernel of `deliver_all` for these dtypes (a Numba C function)."""
-    return compiled(_deliver_all, (*OURS_THEN_OTHERS, *_dtypes(counts), ring, ring, "int64"))
-
-
-@functools.cache
-def deliver_boxes_kernel(ring: str, counts: str) -> Any:
-    """The kernel of `deliver_boxes` for these dtypes (a Numba C function)."""
-    return compiled(_deliver_boxes, (*ALL_BOXES, *_dtypes(counts), ring, ring))
-
-
-def _deliver(
-    _team, _0, events, _1, cursor, _2, count, _3, stamp, _4, part, _5,
-    bounds, bounds_shape, block, block_shape, first, first_shape, owned, owned_shape,
-    view_start, view_start_shape, view, view_shape, projection, projection_shape, cell, cell_shape,
-    own, own_shape, counts, counts_shape, chance, chance_shape, chance_length, chance_length_shape,
-    threshold, threshold_shape, guide, guide_shape, knots, knots_shape,
-    _ring_in, _6, ring, ring_shape, member, members, _tally,
-):  # fmt: skip
-    formula = formula_arrays(
-        bounds, bounds_shape, block, block_shape, first, first_shape, owned, owned_shape,
-        view_start, view_start_shape, view, view_shape, projection, projection_shape,
-        cell, cell_shape, own, own_shape, counts, counts_shape, chance, chance_shape,
-        chance_length, chance_length_shape, threshold, threshold_shape, guide, guide_shape,
-        knots, knots_shape,
-    )  # fmt: skip
-    flat = carray(ring, (ring_shape[0] * ring_shape[1],))
-    cells = carray(events, (cursor[0] + count[0],))[cursor[0] :]
-    origin = _U((stamp[0] % ring_shape[0]) * ring_shape[1])
-    regenerate(flat, origin, cells, _U(part[0]), formula, member, members)
-
-
-def _deliver_all(
-    _team, _0, place, _1, group, _2, before, _3, events, _4, cursor, _5, count, _6, stamp, _7,
-    part, _8,
-    bounds, bounds_shape, block, block_shape, first, first_shape, owned, owned_shape,
-    view_start, view_start_shape, view, view_shape, projection, projection_shape, cell, cell_shape,
-    own, own_shape, counts, counts_shape, chance, chance_shape, chance_length, chance_length_shape,
-    threshold, threshold_shape, guide, guide_shape, knots, knots_shape,
-    _ring_in, _9, ring, ring_shape, token, _10, member, members, _tally,
-):  # fmt: skip
-    formula = formula_arrays(
-        bounds, bounds_shape, block, block_shape, first, first_shape, owned, owned_shape,
-        view_start, view_start_shape, view, view_shape, projection, projection_shape,
-        cell, cell_shape, own, own_shape, counts, counts_shape, chance, chance_shape,
-        chance_length, chance_length_shape, threshold, threshold_shape, guide, guide_shape,
-        knots, knots_shape,
-    )  # fmt: skip
-    _ours_then_others(
-        formula, place, group, before, events, cursor, count, stamp, part, ring,
-        ring_shape, token, member, members,
-    )  # fmt: skip
-
-
-def _deliver_boxes(
-    _team, _0, place, _1, group, _2,
-    bounds, bounds_shape, block, block_shape, first, first_shape, owned, owned_shape,
-    view_start, view_start_shape, view, view_shape, projection, projection_shape, cell, cell_shape,
-    own, own_shape, counts, counts_shape, chance, chance_shape, chance_length, chance_length_shape,
-    threshold, threshold_shape, guide, guide_shape, knots, knots_shape,
-    _ring_in, _3, ring, ring_shape, member, members, _tally,
-):  # fmt: skip
-    formula = formula_arrays(
-        bounds, bounds_shape, block, block_shape, first, first_shape, owned, owned_shape,
-        view_start, view_start_shape, view, view_shape, projection, projection_shape,
-        cell, cell_shape, own, own_shape, counts, counts_shape, chance, chance_shape,
-        chance_length, chance_length_shape, threshold, threshold_shape, guide, guide_shape,
-        knots, knots_shape,
-    )  # fmt: skip
-    _all_boxes(formula, place, group, 0, ring, ring_shape, member, members)
+def delivery_kernel(form: str, ring: str, counts: str) -> Any:
+    """The kernel of a form of delivery by a `Formula` (a Numba C function)."""
+    table = tuple(map(Buffer, DTYPES.format(counts=counts).split(), AXES))
+    return _kernel(form, ring, (("formula", table),))

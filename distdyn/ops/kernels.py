@@ -12,8 +12,9 @@ of the ring belongs to two members. Sums are of integers: the cut changes nothin
 # pyright: reportPrivateImportUsage=false, reportCallIssue=false, reportAttributeAccessIssue=false
 
 import functools
+import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from llvmlite import ir
@@ -218,58 +219,64 @@ def compiled(body: Any, kinds: Sequence[Any]) -> Any:
     return cached(cfunc, signature)(body)
 
 
-@functools.cache
-def deliver_kernel(accumulator: str, offset: str, weight: str) -> Any:
-    """The delivery kernel for these dtypes (a Numba C function); its buffers are `deliver`'s."""
-    own = ["int64", "int32", "int64", "int32", "int64", "int64"]
-    return compiled(
-        _deliver, (*own, *row_kinds(accumulator, offset, weight), accumulator, accumulator)
-    )
+class Buffer(NamedTuple):
+    """What XLA hands over.
+
+    Attributes:
+        dtype: of its elements.
+        axes: how many it has; 0: one number, given as an array of one.
+    """
+
+    dtype: str
+    axes: int = 0
 
 
-def row_kinds(accumulator: str, offset: str, weight: str) -> list[str]:
-    """The dtypes of a table's arrays."""
-    index = ["uint64", "uint32", "int64", "uint32"]
-    return ["int64", "int64", "int64", accumulator, *index, offset, weight]
+Buffers = Sequence[tuple[str, Buffer | tuple[Buffer, ...]]]  # by label, "" for what nobody reads
 
 
-def _deliver(
-    _team, _0, events, _1, cursor, _2, count, _3, stamp, _4, part, _5,
-    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
-    bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
-    offset, offset_shape, weight, weight_shape, _ring_in, _6, ring, ring_shape,
-    member, members, _tally,
-):  # fmt: skip
-    rows = row_arrays(
-        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
-        bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
-        offset, offset_shape, weight, weight_shape,
-    )  # fmt: skip
-    flat = carray(ring, (ring_shape[0] * ring_shape[1],))
-    cells = carray(events, (cursor[0] + count[0],))[cursor[0] :]
-    origin = _U((stamp[0] % ring_shape[0]) * ring_shape[1])
-    spread(flat, origin, cells, _U(part[0]), rows, _U(member), _U(members))
+def handler(name: str, body: Any, buffers: Buffers, given: Sequence[Any]) -> Any:
+    """A Numba C function that makes arrays of its buffers and gives them to a compiled function.
+
+    Args:
+        name: under which its code is kept; no other body may have it.
+        body: takes what is given, then the number of the member and of the members of the team.
+        buffers: arguments, then results, in the order of the call; several under one label become
+            a tuple of arrays.
+        given: labels, or tuples of them, in the order in which the body takes them.
+    """
+    flat, arrays = [], {}
+    for label, group in buffers:
+        some = [group] if isinstance(group, Buffer) else group
+        views = [_view(len(flat) + k, of.axes) for k, of in enumerate(some)]
+        flat += some
+        arrays[label] = views[0] if isinstance(group, Buffer) else f"({', '.join(views)},)"
+    parameters = ", ".join(f"p{k}, s{k}" for k in range(len(flat)))
+    mark = hashlib.sha256(repr((buffers, given)).encode()).hexdigest()[:16]
+    source = f"""
+def {name}_{mark}({parameters}, member, members, tally):
+    body({", ".join(_joined(of, arrays) for of in given)}, unsigned(member), unsigned(members))
+"""
+    space: dict[str, Any] = {"__name__": __name__, "carray": carray, "unsigned": _U, "body": body}
+    exec(compile(source, __file__, "exec"), space)
+    return compiled(space[f"{name}_{mark}"], [of.dtype for of in flat])
 
 
-@njit
-def row_arrays(
-    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape,
-    bits, bits_shape, rank, rank_shape, base, base_shape, start, start_shape,
-    offset, offset_shape, weight, weight_shape,
-):  # fmt: skip
-    """The arrays of a table, in the order of `Rows`, from the buffers of a handler."""
-    return (
-        carray(bounds, (bounds_shape[0], bounds_shape[1])),
-        carray(word, (word_shape[0], word_shape[1])),
-        carray(width, (width_shape[0],)),
-        carray(unit, (unit_shape[0], unit_shape[1])),
-        carray(bits, (bits_shape[0],)),
-        carray(rank, (rank_shape[0],)),
-        carray(base, (base_shape[0],)),
-        carray(start, (start_shape[0],)),
-        carray(offset, (offset_shape[0],)),
-        carray(weight, (weight_shape[0],)),
-    )
+def _view(k: int, axes: int) -> str:
+    shape = "".join(f"s{k}[{axis}], " for axis in range(axes)) or "1, "
+    return f"carray(p{k}, ({shape}))"
+
+
+def _joined(given: Any, arrays: dict[str, str]) -> str:
+    if isinstance(given, str):
+        return arrays[given]
+    return f"({', '.join(_joined(of, arrays) for of in given)},)"
+
+
+def row_buffers(accumulator: str, offset: str, weight: str) -> tuple[Buffer, ...]:
+    """The arrays of a table, in the order of `Rows`."""
+    dtypes = "int64 int64 int64 {} uint64 uint32 int64 uint32 {} {}".format
+    axes = 2, 2, 1, 2, 1, 1, 1, 1, 1, 1
+    return tuple(map(Buffer, dtypes(accumulator, offset, weight).split(), axes))
 
 
 def cut_rows(rows: Rows, n_target: int, members: int) -> Rows:

@@ -424,7 +424,7 @@ def learn(
 ) -> tuple[Int[Array, "slot post"], Learned]:
     """Change the weights of the sources that have spiked, and deliver them; as `ops.deliver`."""
     given = (events, cursor, count, stamp, part)
-    ring, *changed = _call("learn", given, rows, law, learned, (ring,), via)
+    ring, *changed = _call("own", given, rows, law, learned, (ring,), via)
     return ring, Learned(*changed)
 
 
@@ -446,7 +446,7 @@ def learn_all(
 ) -> tuple[Int[Array, "slot post"], Learned, Int64[Array, "2"]]:
     """`learn` from our own spikes; after an exchange, from those of all parts as well."""
     given = (board, jnp.int64(group), token, events, cursor, count, stamp, part)
-    ring, *changed, token = _call("learn_all", given, rows, law, learned, (ring,), via)
+    ring, *changed, token = _call("all", given, rows, law, learned, (ring,), via)
     return ring, Learned(*changed), token
 
 
@@ -457,10 +457,11 @@ def learn_boxes(
     rows: Rows,
     board: Int64[Array, "2"],
     group: int,
+    step: Int64[Array, ""],
 ) -> tuple[Int[Array, "slot post"], Learned]:
-    """`learn` from what the first buffer of every box of these mailboxes holds."""
-    given = (board, jnp.int64(group))
-    ring, *changed = _call("learn_boxes", given, rows, law, learned, (ring,), now)
+    """`learn` from what the first buffer of every box of these mailboxes holds, after `step`."""
+    given = (board, jnp.int64(group), step)
+    ring, *changed = _call("boxes", given, rows, law, learned, (ring,), now)
     return ring, Learned(*changed)
 
 
@@ -491,7 +492,7 @@ def _call(
     shapes = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in changed]
     arguments = (jnp.array([0, 1], jnp.int64), *given, *rows, *law)
     aliases = {len(arguments) + k: k for k in range(len(changed))}
-    if name == "learn_all":
+    if name == "all":
         shapes.append(jax.ShapeDtypeStruct((2,), jnp.int64))  # the token
     target = _named(name, rows, learned, len(arguments) + len(changed), len(shapes))
     return list(via(target, shapes, aliases, *arguments, *changed))
@@ -509,5 +510,5 @@ def _target(
     from distdyn.ops import ffi, learning_kernels
 
     kernel = learning_kernels.kernel(name, ring, offset, weight, precision)
-    full = "_".join(("distdyn", name, ring, offset, weight, precision))
+    full = "_".join(("distdyn_learning", name, ring, offset, weight, precision))
     return ffi.register(full, kernel.address, n_args, n_results)

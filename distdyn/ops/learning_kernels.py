@@ -11,19 +11,11 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, njit
+from numba import njit
 from numba.extending import intrinsic
 
-from distdyn.ops.exchange_kernels import ALL_BOXES, OURS_THEN_OTHERS, delivery
-from distdyn.ops.kernels import (
-    BATCH,
-    compiled,
-    locate,
-    ones_in,
-    row_arrays,
-    row_kinds,
-    uncounted,
-)
+from distdyn.ops.exchange_kernels import ARGUMENTS, delivery
+from distdyn.ops.kernels import BATCH, Buffer, handler, locate, ones_in, row_buffers, uncounted
 from distdyn.ops.learning import (
     BETWEEN,
     DEPRESS,
@@ -411,276 +403,63 @@ def _put(flat, slots, stamp, due, cells, part, table, member, members):
     _learn(flat, origin, np.int64(stamp), cells, part, table)
 
 
-@njit
-def _begin(flat, slots, due, table, member, members):
-    pass
-
-
-_ours_then_others, _all_boxes = delivery(_put, _begin)
+_deliver = delivery("learning", _put)
 
 
 @njit
-def _table(
-    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits, bits_shape,
-    rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape, weight,
-    weight_shape,
-    code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
-    first_shape, law_more, law_more_shape,
-    values, values_shape, more, more_shape, when, when_shape, last, last_shape, pre, pre_shape,
-    stamps, stamps_shape, post, post_shape, counts, counts_shape, recent, recent_shape, spiked,
-    spiked_shape, reward, reward_shape, book, book_shape,
-):  # fmt: skip
-    """The arrays of a table, of what it learns by and of what it has learned."""
-    rows = row_arrays(
-        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits,
-        bits_shape, rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape,
-        weight, weight_shape,
-    )  # fmt: skip
-    law = (
-        carray(code, (code_shape[0],)),
-        carray(decay, (decay_shape[0], decay_shape[1], decay_shape[2])),
-        carray(form, (form_shape[0],)),
-        carray(limits, (limits_shape[0],)),
-        carray(first, (first_shape[0],)),
-        carray(law_more, (law_more_shape[0],)),
-    )
-    learned = (
-        carray(values, (values_shape[0],)),
-        carray(more, (more_shape[0], more_shape[1])),
-        carray(when, (when_shape[0],)),
-        carray(last, (last_shape[0],)),
-        carray(pre, (pre_shape[0], pre_shape[1])),
-        carray(stamps, (stamps_shape[0], stamps_shape[1])),
-        carray(post, (post_shape[0], post_shape[1], post_shape[2])),
-        carray(counts, (counts_shape[0],)),
-        carray(recent, (recent_shape[0], recent_shape[1], recent_shape[2])),
-        carray(spiked, (spiked_shape[0],)),
-        carray(reward, (reward_shape[0],)),
-        carray(book, (book_shape[0],)),
-    )
-    return rows, law, learned
+def _remember_list(events, cursor, count, stamp, table, _, __):
+    _remember(events[cursor[0] : cursor[0] + count[0]], stamp[0], *table)
 
 
-def _remember_body(
-    _team, _1, events, _2, cursor, _3, count, _4, stamp, _5,
-    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits, bits_shape,
-    rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape, weight,
-    weight_shape,
-    code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
-    first_shape, law_more, law_more_shape,
-    _values_in, _6, _more_in, _7, _when_in, _8, _last_in, _9, _pre_in, _10, _stamps_in, _11,
-    _post_in, _12, _counts_in, _13, _recent_in, _14, _spiked_in, _15, _reward_in, _16, _book_in,
-    _17,
-    values, values_shape, more, more_shape, when, when_shape, last, last_shape, pre, pre_shape,
-    stamps, stamps_shape, post, post_shape, counts, counts_shape, recent, recent_shape, spiked,
-    spiked_shape, reward, reward_shape, book, book_shape,
-    _member, _members, _tally,
-):  # fmt: skip
-    table = _table(
-        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits,
-        bits_shape, rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape,
-        weight, weight_shape,
-        code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
-        first_shape, law_more, law_more_shape,
-        values, values_shape, more, more_shape, when, when_shape, last, last_shape, pre, pre_shape,
-        stamps, stamps_shape, post, post_shape, counts, counts_shape, recent, recent_shape, spiked,
-        spiked_shape, reward, reward_shape, book, book_shape,
-    )  # fmt: skip
-    cells = carray(events, (cursor[0] + count[0],))[cursor[0] :]
-    _remember(cells, stamp[0], *table)
+@njit
+def _remember_list_and_voltage(events, cursor, count, stamp, groups, V, table, _, __):
+    cells = events[cursor[0] : cursor[0] + count[0]]
+    _remember_voltage(cells, stamp[0], groups[-1], V, *table)
 
 
-def _remember_voltage_body(
-    _team, _1, events, _2, cursor, _3, count, _4, stamp, _5, groups, groups_shape, V, V_shape,
-    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits, bits_shape,
-    rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape, weight,
-    weight_shape,
-    code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
-    first_shape, law_more, law_more_shape,
-    _values_in, _6, _more_in, _7, _when_in, _8, _last_in, _9, _pre_in, _10, _stamps_in, _11,
-    _post_in, _12, _counts_in, _13, _recent_in, _14, _spiked_in, _15, _reward_in, _16, _book_in,
-    _17,
-    values, values_shape, more, more_shape, when, when_shape, last, last_shape, pre, pre_shape,
-    stamps, stamps_shape, post, post_shape, counts, counts_shape, recent, recent_shape, spiked,
-    spiked_shape, reward, reward_shape, book, book_shape,
-    _member, _members, _tally,
-):  # fmt: skip
-    table = _table(
-        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits,
-        bits_shape, rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape,
-        weight, weight_shape,
-        code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
-        first_shape, law_more, law_more_shape,
-        values, values_shape, more, more_shape, when, when_shape, last, last_shape, pre, pre_shape,
-        stamps, stamps_shape, post, post_shape, counts, counts_shape, recent, recent_shape, spiked,
-        spiked_shape, reward, reward_shape, book, book_shape,
-    )  # fmt: skip
-    cells = carray(events, (cursor[0] + count[0],))[cursor[0] :]
-    n_cells = carray(groups, (groups_shape[0],))[-1]
-    _remember_voltage(cells, stamp[0], n_cells, carray(V, (V_shape[0],)), *table)
-
-
-def _settle_body(
-    _team, _1, step, _2, amount, _3,
-    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits, bits_shape,
-    rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape, weight,
-    weight_shape,
-    code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
-    first_shape, law_more, law_more_shape,
-    _values_in, _4, _more_in, _5, _when_in, _6, _last_in, _7, _pre_in, _8, _stamps_in, _9, _post_in,
-    _10, _counts_in, _11, _recent_in, _12, _spiked_in, _13, _reward_in, _14, _book_in, _15,
-    values, values_shape, more, more_shape, when, when_shape, last, last_shape, pre, pre_shape,
-    stamps, stamps_shape, post, post_shape, counts, counts_shape, recent, recent_shape, spiked,
-    spiked_shape, reward, reward_shape, book, book_shape,
-    _member, _members, _tally,
-):  # fmt: skip
-    table = _table(
-        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits,
-        bits_shape, rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape,
-        weight, weight_shape,
-        code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
-        first_shape, law_more, law_more_shape,
-        values, values_shape, more, more_shape, when, when_shape, last, last_shape, pre, pre_shape,
-        stamps, stamps_shape, post, post_shape, counts, counts_shape, recent, recent_shape, spiked,
-        spiked_shape, reward, reward_shape, book, book_shape,
-    )  # fmt: skip
+@njit
+def _settle_at(step, amount, table, _, __):
     _settle(step[0], amount[0], *table)
 
 
-def _weights_at_body(
-    _team, _1, step, _2,
-    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits, bits_shape,
-    rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape, weight,
-    weight_shape,
-    code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
-    first_shape, law_more, law_more_shape,
-    values, values_shape, more, more_shape, when, when_shape, last, last_shape, pre, pre_shape,
-    stamps, stamps_shape, post, post_shape, counts, counts_shape, recent, recent_shape, spiked,
-    spiked_shape, reward, reward_shape, book, book_shape, found, _3,
-    _member, _members, _tally,
-):  # fmt: skip
-    table = _table(
-        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits,
-        bits_shape, rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape,
-        weight, weight_shape,
-        code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
-        first_shape, law_more, law_more_shape,
-        values, values_shape, more, more_shape, when, when_shape, last, last_shape, pre, pre_shape,
-        stamps, stamps_shape, post, post_shape, counts, counts_shape, recent, recent_shape, spiked,
-        spiked_shape, reward, reward_shape, book, book_shape,
-    )  # fmt: skip
+@njit
+def _weights_at(step, table, found, _, __):
     rows, law, learned = table
-    weights = carray(found, (values_shape[0],))
-    weights[:] = learned[0]
-    if code[SPIKE] == 0:
-        seen = (weights, learned[1].copy(), learned[2].copy(), *learned[3:])
+    found[:] = learned[0]
+    if law[0][_U(SPIKE)] == 0:
+        seen = (found, learned[1].copy(), learned[2].copy(), *learned[3:])
         _catch_up(step[0], rows, law, seen, True)
-
-
-def _learn_body(
-    _team, _1, events, _2, cursor, _3, count, _4, stamp, _5, part, _6,
-    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits, bits_shape,
-    rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape, weight,
-    weight_shape,
-    code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
-    first_shape, law_more, law_more_shape,
-    _ring_in, _7, _values_in, _8, _more_in, _9, _when_in, _10, _last_in, _11, _pre_in, _12,
-    _stamps_in, _13, _post_in, _14, _counts_in, _15, _recent_in, _16, _spiked_in, _17, _reward_in,
-    _18, _book_in, _19,
-    ring, ring_shape, values, values_shape, more, more_shape, when, when_shape, last, last_shape,
-    pre, pre_shape, stamps, stamps_shape, post, post_shape, counts, counts_shape, recent,
-    recent_shape, spiked, spiked_shape, reward, reward_shape, book, book_shape,
-    _member, _members, _tally,
-):  # fmt: skip
-    table = _table(
-        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits,
-        bits_shape, rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape,
-        weight, weight_shape,
-        code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
-        first_shape, law_more, law_more_shape,
-        values, values_shape, more, more_shape, when, when_shape, last, last_shape, pre, pre_shape,
-        stamps, stamps_shape, post, post_shape, counts, counts_shape, recent, recent_shape, spiked,
-        spiked_shape, reward, reward_shape, book, book_shape,
-    )  # fmt: skip
-    flat = carray(ring, (ring_shape[0] * ring_shape[1],))
-    cells = carray(events, (cursor[0] + count[0],))[cursor[0] :]
-    _put(flat, ring_shape[0], stamp[0], 0, cells, _U(part[0]), table, 0, 1)
-
-
-def _learn_all_body(
-    _team, _1, place, _2, group, _3, before, _4, events, _5, cursor, _6, count, _7, stamp, _8, part,
-    _9,
-    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits, bits_shape,
-    rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape, weight,
-    weight_shape,
-    code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
-    first_shape, law_more, law_more_shape,
-    _ring_in, _10, _values_in, _11, _more_in, _12, _when_in, _13, _last_in, _14, _pre_in, _15,
-    _stamps_in, _16, _post_in, _17, _counts_in, _18, _recent_in, _19, _spiked_in, _20, _reward_in,
-    _21, _book_in, _22,
-    ring, ring_shape, values, values_shape, more, more_shape, when, when_shape, last, last_shape,
-    pre, pre_shape, stamps, stamps_shape, post, post_shape, counts, counts_shape, recent,
-    recent_shape, spiked, spiked_shape, reward, reward_shape, book, book_shape, token, _23,
-    _member, _members, _tally,
-):  # fmt: skip
-    table = _table(
-        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits,
-        bits_shape, rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape,
-        weight, weight_shape,
-        code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
-        first_shape, law_more, law_more_shape,
-        values, values_shape, more, more_shape, when, when_shape, last, last_shape, pre, pre_shape,
-        stamps, stamps_shape, post, post_shape, counts, counts_shape, recent, recent_shape, spiked,
-        spiked_shape, reward, reward_shape, book, book_shape,
-    )  # fmt: skip
-    _ours_then_others(
-        table, place, group, before, events, cursor, count, stamp, part, ring, ring_shape,
-        token, _U(0), _U(1),
-    )  # fmt: skip
-
-
-def _learn_boxes_body(
-    _team, _1, place, _2, group, _3,
-    bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits, bits_shape,
-    rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape, weight,
-    weight_shape,
-    code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
-    first_shape, law_more, law_more_shape,
-    _ring_in, _4, _values_in, _5, _more_in, _6, _when_in, _7, _last_in, _8, _pre_in, _9, _stamps_in,
-    _10, _post_in, _11, _counts_in, _12, _recent_in, _13, _spiked_in, _14, _reward_in, _15,
-    _book_in, _16,
-    ring, ring_shape, values, values_shape, more, more_shape, when, when_shape, last, last_shape,
-    pre, pre_shape, stamps, stamps_shape, post, post_shape, counts, counts_shape, recent,
-    recent_shape, spiked, spiked_shape, reward, reward_shape, book, book_shape,
-    _member, _members, _tally,
-):  # fmt: skip
-    table = _table(
-        bounds, bounds_shape, word, word_shape, width, width_shape, unit, unit_shape, bits,
-        bits_shape, rank, rank_shape, base, base_shape, start, start_shape, offset, offset_shape,
-        weight, weight_shape,
-        code, code_shape, decay, decay_shape, form, form_shape, limits, limits_shape, first,
-        first_shape, law_more, law_more_shape,
-        values, values_shape, more, more_shape, when, when_shape, last, last_shape, pre, pre_shape,
-        stamps, stamps_shape, post, post_shape, counts, counts_shape, recent, recent_shape, spiked,
-        spiked_shape, reward, reward_shape, book, book_shape,
-    )  # fmt: skip
-    _all_boxes(table, place, group, 0, ring, ring_shape, _U(0), _U(1))
 
 
 @functools.cache
 def kernel(name: str, ring: str, offset: str, weight: str, precision: str) -> Any:
-    """The kernel of an operator for these dtypes (a Numba C function)."""
-    T, n = precision, "int64"
-    rows, law = row_kinds(ring, offset, weight), [n, T, n, T, T, T]
-    learned = [T, T, n, n, T, n, T, n, T, n, T, n]
-    own = [n, "int32", n, "int32", n]
-    given, body, changed, more = {
-        "remember": (own, _remember_body, learned, []),
-        "remember_voltage": ([*own, n, T], _remember_voltage_body, learned, []),
-        "settle": ([n, n, T], _settle_body, learned, []),
-        "weights_at": ([n, n], _weights_at_body, [], [*learned, T]),
-        "learn": ([*own, n], _learn_body, [ring, *learned], []),
-        "learn_all": (OURS_THEN_OTHERS, _learn_all_body, [ring, *learned], [n]),
-        "learn_boxes": (ALL_BOXES, _learn_boxes_body, [ring, *learned], []),
-    }[name]
-    return compiled(body, (*given, *rows, *law, *changed, *changed, *more))
+    """The kernel of an operator for these dtypes (a Numba C function).
+
+    The operators are "own", "all" and "boxes", the forms of delivery; "remember",
+    "remember_voltage", "settle" and "weights_at".
+    """
+    T, number, numbers = precision, Buffer("int64"), Buffer("int64", 1)
+    law = tuple(map(Buffer, ("int64", T, "int64", T, T, T), (1, 3, 1, 1, 1, 1)))
+    axes = 1, 2, 1, 1, 2, 2, 3, 1, 3, 1, 1, 1
+    dtypes = T, T, "int64", "int64", T, "int64", T, "int64", T, "int64", T, "int64"
+    learned = tuple(map(Buffer, dtypes, axes))
+    table = ("rows", row_buffers(ring, offset, weight)), ("law", law)
+    if name in ARGUMENTS:
+        return _deliver(name, ring, table, (("learned", learned),))
+    spikes = ("events", Buffer("int32", 1)), ("cursor", number), ("count", Buffer("int32"))
+    spikes = (*spikes, ("stamp", number))
+    body, arguments = {
+        "remember": (_remember_list, spikes),
+        "remember_voltage": (
+            _remember_list_and_voltage, (*spikes, ("groups", numbers), ("V", Buffer(T, 1))),
+        ),
+        "settle": (_settle_at, (("step", number), ("amount", Buffer(T)))),
+        "weights_at": (_weights_at, (("step", number),)),
+    }[name]  # fmt: skip
+    labels = [label for label, _ in arguments]
+    given = [*labels, ("rows", "law", "learned")]
+    before = [("", numbers), *arguments, *table]
+    if name == "weights_at":
+        found = ("found", Buffer(T, 1))
+        return handler(name, body, [*before, ("learned", learned), found], [*given, "found"])
+    return handler(name, body, [*before, ("", learned), ("learned", learned)], given)

@@ -8,7 +8,6 @@ members of a team, who own blocks, never meet.
 # Numba compiles what its intrinsics are called with, and is typed loosely:
 # pyright: reportPrivateImportUsage=false, reportCallIssue=false, reportAttributeAccessIssue=false
 
-import functools
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,8 @@ from numba.extending import intrinsic
 
 from distdyn.ops import mailbox
 from distdyn.ops.draw import kernel
-from distdyn.ops.exchange_kernels import ALL_BOXES, OURS_THEN_OTHERS, delivery
-from distdyn.ops.kernels import BATCH, compiled, locate, ones_in, uncounted, will_read
+from distdyn.ops.exchange_kernels import delivery
+from distdyn.ops.kernels import BATCH, Buffer, locate, ones_in, uncounted, will_read
 
 _U = np.uint64
 _ONE = _U(1)
@@ -178,114 +177,25 @@ def put(flat, slots, stamp, due, cells, part, table, member, members):
         take_off(slot, mine, then & STAMP, now & STAMP, cells, part, arrays, block, at)
 
 
-_ours_then_others, _all_boxes = delivery(put, begin)
-
-
-def _table_kinds(accumulator: str, batch: str, synapse: str) -> list[str]:
-    """The dtypes of the place of the lists of flights, and of a packed table's arrays."""
-    index = "int64 int64 int64 int64 int64 uint64 uint32 int64 uint32".split()
-    return [*index, accumulator, batch, synapse]
-
-
-@functools.cache
-def arrive_kernel(ring: str, batch: str, synapse: str) -> Any:
-    """The kernel of `arrive` for these dtypes (a Numba C function)."""
-    own = ["int64", "int32", "int64", "int32", "int64", "int64"]
-    return compiled(_arrive, (*own, *_table_kinds(ring, batch, synapse), ring, ring))
-
-
-@functools.cache
-def arrive_all_kernel(ring: str, batch: str, synapse: str) -> Any:
-    """The kernel of `arrive_all` for these dtypes (a Numba C function)."""
-    table = _table_kinds(ring, batch, synapse)
-    return compiled(_arrive_all, (*OURS_THEN_OTHERS, *table, ring, ring, "int64"))
-
-
-@functools.cache
-def arrive_boxes_kernel(ring: str, batch: str, synapse: str) -> Any:
-    """The kernel of `arrive_boxes` for these dtypes (a Numba C function)."""
-    table = _table_kinds(ring, batch, synapse)
-    return compiled(_arrive_boxes, (*ALL_BOXES, "int64", *table, ring, ring))
-
-
-def _arrive(
-    _team, _0, events, _1, cursor, _2, count, _3, stamp, _4, part, _5, flights, _6,
-    form, _7, bounds, bounds_shape, word, word_shape, width, width_shape, bits, bits_shape,
-    rank, rank_shape, base, base_shape, start, start_shape, unit, unit_shape,
-    batch, batch_shape, synapse, synapse_shape, _ring_in, _8, ring, ring_shape,
-    member, members, _tally,
-):  # fmt: skip
-    table = table_and_lists(
-        flights, form, bounds, bounds_shape, word, word_shape, width, width_shape, bits,
-        bits_shape, rank, rank_shape, base, base_shape, start, start_shape, unit, unit_shape,
-        batch, batch_shape, synapse, synapse_shape,
-    )  # fmt: skip
-    cells = carray(events, (cursor[0] + count[0],))[cursor[0] :]
-    flat = carray(ring, (ring_shape[0] * ring_shape[1],))
-    slots, due = ring_shape[0], stamp[0] + 1
-    begin(flat, slots, due, table, member, members)
-    put(flat, slots, stamp[0], due, cells, _U(part[0]), table, member, members)
-
-
-def _arrive_all(
-    _team, _0, place, _1, group, _2, before, _3, events, _4, cursor, _5, count, _6, stamp, _7,
-    part, _8, flights, _9,
-    form, _10, bounds, bounds_shape, word, word_shape, width, width_shape, bits, bits_shape,
-    rank, rank_shape, base, base_shape, start, start_shape, unit, unit_shape,
-    batch, batch_shape, synapse, synapse_shape, _ring_in, _11, ring, ring_shape, token, _12,
-    member, members, _tally,
-):  # fmt: skip
-    table = table_and_lists(
-        flights, form, bounds, bounds_shape, word, word_shape, width, width_shape, bits,
-        bits_shape, rank, rank_shape, base, base_shape, start, start_shape, unit, unit_shape,
-        batch, batch_shape, synapse, synapse_shape,
-    )  # fmt: skip
-    _ours_then_others(
-        table, place, group, before, events, cursor, count, stamp, part, ring, ring_shape, token,
-        member, members,
-    )  # fmt: skip
-
-
-def _arrive_boxes(
-    _team, _0, place, _1, group, _2, step, _3, flights, _4,
-    form, _5, bounds, bounds_shape, word, word_shape, width, width_shape, bits, bits_shape,
-    rank, rank_shape, base, base_shape, start, start_shape, unit, unit_shape,
-    batch, batch_shape, synapse, synapse_shape, _ring_in, _6, ring, ring_shape,
-    member, members, _tally,
-):  # fmt: skip
-    table = table_and_lists(
-        flights, form, bounds, bounds_shape, word, word_shape, width, width_shape, bits,
-        bits_shape, rank, rank_shape, base, base_shape, start, start_shape, unit, unit_shape,
-        batch, batch_shape, synapse, synapse_shape,
-    )  # fmt: skip
-    _all_boxes(table, place, group, step[0] + 1, ring, ring_shape, member, members)
-
-
 @njit
-def table_and_lists(
-    flights, form, bounds, bounds_shape, word, word_shape, width, width_shape, bits, bits_shape,
-    rank, rank_shape, base, base_shape, start, start_shape, unit, unit_shape,
-    batch, batch_shape, synapse, synapse_shape,
-):  # fmt: skip
-    """From the buffers of a handler: the arrays of a table, the lists of flights, and room to work.
-
-    The arrays are in the order of `Packed`; `batch` is flat.
-    """
+def table_and_lists(table):
+    """The arrays of a table with a flat `batch`, the lists of flights, and room to work."""
+    flights, (form, bounds, word, width, bits, rank, base, start, unit, batch, synapse) = table
     memory = carray(mailbox.words_at(flights[0]), (form[2], flights[1] // form[2]))
-    arrays = (
-        carray(form, (4,)),
-        carray(bounds, (bounds_shape[0], bounds_shape[1])),
-        carray(word, (word_shape[0], word_shape[1])),
-        carray(width, (width_shape[0],)),
-        carray(bits, (bits_shape[0],)),
-        carray(rank, (rank_shape[0],)),
-        carray(base, (base_shape[0],)),
-        carray(start, (start_shape[0],)),
-        carray(unit, (unit_shape[0],)),
-        carray(batch, (batch_shape[0] * batch_shape[1],)),
-        carray(synapse, (synapse_shape[0],)),
-    )
+    flat = batch.reshape(batch.size)
+    arrays = (form, bounds, word, width, bits, rank, base, start, unit, flat, synapse)
     return arrays, memory.view(np.uint64), np.empty((3, BATCH), np.uint64)
+
+
+_kernel = delivery("packed", put, begin, table_and_lists)
+
+
+def delivery_kernel(form: str, ring: str, batch: str, synapse: str) -> Any:
+    """The kernel of a form of delivery from a packed table (a Numba C function)."""
+    dtypes = "int64 int64 int64 int64 uint64 uint32 int64 uint32".split()
+    axes = 1, 2, 2, 1, 1, 1, 1, 1, 1, 2, 1
+    table = tuple(map(Buffer, [*dtypes, ring, batch, synapse], axes))
+    return _kernel(form, ring, (("flights", Buffer("int64", 1)), ("table", table)))
 
 
 @kernel

@@ -6,15 +6,14 @@ Members of a team differ in their targets; each makes all sums.
 # Numba compiles what its intrinsics are called with, and is typed loosely:
 # pyright: reportPrivateImportUsage=false, reportCallIssue=false, reportAttributeAccessIssue=false
 
-import functools
 from typing import Any
 
 import numpy as np
-from numba import carray, njit
+from numba import njit
 
 from distdyn.ops.coupled_kernels import value_of
-from distdyn.ops.exchange_kernels import ALL_BOXES, OURS_THEN_OTHERS, delivery, through_ring
-from distdyn.ops.kernels import compiled
+from distdyn.ops.exchange_kernels import delivery, through_ring
+from distdyn.ops.kernels import Buffer
 
 _U = np.uint64
 
@@ -94,31 +93,6 @@ def _before(cells, cell):
     return np.int64(low)
 
 
-def _kinds(ring: str) -> list[str]:
-    """The dtypes of a table's arrays."""
-    whole = "int64"
-    return [whole, whole, ring, whole, whole, "int32", whole, "int32", "int32"]
-
-
-@njit
-def _arrays(
-    us, us_shape, sizes, sizes_shape, unit, unit_shape, delay, delay_shape, start, start_shape,
-    run, run_shape, after, after_shape, post, post_shape, own, own_shape,
-):  # fmt: skip
-    """The arrays of a table, in the order of `Totals`, from the buffers of a handler."""
-    return (
-        carray(us, (us_shape[0],)),
-        carray(sizes, (sizes_shape[0],)),
-        carray(unit, (unit_shape[0],)),
-        carray(delay, (delay_shape[0],)),
-        carray(start, (start_shape[0], start_shape[1])),
-        carray(run, (run_shape[0], run_shape[1])),
-        carray(after, (after_shape[0],)),
-        carray(post, (post_shape[0],)),
-        carray(own, (own_shape[0],)),
-    )
-
-
 @njit
 def _add(ring, origin, listed, part, table, member, members):
     if table[0][_U(2)]:
@@ -127,73 +101,11 @@ def _add(ring, origin, listed, part, table, member, members):
         add_totals(ring, origin, listed, part, table, member, members)
 
 
-_ours_then_others, _all_boxes = delivery(*through_ring(_add))
+_kernel = delivery("totals", through_ring(_add))
 
 
-def _deliver(
-    _team, _0, events, _1, cursor, _2, count, _3, stamp, _4, part, _5,
-    us, us_shape, sizes, sizes_shape, unit, unit_shape, delay, delay_shape, start, start_shape,
-    run, run_shape, after, after_shape, post, post_shape, own, own_shape,
-    _ring_in, _6, ring, ring_shape, member, members, _tally,
-):  # fmt: skip
-    table = _arrays(
-        us, us_shape, sizes, sizes_shape, unit, unit_shape, delay, delay_shape,
-        start, start_shape, run, run_shape, after, after_shape, post, post_shape,
-        own, own_shape,
-    )  # fmt: skip
-    flat = carray(ring, (ring_shape[0] * ring_shape[1],))
-    listed = carray(events, (cursor[0] + count[0],))[cursor[0] :]
-    origin = _U((stamp[0] % ring_shape[0]) * ring_shape[1])
-    if listed.size:
-        _add(flat, origin, listed, _U(part[0]), table, _U(member), _U(members))
-
-
-def _deliver_all(
-    _team, _0, place, _1, group, _2, before, _3, events, _4, cursor, _5, count, _6, stamp, _7,
-    part, _8,
-    us, us_shape, sizes, sizes_shape, unit, unit_shape, delay, delay_shape, start, start_shape,
-    run, run_shape, after, after_shape, post, post_shape, own, own_shape,
-    _ring_in, _9, ring, ring_shape, token, _10, member, members, _tally,
-):  # fmt: skip
-    table = _arrays(
-        us, us_shape, sizes, sizes_shape, unit, unit_shape, delay, delay_shape,
-        start, start_shape, run, run_shape, after, after_shape, post, post_shape,
-        own, own_shape,
-    )  # fmt: skip
-    _ours_then_others(
-        table, place, group, before, events, cursor, count, stamp, part, ring, ring_shape,
-        token, _U(member), _U(members),
-    )  # fmt: skip
-
-
-def _deliver_boxes(
-    _team, _0, place, _1, group, _2,
-    us, us_shape, sizes, sizes_shape, unit, unit_shape, delay, delay_shape, start, start_shape,
-    run, run_shape, after, after_shape, post, post_shape, own, own_shape,
-    _ring_in, _3, ring, ring_shape, member, members, _tally,
-):  # fmt: skip
-    table = _arrays(
-        us, us_shape, sizes, sizes_shape, unit, unit_shape, delay, delay_shape,
-        start, start_shape, run, run_shape, after, after_shape, post, post_shape,
-        own, own_shape,
-    )  # fmt: skip
-    _all_boxes(table, place, group, 0, ring, ring_shape, _U(member), _U(members))
-
-
-@functools.cache
-def deliver_kernel(ring: str) -> Any:
-    """The kernel of `deliver` (a Numba C function)."""
-    own = ["int64", "int32", "int64", "int32", "int64", "int64"]
-    return compiled(_deliver, (*own, *_kinds(ring), ring, ring))
-
-
-@functools.cache
-def deliver_all_kernel(ring: str) -> Any:
-    """The kernel of `deliver_all` (a Numba C function)."""
-    return compiled(_deliver_all, (*OURS_THEN_OTHERS, *_kinds(ring), ring, ring, "int64"))
-
-
-@functools.cache
-def deliver_boxes_kernel(ring: str) -> Any:
-    """The kernel of `deliver_boxes` (a Numba C function)."""
-    return compiled(_deliver_boxes, (*ALL_BOXES, *_kinds(ring), ring, ring))
+def delivery_kernel(form: str, ring: str) -> Any:
+    """The kernel of a form of delivery from `Totals` or `Counts` (a Numba C function)."""
+    whole, small = Buffer("int64", 1), Buffer("int32", 1)
+    of_members = Buffer(ring, 1), whole, Buffer("int64", 2), Buffer("int32", 2), whole
+    return _kernel(form, ring, (("table", (whole, whole, *of_members, small, small)),))

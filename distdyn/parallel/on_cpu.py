@@ -274,13 +274,11 @@ def deliver_inbox(plan: Any, data: Any, carry: Any) -> Any:
     rings, learned = [list(of) for of in carry.rings], list(carry.learned)
     for k, (table, rows, law) in enumerate(zip(plan.tables, data.tables, data.laws, strict=True)):
         of, ring = rings[table.group], table.ring
+        given: tuple[Any, Any, Any] = data.inbox, table.source, carry.step
         if law is not None:
-            of[ring], learned[k] = learn_boxes(
-                of[ring], learned[k], law, rows, data.inbox, table.source
-            )
+            of[ring], learned[k] = learn_boxes(of[ring], learned[k], law, rows, *given)
         elif isinstance(rows, Packed):
-            given: Any = data.inbox, table.source, carry.step, data.team
-            of[ring] = arrive_boxes(of[ring], data.flights[k], rows, *given)
+            of[ring] = arrive_boxes(of[ring], data.flights[k], rows, *given, data.team)
         else:
-            of[ring] = exchange.deliver_boxes(of[ring], rows, data.inbox, table.source, data.team)
+            of[ring] = exchange.deliver_boxes(of[ring], rows, *given, data.team)
     return carry._replace(rings=tuple(rings), learned=tuple(learned))
