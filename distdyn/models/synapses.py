@@ -18,7 +18,6 @@ class Delta(Kinetics):
     """
 
     moves_V: ClassVar[bool] = True
-    unit: ClassVar[str | None] = "mV"
 
     class State(NamedTuple):
         pass

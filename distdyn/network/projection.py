@@ -294,7 +294,9 @@ def delay_steps(
 
 
 def weight_unit(synapse: Kinetics, output: Output | None) -> str:
-    """The unit of a weight: that of the output, or of the kinetics without one; else pA."""
+    """The unit of a weight: mV where V is moved, else that of the output or kinetics, or pA."""
+    if synapse.moves_V:
+        return "mV"
     return output.unit if output is not None else synapse.unit or CUBA.unit
 
 

@@ -58,7 +58,7 @@ def add_values(ring, origin, words, part, rows, member, members):
         origin: the place in it of the slot of the values' step.
         words: the values of all cells of the part, two words each.
         part: the part.
-        rows: the arrays of a table that is cut for the team (`row_arrays`).
+        rows: the arrays of a table that is cut for the team (`row_buffers`).
         member: which share is ours.
         members: of how many.
     """

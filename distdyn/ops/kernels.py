@@ -100,7 +100,7 @@ def spread(ring, origin, cells, part, rows, member, members):
         origin: the place in it of the slot of the spikes' step.
         cells: the cells of the part that spiked; cheapest in ascending order.
         part: the part to which they belong.
-        rows: the arrays of a table that is cut for the team (`row_arrays`).
+        rows: the arrays of a table that is cut for the team (`row_buffers`).
         member: which share is ours.
         members: of how many.
     """
