@@ -177,10 +177,7 @@ def resolve(shard: Shard, name: str) -> tuple[str, str, str]:
     for path, connection in connections.items():
         if name.startswith(f"{path}."):
             if name in (f"{path}.weight", f"{path}.delay"):
-                raise RecordError(
-                    f'record: "{name}" does not change during a run. Read it from the runner '
-                    "instead."
-                )
+                raise _unchanging(name)
             posts = {graph.path(view.population) for view in connection.post}
             if len(posts) == 1:
                 post = posts.pop()
@@ -239,9 +236,13 @@ def _variable(shard: Shard, path: str, variable: str, name: str) -> tuple[str, s
         return found, weight_unit(member.synapse, member.output) if is_sum else ""  # pyright: ignore
     parameters = {*fields_of(graph.populations[path].model), *shard.parameter_names(path)}
     if variable.rpartition(".")[2] in ("weight", "delay") or variable in parameters:
-        raise RecordError(
-            f'record: "{name}" does not change during a run. Read it from the runner instead.'
-        )
+        raise _unchanging(name)
     raise NameLookupError(
         f'record: "{path}" has no variable "{variable}". {suggestion(variable, known)}'
+    )
+
+
+def _unchanging(name: str) -> RecordError:
+    return RecordError(
+        f'record: "{name}" does not change during a run. Read it from the runner instead.'
     )

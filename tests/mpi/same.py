@@ -323,6 +323,7 @@ NETWORKS = {
     "structured": (Structured, 100.0, "float32"),
     "memory": (Memory, 100.0, "float32"),
     "cobahh": (lambda: by_name("cobahh")(n=400), 50.0, "float32"),
+    "decision": (lambda: by_name("decision")(n=1000, start=20.0), 150.0, "float32"),
     "stored": (lambda: Drawn("stored"), 60.0, "float32"),
     "procedural": (lambda: Drawn("procedural"), 60.0, "float32"),
     "golden": (Golden, 100.0, "float64"),

@@ -80,10 +80,10 @@ def test_every_cell_channel_and_rate(hashes):
 
     Ornstein and Uhlenbeck's process, Mackey and Glass's equation, AdEx, the cells of `cobahh` in
     networks; every cell of the library, one with all channels and every rate model, each with cells
-    on all parts; synapses that learn; couplings of every kind. States and weights are compared to
-    the bit.
+    on all parts; synapses that learn; couplings of every kind; the network of `decision`. States
+    and weights are compared to the bit.
     """
-    networks = "everyone", "rates", "memory", "cobahh", "plastic", "coupled"
+    networks = "everyone", "rates", "memory", "cobahh", "plastic", "coupled", "decision"
     all_states = ["--states"]
     one = hashes(None, 1, *networks, options=all_states)
     many = hashes(2, 2, *networks, per_node=1, options=all_states)
@@ -145,7 +145,8 @@ def test_computing_while_spikes_travel(hashes, expected):
 @pytest.mark.parametrize("devices", [1, 2, 4])
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_states_and_weights_on_the_whole_grid(hashes, n, devices):
-    networks, all_states = ("plastic", "coupled", "cobahh", "memory"), ["--states"]
+    networks = "plastic", "coupled", "decision", "cobahh", "memory", "everyone"
+    all_states = ["--states"]
     one = hashes(None, 1, *networks, options=all_states)
     for per_node in (None, 1):
         many = hashes(n, devices, *networks, per_node=per_node, options=all_states, limit=600.0)
