@@ -97,7 +97,7 @@ def add_values(ring, origin, words, part, rows, member, members):
                 segment += _U(1)
 
 
-@njit
+@njit(inline="always")
 def _emit(values, factor, bounds, cursor, events, count, member, members):
     at = _U(cursor[0])
     for population in range(_U(factor.size)):

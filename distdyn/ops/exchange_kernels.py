@@ -74,12 +74,12 @@ def _settle(
     board[clock + mailbox.ENDED] = ended
 
 
-@njit
+@njit(inline="always")
 def _as_it_is(table):
     return table
 
 
-@njit
+@njit(inline="always")
 def _nothing(flat, slots, due, table, member, members):
     pass
 
@@ -103,7 +103,7 @@ def delivery(
         label, those of `changed` updated in place as the ring is.
     """
 
-    @njit
+    @njit(inline="always")
     def own(events, cursor, count, stamp, part, table, ring, member, members):
         slots, due, made = ring.shape[0], stamp[0] + 1, prepare(table)
         flat = ring.reshape(ring.size)
@@ -126,7 +126,7 @@ def delivery(
                 put(flat, slots, first + step, due, cells, part, table, member, members)
                 at += count
 
-    @njit
+    @njit(inline="always")
     def ours_then_others(
         place, group, before, events, cursor, count, stamp, part, table, ring, token, member,
         members,
@@ -150,7 +150,7 @@ def delivery(
             board[clock + mailbox.DELIVERED] += mailbox.now() - waited + waits - began
             token[0], token[1] = before[0], before[1]
 
-    @njit
+    @njit(inline="always")
     def all_boxes(place, group, step, table, ring, member, members):
         flat, made = ring.reshape(ring.size), prepare(table)
         board, due = mailbox.words_at(place[0]), step[0] + 1

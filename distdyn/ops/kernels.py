@@ -240,6 +240,7 @@ def handler(name: str, body: Any, buffers: Buffers, given: Sequence[Any]) -> Any
     Args:
         name: under which its code is kept; no other body may have it.
         body: takes what is given, then the number of the member and of the members of the team.
+            Inlined, it counts no references, for then it is seen that nobody owns the arrays.
         buffers: arguments, then results, in the order of the call; several under one label become
             a tuple of arrays.
         given: labels, or tuples of them, in the order in which the body takes them.

@@ -406,23 +406,23 @@ def _put(flat, slots, stamp, due, cells, part, table, member, members):
 _deliver = delivery("learning", _put)
 
 
-@njit
+@njit(inline="always")
 def _remember_list(events, cursor, count, stamp, table, _, __):
     _remember(events[cursor[0] : cursor[0] + count[0]], stamp[0], *table)
 
 
-@njit
+@njit(inline="always")
 def _remember_list_and_voltage(events, cursor, count, stamp, groups, V, table, _, __):
     cells = events[cursor[0] : cursor[0] + count[0]]
     _remember_voltage(cells, stamp[0], groups[-1], V, *table)
 
 
-@njit
+@njit(inline="always")
 def _settle_at(step, amount, table, _, __):
     _settle(step[0], amount[0], *table)
 
 
-@njit
+@njit(inline="always")
 def _weights_at(step, table, found, _, __):
     rows, law, learned = table
     found[:] = learned[0]

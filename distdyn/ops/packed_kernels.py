@@ -177,7 +177,7 @@ def put(flat, slots, stamp, due, cells, part, table, member, members):
         take_off(slot, mine, then & STAMP, now & STAMP, cells, part, arrays, block, at)
 
 
-@njit
+@njit(inline="always")
 def table_and_lists(table):
     """The arrays of a table with a flat `batch`, the lists of flights, and room to work."""
     flights, (form, bounds, word, width, bits, rank, base, start, unit, batch, synapse) = table
