@@ -267,7 +267,9 @@ def test_the_rules_let_good_imports_pass(module, source):
 
 IMPORT_PROBE = """
 import json, signal, sys, time
+start = time.process_time()
 import jax, equinox
+of_jax = time.process_time() - start
 before, x64 = set(sys.modules), jax.config.jax_enable_x64
 hook, on_interrupt = sys.excepthook, signal.getsignal(signal.SIGINT)  # a shell may ignore it
 start = time.process_time()
@@ -276,6 +278,7 @@ seconds = time.process_time() - start
 from jax._src import xla_bridge
 print(json.dumps({
     "seconds": seconds,
+    "of_jax": of_jax,
     "loaded": sorted(set(sys.modules) - before),
     "backend": xla_bridge.backends_are_initialized(),
     "hooks": sys.excepthook is not hook,
@@ -309,6 +312,6 @@ def test_import_touches_nothing(fresh_imports, deed):
     assert not fresh_imports[0][deed]
 
 
-def test_import_adds_less_than_half_a_second(fresh_imports):
-    # Of the processor, the best of three: other processes can only make it look slower than it is.
-    assert min(run["seconds"] for run in fresh_imports) < 0.5
+def test_import_takes_little_beside_that_of_jax(fresh_imports):
+    # Of the processor, in one process: how fast the machine is just now is in both. About 0.8.
+    assert min(run["seconds"] / run["of_jax"] for run in fresh_imports) < 1.5

@@ -16,7 +16,8 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from distdyn.ops.exchange_kernels import delivery, through_ring
-from distdyn.ops.kernels import Buffer, handler, ones_in, row_buffers
+from distdyn.ops.handler import Buffer, handler
+from distdyn.ops.kernels import ones_in, row_buffers
 
 _U = np.uint64
 

@@ -66,7 +66,7 @@ def deliver(
         assert isinstance(rows, Rows), "a formula is read by the CPU kernel alone"
         return _reference(ring, rows, part, events, cursor, count, stamp)
     assert not isinstance(rows, Pairs | Masks), "these are for roads without the CPU kernels"
-    target = _target(str(ring.dtype), *code_of(rows))
+    target = register("own", str(ring.dtype), *code_of(rows))
     shape = jax.ShapeDtypeStruct(ring.shape, ring.dtype)
     given = team, events, cursor, count, stamp, part
     return via(target, shape, {len(given) + len(rows): 0}, *given, *rows, ring)
@@ -83,19 +83,11 @@ def code_of(table: Rows | Formula | Totals) -> tuple[str, ...]:
 
 
 @functools.cache
-def _target(accumulator: str, kind: str, *dtypes: str) -> str:
-    return register("own", 7, 1, accumulator, kind, *dtypes)
-
-
-def register(
-    form: str, n_others: int, n_results: int, accumulator: str, kind: str, *dtypes: str
-) -> str:
+def register(form: str, accumulator: str, kind: str, *dtypes: str) -> str:
     """The name under which XLA knows the kernel of a form of delivery from a kind of table.
 
     Args:
         form: "own", "all" or "boxes"; see `exchange_kernels.delivery`.
-        n_others: arguments besides the arrays of the table, the ring counted.
-        n_results: the ring, and a token.
         accumulator: the dtype of the ring.
         kind: of the table, as `code_of` says.
         *dtypes: those of it that vary.
@@ -116,7 +108,9 @@ def register(
     }[kind]
     kernel = room.delivery_kernel(form, accumulator, *dtypes)
     name = "_".join(("distdyn_deliver", form, accumulator, kind, *dtypes))
-    return ffi.register(name, kernel.address, n_others + len(table._fields), n_results)
+    others = exchange_kernels.ARGUMENTS[form]
+    n_args = 2 + len(others) + len(table._fields)  # the team's operand, and the ring
+    return ffi.register(name, kernel.address, n_args, 2 if form == "all" else 1)
 
 
 def _reference(ring, rows: Rows, part, events, cursor, count, stamp):

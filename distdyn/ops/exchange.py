@@ -97,7 +97,7 @@ def deliver_all(
 
     Our own synapses are delivered before we wait for anybody.
     """
-    target = _deliver_target("all", str(ring.dtype), *code_of(rows))
+    target = register("all", str(ring.dtype), *code_of(rows))
     shapes = [jax.ShapeDtypeStruct(ring.shape, ring.dtype), jax.ShapeDtypeStruct((2,), jnp.int64)]
     given = team, board, jnp.int64(group), token, events, cursor, count, stamp, part
     ring, token = via(target, shapes, {len(given) + len(rows): 0}, *given, *rows, ring)
@@ -114,7 +114,7 @@ def deliver_boxes(
 ) -> Int[Array, "slot post"]:
     """Deliver what the first buffer of every box of these mailboxes holds, after `step`."""
     call = jax.ffi.ffi_call(
-        _deliver_target("boxes", str(ring.dtype), *code_of(rows)),
+        register("boxes", str(ring.dtype), *code_of(rows)),
         jax.ShapeDtypeStruct(ring.shape, ring.dtype),
         input_output_aliases={4 + len(rows): 0},
     )
@@ -134,9 +134,3 @@ def _target(name: str) -> str:
 
     kernel, n_args = exchange_kernels.kernel(name)
     return ffi.register(f"distdyn_exchange_{name}", kernel.address, n_args, 1)
-
-
-@functools.cache
-def _deliver_target(form: str, ring: str, kind: str, *dtypes: str) -> str:
-    n_others, n_results = (10, 2) if form == "all" else (5, 1)
-    return register(form, n_others, n_results, ring, kind, *dtypes)

@@ -11,13 +11,16 @@ import numpy as np
 from numba import carray, njit
 
 from distdyn.ops import mailbox
-from distdyn.ops.kernels import Buffer, Buffers, compiled, handler, row_buffers, spread
+from distdyn.ops.handler import Buffer, Buffers, compiled, handler
+from distdyn.ops.kernels import row_buffers, spread
 
 _U = np.uint64
 
 _NUMBER, _PAIR = Buffer("int64"), Buffer("int64", 1)
-_LIST = ("events", Buffer("int32", 1)), ("cursor", _NUMBER), ("count", Buffer("int32"))
-_OURS = *_LIST, ("stamp", _NUMBER), ("part", _NUMBER)
+_OURS = (
+    ("events", Buffer("int32", 1)), ("cursor", _NUMBER), ("count", Buffer("int32")),
+    ("stamp", _NUMBER), ("part", _NUMBER),
+)  # fmt: skip
 _BOARD = ("place", _PAIR), ("group", _NUMBER)
 # By form of delivery: arguments after the team's operand and before the table.
 ARGUMENTS = {

@@ -48,7 +48,8 @@ from distdyn.ops.formula import (
     UNIT,
     WIDEST,
 )  # fmt: skip
-from distdyn.ops.kernels import Buffer, population_of, will_write
+from distdyn.ops.handler import Buffer
+from distdyn.ops.kernels import population_of, will_write
 
 _U = np.uint64
 BATCH = 2048  # synapses drawn at once: many to fill vectors, few enough for the L1 and L2 caches

@@ -1,7 +1,6 @@
 """CPU kernels written in Numba: the body behind `deliver` on CPU.
 
-A kernel takes a pointer and a shape for every buffer, as `ffi` describes, arguments first. Indices
-are uint64 throughout: a signed index makes Numba test for wrap-around.
+Indices are uint64 throughout: a signed index makes Numba test for wrap-around.
 
 Shares of a delivery differ in their targets. A table is cut for a team by thresholds on the offset,
 the same for all segments; member k adds the synapses between thresholds k and k + 1, and no place
@@ -12,17 +11,16 @@ of the ring belongs to two members. Sums are of integers: the cut changes nothin
 # pyright: reportPrivateImportUsage=false, reportCallIssue=false, reportAttributeAccessIssue=false
 
 import functools
-import hashlib
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, cfunc, njit, types
+from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
 from distdyn.ops.cache import cached
+from distdyn.ops.handler import Buffer
 from distdyn.ops.rows import Rows, aligned_empty, synapse_count
 
 _U = np.uint64
@@ -208,69 +206,6 @@ def _add(ring, origin, n, shares, offset, weight):
                 ring[_place(origin, offset[at + i], size)] += amount
             at += run
             ahead += run
-
-
-def compiled(body: Any, kinds: Sequence[Any]) -> Any:
-    """A body with buffers of these types, each with its shape, as a Numba C function."""
-    shape = types.CPointer(types.int64)
-    kinds = [getattr(types, kind) if isinstance(kind, str) else kind for kind in kinds]
-    buffers = [p for kind in kinds for p in (types.CPointer(kind), shape)]
-    signature = types.void(*buffers, types.int64, types.int64, shape)
-    return cached(cfunc, signature)(body)
-
-
-class Buffer(NamedTuple):
-    """What XLA hands over.
-
-    Attributes:
-        dtype: of its elements.
-        axes: how many it has; 0: one number, given as an array of one.
-    """
-
-    dtype: str
-    axes: int = 0
-
-
-Buffers = Sequence[tuple[str, Buffer | tuple[Buffer, ...]]]  # by label, "" for what nobody reads
-
-
-def handler(name: str, body: Any, buffers: Buffers, given: Sequence[Any]) -> Any:
-    """A Numba C function that makes arrays of its buffers and gives them to a compiled function.
-
-    Args:
-        name: under which its code is kept; no other body may have it.
-        body: takes what is given, then the number of the member and of the members of the team.
-            Inlined, it counts no references, for then it is seen that nobody owns the arrays.
-        buffers: arguments, then results, in the order of the call; several under one label become
-            a tuple of arrays.
-        given: labels, or tuples of them, in the order in which the body takes them.
-    """
-    flat, arrays = [], {}
-    for label, group in buffers:
-        some = [group] if isinstance(group, Buffer) else group
-        views = [_view(len(flat) + k, of.axes) for k, of in enumerate(some)]
-        flat += some
-        arrays[label] = views[0] if isinstance(group, Buffer) else f"({', '.join(views)},)"
-    parameters = ", ".join(f"p{k}, s{k}" for k in range(len(flat)))
-    mark = hashlib.sha256(repr((buffers, given)).encode()).hexdigest()[:16]
-    source = f"""
-def {name}_{mark}({parameters}, member, members, tally):
-    body({", ".join(_joined(of, arrays) for of in given)}, unsigned(member), unsigned(members))
-"""
-    space: dict[str, Any] = {"__name__": __name__, "carray": carray, "unsigned": _U, "body": body}
-    exec(compile(source, __file__, "exec"), space)
-    return compiled(space[f"{name}_{mark}"], [of.dtype for of in flat])
-
-
-def _view(k: int, axes: int) -> str:
-    shape = "".join(f"s{k}[{axis}], " for axis in range(axes)) or "1, "
-    return f"carray(p{k}, ({shape}))"
-
-
-def _joined(given: Any, arrays: dict[str, str]) -> str:
-    if isinstance(given, str):
-        return arrays[given]
-    return f"({', '.join(_joined(of, arrays) for of in given)},)"
 
 
 def row_buffers(accumulator: str, offset: str, weight: str) -> tuple[Buffer, ...]:

@@ -15,7 +15,8 @@ from numba import njit
 from numba.extending import intrinsic
 
 from distdyn.ops.exchange_kernels import ARGUMENTS, delivery
-from distdyn.ops.kernels import BATCH, Buffer, handler, locate, ones_in, row_buffers, uncounted
+from distdyn.ops.handler import Buffer, handler
+from distdyn.ops.kernels import BATCH, locate, ones_in, row_buffers, uncounted
 from distdyn.ops.learning import (
     BETWEEN,
     DEPRESS,
@@ -446,8 +447,7 @@ def kernel(name: str, ring: str, offset: str, weight: str, precision: str) -> An
     table = ("rows", row_buffers(ring, offset, weight)), ("law", law)
     if name in ARGUMENTS:
         return _deliver(name, ring, table, (("learned", learned),))
-    spikes = ("events", Buffer("int32", 1)), ("cursor", number), ("count", Buffer("int32"))
-    spikes = (*spikes, ("stamp", number))
+    spikes = ARGUMENTS["own"][:-1]  # all but their part
     body, arguments = {
         "remember": (_remember_list, spikes),
         "remember_voltage": (

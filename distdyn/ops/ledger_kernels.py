@@ -7,7 +7,7 @@ from typing import Any
 
 from numba import carray, njit
 
-from distdyn.ops.kernels import compiled
+from distdyn.ops.handler import compiled
 from distdyn.ops.ledger import COMPLETE, GOES_ON
 
 

@@ -17,7 +17,8 @@ from numba.extending import intrinsic
 from distdyn.ops import mailbox
 from distdyn.ops.draw import kernel
 from distdyn.ops.exchange_kernels import delivery
-from distdyn.ops.kernels import BATCH, Buffer, locate, ones_in, uncounted, will_read
+from distdyn.ops.handler import Buffer
+from distdyn.ops.kernels import BATCH, locate, ones_in, uncounted, will_read
 
 _U = np.uint64
 _ONE = _U(1)

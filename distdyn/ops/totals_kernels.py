@@ -13,7 +13,7 @@ from numba import njit
 
 from distdyn.ops.coupled_kernels import value_of
 from distdyn.ops.exchange_kernels import delivery, through_ring
-from distdyn.ops.kernels import Buffer
+from distdyn.ops.handler import Buffer
 
 _U = np.uint64
 
