@@ -174,5 +174,5 @@ def test_describing_a_billion_synapses_costs_milliseconds_and_kilobytes():
     tracemalloc.stop()
     assert sum(p.expected_synapses for p in found.projections.values()) > 1e9
     assert "1,008,200,000 synapses" in text
-    assert seconds < 0.05
+    assert seconds < 0.5  # 3 ms where nothing else runs; to draw them takes many seconds
     assert peak < 100_000
