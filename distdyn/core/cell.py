@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from distdyn.core.coupling import Coupling
+from distdyn.core.firing import Firing
 from distdyn.core.flow import Flow
 from distdyn.core.integrators import Method, Remembering, has_noise, has_past, method_of
 from distdyn.core.integrators.delayed import check_delay, delays_of
@@ -132,9 +133,17 @@ class Cell(DynamicalSystem):
         return self.advance(state, drive, tick, prepared)
 
     def advance(
-        self, state: CellState, drive: Drive, tick: Tick, prepared: Prepared
+        self,
+        state: CellState,
+        drive: Drive,
+        tick: Tick,
+        prepared: Prepared,
+        firing: Firing | None = None,
     ) -> tuple[CellState, Any]:
-        """One step with coefficients at hand, in the order that the head of this file gives."""
+        """One step with coefficients at hand, in the order that the head of this file gives.
+
+        With a `firing` the spike is a number, and has a derivative.
+        """
         held = state.refractory > 0 if self.is_refractory else None
         before = state.neuron
         receptors = self._arrive(state.receptors, drive.arrivals, at_once=True)
@@ -151,30 +160,68 @@ class Cell(DynamicalSystem):
         neuron = _as_before(neuron, before)
         neuron, receptors = self.arrive(neuron, receptors, drive.arrivals, held)
         neuron = _as_before(self.neuron.confine(neuron), neuron)
-        neuron, refractory, spike = self._fire(neuron, before, state.refractory, held, prepared)
+        neuron, refractory, spike, soft = self._fire(
+            neuron, before, state.refractory, held, prepared, firing
+        )
         sent = tuple(
-            _as_before(coupling.send(of, self.neuron, neuron, _is(spike), tick.dt), of)
+            self._send(coupling, of, neuron, spike, soft, tick, firing)
             for coupling, of in zip(self.couplings, state.sent, strict=True)
         )
-        return CellState(neuron, receptors, refractory, sent, memory), spike
+        new = CellState(neuron, receptors, refractory, sent, memory)
+        return new, spike if firing is None else soft
+
+    def _send(
+        self,
+        coupling: Coupling,
+        sent: Any,
+        neuron: Any,
+        spike: Any,
+        soft: Any,
+        tick: Tick,
+        firing: Firing | None,
+    ) -> Any:
+        """What a coupling sends at the end of a step."""
+
+        def after(spike: Any) -> Any:
+            return _as_before(coupling.send(sent, self.neuron, neuron, spike, tick.dt), sent)
+
+        if firing is None or soft is None:
+            return after(_is(spike))
+        yes, no = (after(jnp.full_like(spike, is_spike)) for is_spike in (True, False))
+        return firing.choose(soft, spike, yes, no)
 
     def _fire(
-        self, neuron: Any, before: Any, refractory: Any, held: Any, prepared: Prepared
-    ) -> tuple[Any, Any, Any]:
-        """The neuron after its spike, if it has one, how long it is refractory, and the spike."""
+        self,
+        neuron: Any,
+        before: Any,
+        refractory: Any,
+        held: Any,
+        prepared: Prepared,
+        firing: Firing | None,
+    ) -> tuple[Any, Any, Any, Any]:
+        """The neuron after its spike, how long it is refractory, the spike, and it as a number."""
         if not self.is_spiking:
-            return neuron, refractory, None
-        spike = neuron.V >= self.threshold(neuron)
+            return neuron, refractory, None, None
+        threshold = self.threshold(neuron)
+        is_above, is_possible, soft = neuron.V >= threshold, True, None
         if not self.is_reset:
-            return neuron, refractory, spike & (before.V < self.threshold(before))
-        if held is not None:
-            spike = spike & ~held
+            is_possible = before.V < self.threshold(before)
+        elif held is not None:
+            is_possible = ~held
+        spike = is_above if is_possible is True else is_above & is_possible
+        if firing is not None:
+            soft = firing.spike(spike, neuron.V - threshold, is_possible)
+        if not self.is_reset:
+            return neuron, refractory, spike, soft
         after = _as_before(self.neuron.reset(neuron), neuron)
-        neuron = jax.tree.map(lambda new, old: jnp.where(spike, new, old), after, neuron)
+        if firing is None:
+            neuron = jax.tree.map(lambda new, old: jnp.where(spike, new, old), after, neuron)
+        else:
+            neuron = firing.reset(soft, spike, after, neuron)
         if held is not None:
             left = refractory - held.astype(refractory.dtype)
             refractory = jnp.where(spike, prepared.refractory.astype(left.dtype), left)
-        return neuron, refractory, spike
+        return neuron, refractory, spike, soft
 
     def arrive(
         self, neuron: Any, receptors: tuple[Any, ...], arrivals: tuple[Any, ...], held: Any

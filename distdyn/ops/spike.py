@@ -140,6 +140,22 @@ def _spike_jvp(surrogate: Surrogate, primals: Any, tangents: Any) -> tuple[Any, 
     return _spike(surrogate, v), surrogate.derivative(v) * dv
 
 
+def stand_in(surrogate: Surrogate, spike: Any, v: Any) -> Any:
+    """Whether there is a spike, as 0. or 1. of the dtype of v; its derivative is g(v)."""
+    return _stand_in(surrogate, spike, v)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0,))
+def _stand_in(surrogate: Surrogate, spike: Any, v: Any) -> Any:
+    return spike.astype(v.dtype)
+
+
+@_stand_in.defjvp
+def _stand_in_jvp(surrogate: Surrogate, primals: Any, tangents: Any) -> tuple[Any, Any]:
+    (spike, v), (_, dv) = primals, tangents
+    return _stand_in(surrogate, spike, v), surrogate.derivative(v) * dv
+
+
 @partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _product(surrogate: Surrogate, v: Any, A: Any) -> Any:
     return (_spike(surrogate, v) != 0) @ A  # as bool, of which a kernel reads a byte each

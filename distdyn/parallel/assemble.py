@@ -54,7 +54,9 @@ def assemble(
     """The program and operands of a group; `ring_slots[r]` is 0 where receptor r has no ring."""
     group = cells.group
     layers = [poisson_layers(graph, group, r, s.dt) for r in range(len(group.receptors))]
-    units = [_receptor_scale(graph, group, r, s) for r in range(len(group.receptors))]
+    units = [1.0] * len(group.receptors)
+    if s.is_exact:
+        units = [_receptor_scale(graph, group, r, s) for r in range(len(group.receptors))]
     current = current_of(graph, cells, s.seed)
     system = group.systems[0]
     is_cell = isinstance(system, Cell)
@@ -90,9 +92,9 @@ def assemble(
         for word in words.T:
             assembly.put(Fixed("segment", word), "uint32")
     for r, of in enumerate(layers):
-        reach = np.array(
-            [scales.reach_of(system.receptors[r].kinetics) for system in group.systems]
-        )
+        reach = np.ones(len(group.systems))
+        if s.is_exact:
+            reach[:] = [scales.reach_of(system.receptors[r].kinetics) for system in group.systems]
         assembly.put(Fixed("segment", reach / units[r]), s.precision)
         for layer in of:
             for operand, dtype in layer_operands(graph, cells, r, layer, units[r], s):

@@ -6,6 +6,7 @@ are built like this, each by its own process, without a word between them.
 """
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,6 @@ class Built:
         ]
         self._check_rings()
         self.assemblies = [self._assemble(group) for group in self.groups]
-        self.tables = self._build_tables()
 
     def _parts(
         self,
@@ -138,7 +138,9 @@ class Built:
         assert assemblies is not None
         return assemblies[0].scales[receptor]
 
-    def _build_tables(self) -> list[connect.Table]:
+    @cached_property
+    def tables(self) -> list[connect.Table]:
+        """The tables of synapses, built when they are first asked for."""
         return connect.build_tables(
             self.graph, self.groups, self.parts, self.connections, self.scale, self.setting,
             self.alike, procedural=self.procedural,
@@ -188,7 +190,7 @@ class Built:
         self.connections = connect.connections(self.graph, self.groups, self.setting)
         before = [a[0].scales if a else () for a in self.assemblies]
         self.assemblies = [self._assemble(group) for group in self.groups]
-        self.tables = self._build_tables()
+        del self.tables
         return before
 
     def synapses(self, path: str) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:

@@ -33,10 +33,13 @@ class Setting:
     seed: int
     precision: str
     origin: int  # the step at which the run begins
+    is_exact: bool = True  # arrivals are summed in integers; else as they are, for derivatives
 
     @property
     def accumulator(self) -> str:
-        """The integers in which arrivals are summed."""
+        """The numbers in which arrivals are summed."""
+        if not self.is_exact:
+            return self.precision
         return "int32" if self.precision == "float32" else "int64"
 
 

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from distdyn.core.firing import Firing
 from distdyn.core.system import Drive, Tick
 from distdyn.ops.normal import Stream
 from distdyn.ops.poisson import Terms, poisson_count
@@ -42,6 +43,7 @@ class GroupProgram:
     dt: float
     origin: int  # the step at which the run began
     dtype: str
+    firing: Firing | None = None  # of those who train: spikes are numbers that have a derivative
 
     def __call__(
         self, operands: list[Any], state: list[Any], arrivals: list[Any]
@@ -62,7 +64,8 @@ class GroupProgram:
         if self.prepared is None:
             new, spike = system.step(old, Drive(0.0 if current is None else current), tick)
         else:
-            new, spike = system.advance(old, Drive(current, tuple(sums)), tick, prepared)
+            drive = Drive(current, tuple(sums))
+            new, spike = system.advance(old, drive, tick, prepared, self.firing)
         return jax.tree.leaves(new), False if spike is None else spike
 
     @property

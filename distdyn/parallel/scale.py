@@ -100,12 +100,14 @@ def most_expected(source: PoissonInput, dt: float, path: str) -> float:
 
 
 def to_units(weight: Any, scale: float, accumulator: str, what: str) -> np.ndarray:
-    """Weights as integers of the accumulator.
+    """Weights as numbers of the accumulator.
 
     Raises:
         WeightError: the largest weight keeps fewer than 8 significant bits.
     """
     values = np.asarray(weight, np.float64)
+    if np.issubdtype(accumulator, np.floating):
+        return (values * scale).astype(accumulator)
     check_significance(float(largest(values)) * scale, f"{what}: weight")
     return np.rint(values * scale).astype(accumulator)
 
