@@ -10,7 +10,7 @@ What is named here is the public face; each name lives in the room that its impo
 
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from distdyn.analysis import measure as measure
 from distdyn.core.coupling import Coupling as Coupling
@@ -212,14 +212,35 @@ from distdyn.run.record import every as every
 from distdyn.run.recording import Recording as Recording
 from distdyn.run.runner import DSRunner as DSRunner
 
+if TYPE_CHECKING:
+    from distdyn import plot as plot
+    from distdyn.train import encode as encode
+    from distdyn.train import loss as loss
+    from distdyn.train import recipes as recipes
+    from distdyn.train import tasks as tasks
+    from distdyn.train.rules import BPTT as BPTT
+    from distdyn.train.trainer import DSTrainer as DSTrainer
+
 try:
     __version__ = version("distdyn")
 except PackageNotFoundError:  # a checkout that is not installed
     __version__ = "0+unknown"
 
 
+ROOMS = {  # loaded when they are asked for: they bring libraries that most runs do not need
+    "encode": "distdyn.train.encode",
+    "loss": "distdyn.train.loss",
+    "plot": "distdyn.plot",
+    "recipes": "distdyn.train.recipes",
+    "tasks": "distdyn.train.tasks",
+}
+CLASSES = {"BPTT": "distdyn.train.rules", "DSTrainer": "distdyn.train.trainer"}  # so are these
+
+
 def __getattr__(name: str) -> Any:
-    """`dd.plot`, loaded when it is asked for: it brings matplotlib."""
-    if name == "plot":
-        return import_module("distdyn.plot")
+    """What is in `ROOMS` and `CLASSES`."""
+    if name in ROOMS:
+        return import_module(ROOMS[name])
+    if name in CLASSES:
+        return getattr(import_module(CLASSES[name]), name)
     raise AttributeError(f"module 'distdyn' has no attribute {name!r}")

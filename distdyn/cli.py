@@ -5,6 +5,7 @@
     distdyn run their_package.networks:Balanced --duration 1000
     distdyn plan microcircuit --ranks 64 --devices 4 --nodes 8
     distdyn sbatch microcircuit --duration 1000 --nodes 2 --ranks-per-node 8
+    distdyn train yinyang --seed 1 --devices 2 --out trained.h5
     distdyn plot runs/a
     distdyn describe AdEx
     distdyn doctor
@@ -23,6 +24,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -82,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands.add_parser("run", help="simulate a network", description=_run.__doc__))
+    _add_train(commands.add_parser("train", help="learn a task", description=_train.__doc__))
     _add_plan(commands.add_parser("plan", help="tell memory, traffic and balance before a run"))
     batch = commands.add_parser(
         "sbatch", help="write a run as a job script for Slurm", allow_abbrev=False
@@ -176,6 +179,69 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     run.add_argument("--quiet", action="store_true", help="print nothing but errors and the JSON")
     run.add_argument("--json", action="store_true", help="print the result as one line of JSON")
     run.set_defaults(command=_run)
+
+
+def _add_train(train: argparse.ArgumentParser) -> None:
+    train.add_argument("task", help="a task by name, as yinyang")
+    train.add_argument("--seed", type=int, default=0, metavar="N", help="of all random numbers")
+    train.add_argument("--epochs", type=int, metavar="N", help="as many as it takes by default")
+    train.add_argument("--devices", metavar="N", help='of each rank, or "auto"')
+    train.add_argument(
+        "--mesh", nargs=2, type=int, metavar=("DATA", "NEURON"),
+        help="how many devices share the trials, and how many the neurons",
+    )  # fmt: skip
+    train.add_argument("--platform", choices=("cpu", "gpu"))
+    train.add_argument("--precision", choices=("float32", "float64"), default="float32")
+    train.add_argument("--out", metavar="FILE", help="where what was trained goes (HDF5)")
+    train.add_argument("--resume", metavar="FILE", help="go on from what a training has written")
+    train.add_argument("--quiet", action="store_true", help="only what was asked for")
+    train.add_argument("--json", action="store_true", help="the last line is a JSON object")
+    train.add_argument(
+        "--progress", choices=("auto", "bar", "lines", "off"), default="auto", help="on stderr"
+    )
+    train.set_defaults(command=_train)
+
+
+def _train(options: argparse.Namespace) -> int:
+    """Train the network of a task and say how well it does on data of which it has seen none."""
+    from distdyn.train import recipes
+
+    world = launch.world()
+    began = time.perf_counter()
+    with agreed(world):
+        recipe = recipes.named(options.task)(seed=options.seed)
+    devices = options.devices
+    trainer = recipe.trainer(
+        devices=int(devices) if devices and devices.isdigit() else devices,
+        mesh=tuple(options.mesh) if options.mesh else None,
+        platform=options.platform,
+        precision=options.precision,
+        progress="off" if options.quiet else options.progress,
+    )
+    if options.resume:
+        trainer.load(options.resume)
+    epochs = recipe.epochs if options.epochs is None else options.epochs
+    trainer.fit(recipe.task, max(0, epochs - trainer.epoch))
+    if options.out:
+        trainer.save(options.out)
+    score = trainer.evaluate(recipe.testing)
+    result = {
+        "task": options.task,
+        "seed": options.seed,
+        "ranks": world.size,
+        "devices": len(trainer.devices),
+        "epochs": trainer.epoch,
+        "updates": trainer.updates,
+        "loss": score.loss,
+        "accuracy": score.accuracy,
+        "seconds": time.perf_counter() - began,
+        "weights_sha256": trainer.digest,
+    }
+    if world.rank == 0 and not options.quiet:
+        print(report.trained(result), flush=True)
+    if world.rank == 0 and options.json:
+        print(json.dumps(result), flush=True)
+    return ExitCode.OK
 
 
 def _add_plan(plan: argparse.ArgumentParser) -> None:

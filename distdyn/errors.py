@@ -98,6 +98,10 @@ class AgreementError(DistDynError, ValueError):
     """Ranks of one job that were started with different seeds, networks, steps or versions."""
 
 
+class TrainError(DistDynError, ValueError):
+    """Training that is not possible so: what is to be trained, the data, or how they fit."""
+
+
 class SimulationError(DistDynError, RuntimeError):
     """A run that cannot go on: a state that is not finite, an accumulator at its bound."""
 

@@ -190,7 +190,7 @@ class Built:
         self.connections = connect.connections(self.graph, self.groups, self.setting)
         before = [a[0].scales if a else () for a in self.assemblies]
         self.assemblies = [self._assemble(group) for group in self.groups]
-        del self.tables
+        vars(self).pop("tables", None)
         return before
 
     def synapses(self, path: str) -> list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:

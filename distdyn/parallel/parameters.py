@@ -262,7 +262,7 @@ def initial_state(
     paths, structure = jax.tree.flatten_with_path(state)
     names = [_name(path) for path, _ in paths]
     arrays = [np.array(leaf) for _, leaf in paths]
-    chosen = _chosen(cells, names, s.seed)
+    chosen = chosen_states(cells, names, s.seed)
     for k, mine, values in chosen:
         arrays[k] = arrays[k].astype(np.float64)
         arrays[k][mine] = values
@@ -291,7 +291,7 @@ def emitted(
     return [np.array(x) for x in _of_each(function, (*leaves, *states), cells.size)]
 
 
-def _chosen(cells: Cells, names: list[str], seed: int) -> list[tuple[int, slice, np.ndarray]]:
+def chosen_states(cells: Cells, names: list[str], seed: int) -> list[tuple[int, slice, np.ndarray]]:
     """The initial values that the populations give: leaf of the state, cells, values."""
     found = []
     for path, population in zip(cells.group.paths, cells.group.populations, strict=True):

@@ -90,3 +90,12 @@ def results(result: Mapping[str, Any]) -> str:
         for path, rate in (result["rates"] or {}).items()
     ]
     return "\n".join(lines)
+
+
+def trained(result: Mapping[str, Any]) -> str:
+    """What a training came to, in a line."""
+    right = "" if result["accuracy"] is None else f", {result['accuracy']:.1%} right"
+    return (
+        f"{result['task']}: loss {result['loss']:.4g}{right} on new data, after "
+        f"{result['updates']} updates in {result['seconds']:.0f} s"
+    )

@@ -37,6 +37,7 @@ from distdyn.run.provenance import describe_run, version_of
 from distdyn.run.record import CELL, parse, spiking_populations
 from distdyn.run.recording import Header, Recording, Share
 from distdyn.run.rows import columns_of
+from distdyn.run.trained import with_parameters
 from distdyn.run.weights import WeightTrace
 from distdyn.units import check_dt
 
@@ -60,6 +61,8 @@ class DSRunner:
         devices: how many local devices, or "auto".
         platform: "cpu" or "gpu"; by default that of JAX.
         precision: "float32" or "float64", of floating states and parameters.
+        parameters: what was trained, by path: `DSTrainer.parameters`. Weights of one for each
+            synapse are those of the synapses that this seed draws, in the order of `edges()`.
         decomposition: who owns which neurons: a `partition.Decomposition`, or a file of one.
         out: a directory to which every `run` appends; without it recordings stay in memory.
         overwrite: replace a run that the directory holds.
@@ -106,7 +109,7 @@ class DSRunner:
         began = time.perf_counter()
         self.world = launch.world()
         with agreed(self.world):
-            arguments.refuse(parameters=parameters, checkpoint_every=checkpoint_every)
+            arguments.refuse(checkpoint_every=checkpoint_every)
             self.progress = check_mode(progress)
             self.dt = check_dt(dt)
             setting = Setting(
@@ -116,7 +119,7 @@ class DSRunner:
                 arguments.steps_in(t0, self.dt, "t0"),
             )
             self.name = type(system).__name__
-            members = _graph(system)
+            members, trained = with_parameters(_graph(system), parameters, setting)
             if watchdog is not None:
                 self.world.watch.limit = watchdog
         if self.world.size > 1:
@@ -124,7 +127,7 @@ class DSRunner:
                 self.world, seed=setting.seed, dt=self.dt, precision=precision, t0=t0,
                 record=record, platform=platform, out=str(out), merge=merge, watchdog=watchdog,
                 decomposition=decomposition, overlap=overlap, share_gpu=share_gpu, **versions(),
-                **description(members),
+                trained=trained, **description(members),
             )  # fmt: skip
         with agreed(self.world):
             self._directory = _claimed(out, overwrite, self.world, merge)
@@ -137,6 +140,8 @@ class DSRunner:
             self._check_road(spans)
             self._decomposition, self._overlap = decomposition, overlap
             self._shard = self._built(members, setting)
+            self._changes: list[tuple[str, str, Any]] = []
+            self._set(trained)
             with agreed(self.world), self._place():
                 self._request = parse(record, self._shard, self.dt)
                 self._watch()
@@ -148,7 +153,6 @@ class DSRunner:
             if self._directory is not None:
                 self._directory.close()
             raise
-        self._changes: list[tuple[str, str, Any]] = []
         self._steps = FIRST_CHUNK
         self.recording: Recording | None = None
         self.phases = {
@@ -476,6 +480,15 @@ class DSRunner:
                 everywhere=self._everywhere, decomposition=self._decomposition,
                 overlap=self._overlap,
             )  # fmt: skip
+
+    def _set(self, trained: dict[str, dict[str, Any]]) -> None:
+        """Set parameters of populations before the first step."""
+        for path, values in trained.items():
+            for name, value in values.items():
+                setattr(PopulationAccess(self._shard, path, self._changes), name, value)
+        if trained:
+            with self._place():
+                self._shard.start()
 
     def _take_census(self) -> None:
         """Ask all ranks what they hold."""

@@ -307,6 +307,42 @@ def unusable(path: Path, mode: str, error: BaseException) -> RunDirectoryError:
     return RunDirectoryError(f'cannot {do} "{path}": {cause}. {cure}')
 
 
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], **attributes: Any) -> None:
+    """A file of some arrays by name, in the place of one that may be there, whole or not at all."""
+    _check_free(path, sum(array.nbytes + _METADATA for array in arrays.values()))
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with _opened(new, "w") as file:
+            for name, array in arrays.items():
+                file[name] = array
+            for name, value in attributes.items():
+                file.attrs[name] = value
+        os.replace(new, path)
+    finally:
+        new.unlink(missing_ok=True)
+
+
+def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """The arrays of a file that `write_arrays` wrote, and its attributes."""
+    with _opened(path, "r") as file:
+        found: dict[str, np.ndarray] = {}
+        for name in _names(file, ""):
+            n_axes = file[name].ndim
+            found[name] = np.asarray(_dataset(file, name, "iuf", n_axes)[()])
+        return found, dict(file.attrs)
+
+
+def _names(group: Any, before: str) -> Iterator[str]:
+    for name in group:
+        path = f"{before}{name}"
+        if isinstance(group.get(name, getlink=True), h5py.HardLink) and isinstance(
+            group[name], h5py.Group
+        ):
+            yield from _names(group[name], f"{path}/")
+        else:
+            yield path
+
+
 @contextmanager
 def _opened(path: Path, mode: str) -> Iterator[Any]:
     """The file; without HDF5's locks, which fail on network disks and keep other readers out."""

@@ -1,0 +1,84 @@
+"""What was trained, put into the description of a network.
+
+    graph, values = with_parameters(graph, {"exc.weight": array, "E.tau_m": 12.}, setting)
+
+Weights of a projection whose synapses are drawn belong to the synapses of one seed: they become
+edges. What belongs to populations is set when the network has been built.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from distdyn.errors import NameLookupError, ParameterError, WeightError, suggestion
+from distdyn.network.distributions import Distribution
+from distdyn.network.edges import Edges
+from distdyn.network.network import Graph
+from distdyn.network.projection import Projection
+from distdyn.parallel.built import Built
+from distdyn.parallel.parameters import Setting
+
+
+def with_parameters(
+    graph: Graph, parameters: Any, setting: Setting
+) -> tuple[Graph, dict[str, dict[str, Any]]]:
+    """The network with these weights, and by population the parameters that are yet to be set.
+
+    Raises:
+        ParameterError: no mapping from paths to numbers or arrays.
+        NameLookupError: a path that does not exist.
+        WeightError: not as many weights as synapses.
+    """
+    if parameters is None:
+        return graph, {}
+    if not isinstance(parameters, Mapping):
+        raise ParameterError("parameters: give a mapping by path, as `DSTrainer.parameters` is one.")
+    values: dict[str, dict[str, Any]] = {}
+    projections = dict(graph.projections)
+    for path, value in parameters.items():
+        owner, _, name = path.rpartition(".")
+        if name == "weight" and owner in projections:
+            projections[owner] = _weighted(graph, owner, np.asarray(value), setting)
+            continue
+        longest = sorted(graph.populations, key=len, reverse=True)
+        population = next((p for p in longest if path.startswith(f"{p}.")), None)
+        if population is None:
+            known = [*graph.populations, *(f"{p}.weight" for p in projections)]
+            raise NameLookupError(f'parameters: there is no "{path}". {suggestion(path, known)}')
+        array = np.asarray(value)
+        of = values.setdefault(population, {})
+        of[path[len(population) + 1 :]] = array if array.ndim else float(array)
+    return replace(graph, projections=projections), values
+
+
+def _weighted(graph: Graph, path: str, weight: np.ndarray, setting: Setting) -> Projection:
+    """The projection with one weight, or one for each of its synapses."""
+    old = graph.projections[path]
+    rule, delay = old.rule, old.delay
+    of_law: Any = None
+    if weight.ndim == 0:
+        of_law = float(weight)
+    elif old.storage == "procedural" and isinstance(old.weight, Distribution):
+        of_law = type(old.weight)(*map(float, weight))
+    else:
+        built = Built(graph, replace(setting, precision="float64"), 0, 1, 1, None, None)
+        pieces = built.synapses(path)
+        pre, post, _, ms = (np.concatenate(list(of)) for of in zip(*pieces, strict=True))
+        order = np.lexsort((np.rint(ms / setting.dt), post, pre))
+        if weight.shape != order.shape:
+            raise WeightError(
+                f'parameters: "{path}.weight" has shape {list(weight.shape)}, but with seed '
+                f"{setting.seed} there are {len(order)} synapses. Give one number, or one for each "
+                "synapse, with the seed of the training."
+            )
+        weight = weight.astype(np.float64)
+        rule = Edges(pre[order], post[order])
+        if not isinstance(delay, int | float):
+            delay = ms[order]
+    return Projection(
+        old.pre, old.post, rule, old.synapse, old.output,
+        weight=weight if of_law is None else of_law, delay=delay, plasticity=old.plasticity,
+        storage="stored" if isinstance(rule, Edges) else old.storage,
+    )  # fmt: skip

@@ -1,0 +1,257 @@
+"""What is trained, by path: weights of projections, and parameters of populations.
+
+    "exc.weight"      one number where it is one, else one for each synapse
+    "E.tau_m"         one number where it is one, else one for each neuron
+    "E.INa.g"         the same of a part of a composed model
+
+A parameter lives where its neurons are. One that has a domain stays in it: after each update it is
+set to the nearest value that is allowed.
+"""
+
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import PartitionSpec as P
+
+from distdyn.core.parameters import fields_of
+from distdyn.core.integrators import Remembering
+from distdyn.errors import NameLookupError, suggestion
+from distdyn.network.distributions import Distribution
+from distdyn.parallel.operands import Fixed
+from distdyn.parallel.parameters import drawn
+from distdyn.random import stream_key
+from distdyn.train.layout import NEURON
+
+SMALLEST = 1e-6  # of a parameter that is positive, in parts of what it was at first
+
+
+@dataclass(frozen=True, eq=False)
+class Parameter:
+    """One parameter.
+
+    Attributes:
+        path: its name.
+        first: its value before training, on the mesh.
+        spec: how it lies there.
+        low: the least value that it may have; None: any.
+        group: of a parameter of a population its group; None: weights.
+        operand: which operand of the group it is in.
+        segment: the population's place in its group.
+        here: the range of its cells on a device, where the operand is one for each cell.
+        devices: along the axis of neurons.
+    """
+
+    path: str
+    first: jax.Array
+    spec: P
+    low: float | None
+    group: int | None = None
+    operand: int = 0
+    segment: int = 0
+    here: slice | None = None
+    devices: int = 1
+
+    def put(self, operands: list[Any], value: Any) -> None:
+        """Set the operand to this value."""
+        old = operands[self.operand]
+        value = value.astype(old.dtype)
+        if self.here is None:
+            operands[self.operand] = old.at[self.segment].set(value)
+            return
+        devices = old.reshape(self.devices, -1)
+        mine = value if value.ndim == 0 else value.reshape(self.devices, -1)
+        operands[self.operand] = devices.at[:, self.here].set(mine).reshape(-1)
+
+    def allowed(self, value: Any) -> Any:
+        """The nearest value that it may have."""
+        return value if self.low is None else jnp.maximum(value, self.low)
+
+
+def trained(net: Any, path: str) -> Parameter:
+    """The parameter at a path.
+
+    Raises:
+        NameLookupError: there is none.
+        TrainError: it is no number.
+    """
+    for synapses in net.synapses:
+        if path == f"{synapses.path}.weight":
+            return _weight(net, synapses, path)
+    for population in sorted(net.graph.populations, key=len, reverse=True):
+        if path.startswith(f"{population}."):
+            return _of_population(net, population, path[len(population) + 1 :])
+    raise NameLookupError(f'where: there is no "{path}". {suggestion(path, names(net))}')
+
+
+def names(net: Any) -> list[str]:
+    """All that can be trained."""
+    found = [f"{synapses.path}.weight" for synapses in net.synapses]
+    for path in net.graph.populations:
+        group = net.group_of(path)
+        if group.has_state:
+            found += [f"{path}.{name}" for name in _numeric(net, group.index, path)]
+    return found
+
+
+def _numeric(net: Any, k: int, path: str) -> list[str]:
+    parameters = net.built.parameters[0][k]
+    return [
+        name
+        for name, value in zip(parameters.names, parameters.values, strict=True)
+        if isinstance(value, Fixed)
+        and not name.startswith(("receptors.", "couplings."))
+        and name != "t_ref"
+    ]
+
+
+def _weight(net: Any, synapses: Any, path: str) -> Parameter:
+    projection = net.graph.projections[synapses.path]
+    output = projection.output
+    is_nonnegative = projection.synapse.nonnegative or (output and output.nonnegative)
+    split = synapses.matrices[0]
+    leaves = jax.tree.leaves(split.pieces)
+    is_stacked = next(
+        stacked for leaf, stacked in zip(leaves, split.is_stacked, strict=True)
+        if leaf is split.pieces.data
+    )
+    spec = P(NEURON) if is_stacked else P()
+    return Parameter(path, synapses.weight, spec, 0.0 if is_nonnegative else None)
+
+
+def _of_population(net: Any, population: str, name: str) -> Parameter:
+    group = net.group_of(population)
+    k, path = group.index, f"{population}.{name}"
+    if not group.has_state or name not in _numeric(net, k, population):
+        known = [x for x in names(net) if x.startswith(f"{population}.")]
+        raise NameLookupError(f'where: "{path}" cannot be trained. {suggestion(path, known)}')
+    parameters, plan = net.built.parameters[0][k], net.plans[k]
+    leaf = parameters.names.index(name)
+    operand = int(plan.program.has_current) + sum(map(parameters.is_numeric, range(leaf)))
+    model = net.graph.populations[population].model
+    *parts, last = name.split(".")
+    owner = reduce(getattr, parts, model)
+    value = getattr(owner, last)
+    field = fields_of(owner)[last].metadata
+    layout, precision = net.layout, net.setting.precision
+    here = layout.here[population] if plan.per[operand] == "cell" else None
+    if np.ndim(value) or isinstance(value, Distribution):
+        size = net.graph.populations[population].size
+        first = drawn(value, np.arange(size), net.setting.seed, population, name)
+        first = layout.filled(population, first.astype(precision))
+        if size:
+            first[size:] = first[size - 1]
+        placed, spec = layout.place(first, NEURON), P(NEURON)
+    else:
+        first = np.asarray(float(value), precision)
+        placed, spec = layout.place(first), P()
+    low = None
+    if field.get("positive"):
+        low = SMALLEST * float(np.min(first))
+    elif field.get("nonnegative"):
+        low = 0.0
+    return Parameter(
+        path, placed, spec, low, k, operand, group.segment[population], here,
+        layout.devices,
+    )
+
+
+def coefficients(net: Any, k: int, operands: list[Any], segment: Any) -> None:
+    """Compute anew what follows from the parameters of a group: the integrator's coefficients."""
+    plan, parameters = net.plans[k], net.built.parameters[0][k]
+    if plan.program.prepared is None:
+        return
+    start = int(plan.program.has_current)
+    count = sum(map(parameters.is_numeric, range(len(parameters.values))))
+    made = slice(start + count, start + count + plan.program.prepared.num_leaves)
+    if made.start == made.stop:
+        return
+    is_per_cell = plan.per[made.start] == "cell"
+    leaves = []
+    for index in range(start, start + count):
+        if plan.functions[index] is not None:
+            leaves.append(jnp.full(segment.shape if is_per_cell else (), 0.5, net.setting.precision))
+        elif is_per_cell and plan.per[index] == "segment":
+            leaves.append(operands[index][segment])
+        else:
+            leaves.append(operands[index])
+
+    def of_one(*numbers: Any) -> list[Any]:
+        rest = iter(numbers)
+        values = [
+            next(rest) if parameters.is_numeric(i) else value
+            for i, value in enumerate(parameters.values)
+        ]
+        system = jax.tree.unflatten(parameters.structure, values)
+        return jax.tree.leaves(system.prepare(net.setting.dt))
+
+    new = jax.vmap(of_one, in_axes=[0 if x.ndim else None for x in leaves])(*leaves)
+    operands[made] = [
+        jnp.broadcast_to(x.astype(old.dtype), old.shape)
+        for x, old in zip(new, operands[made], strict=True)
+    ]
+
+
+def first_states(net: Any, k: int, operands: list[Any], held: Any) -> list[Any]:
+    """The states of a group before the first step, as they follow from its parameters."""
+    group, parameters, plan = net.groups[k], net.built.parameters[0][k], net.plans[k]
+    segment, start = held.segments[k], int(plan.program.has_current)
+    id = held.ids[k] - jnp.asarray(group.bounds[:-1])[segment]
+    words = np.array([stream_key(net.setting.seed, "init", p) for p in group.paths], np.uint32)
+    numbers, index = [], start
+    for i in range(len(parameters.values)):
+        if parameters.is_numeric(i):
+            value = operands[index]
+            if plan.functions[index] is not None:
+                value = jnp.zeros((), net.setting.precision)
+            elif plan.per[index] == "segment":
+                value = value[segment]
+            numbers.append(value)
+            index += 1
+
+    def system(numbers: Any) -> Any:
+        rest = iter(numbers)
+        values = [
+            next(rest) if parameters.is_numeric(i) else value
+            for i, value in enumerate(parameters.values)
+        ]
+        return jax.tree.unflatten(parameters.structure, values)
+
+    def begin(id: Any, word: Any, numbers: Any) -> Any:
+        key = jax.random.fold_in(jax.random.wrap_key_data(word, impl="threefry2x32"), id)
+        return jax.tree.map(jnp.asarray, system(numbers).init(id, key))
+
+    def settle(state: Any, numbers: Any) -> Any:
+        new = system(numbers).settle(state)
+        return jax.tree.map(lambda x, old: jnp.asarray(x, old.dtype), new, state)
+
+    axes = [0 if x.ndim else None for x in numbers]
+    state = jax.vmap(begin, in_axes=(0, 0, axes))(id, jnp.asarray(words)[segment], numbers)
+    leaves, structure = jax.tree.flatten(state)
+    if net.chosen[k]:
+        leaves = _with_chosen(leaves, net.chosen[k])
+        state = jax.tree.unflatten(structure, leaves)
+        settled = jax.vmap(settle, in_axes=(0, axes))(state, numbers)
+        leaves = _with_chosen(jax.tree.leaves(settled), net.chosen[k])
+    if isinstance(getattr(group.systems[0], "method", None), Remembering):
+        whole = jax.tree.unflatten(structure, leaves)
+        remember = jax.vmap(
+            lambda state, numbers: system(numbers).remember(state, net.setting.dt).memory,
+            in_axes=(0, axes),
+        )
+        leaves += jax.tree.leaves(remember(whole, numbers))
+    return [
+        jnp.broadcast_to(x, old.shape).astype(old.dtype)
+        for x, old in zip(leaves, held.states[k], strict=True)
+    ]
+
+
+def _with_chosen(leaves: list[Any], chosen: list[tuple[int, Any, Any]]) -> list[Any]:
+    """The states with the values in them that the populations give."""
+    new = list(leaves)
+    for leaf, is_given, values in chosen:
+        new[leaf] = jnp.where(is_given, values.astype(new[leaf].dtype), new[leaf])
+    return new

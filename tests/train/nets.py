@@ -1,0 +1,106 @@
+"""A small network with every kind of connection that has a derivative, and what it is given."""
+
+import jax
+import numpy as np
+
+import distdyn as dd
+from distdyn.core.firing import Firing
+from distdyn.network.network import graph
+from distdyn.parallel.parameters import Setting
+from distdyn.train.inputs import given_to
+from distdyn.train.layout import mesh_of
+from distdyn.train.unrolled import Unrolled
+
+TRIALS, STEPS = 8, 45  # of a length that chunks do not divide
+CURRENT = dd.Exponential(tau=5.0)
+
+
+class Every(dd.Network):
+    """Dense, sparse, drawn again, delayed, of conductances, of potentials, and of channels."""
+
+    def __init__(self, n=18):
+        cell = dd.LIF(C_m=10.0, tau_m=10.0, E_L=0.0, V_th=1.0, V_reset=0.0, t_ref=1.0)
+        coba = dd.LIF(C_m=100.0, tau_m=10.0, E_L=-60.0, V_th=-50.0, V_reset=-60.0, t_ref=2.0)
+        hh = dd.HodgkinHuxley(I_e=dd.Uniform(6.0, 9.0))
+        self.inp = dd.Population(5, dd.SpikeTimes([], []))
+        self.E = dd.Population(n, cell, V=dd.Uniform(0.0, 0.9))
+        self.C = dd.Population(7, coba)
+        self.H = dd.Population(6, hh)
+        self.out = dd.Population(3, dd.LeakyIntegrator(C_m=10.0, tau_m=10.0, E_L=0.0))
+        self.drive = dd.CurrentInput(self.C, 150.0)
+        normal = dd.Normal(0.6, 0.8)
+        self.dense = dd.Projection(self.inp, self.E, dd.AllToAll(), CURRENT, weight=normal, delay=1.0)
+        self.sparse = dd.Projection(
+            self.E, (self.E, self.out), dd.FixedProb(0.3), CURRENT,
+            weight=dd.Normal(0.1, 0.5), delay=dd.Uniform(1.0, 4.0),
+        )  # fmt: skip
+        self.drawn = dd.Projection(
+            self.E, self.E, dd.FixedProb(0.4), CURRENT, weight=dd.Normal(0.05, 0.1), delay=3.0,
+            storage="procedural",
+        )  # fmt: skip
+        self.one = dd.Projection(self.E[2:14:3], self.out, dd.FixedProb(0.5), CURRENT, weight=0.4, delay=2.0)
+        self.coba = dd.Projection(
+            self.E, self.C, dd.FixedProb(0.5), dd.Exponential(tau=5.0), dd.COBA(E=0.0),
+            weight=dd.Uniform(1.0, 5.0), delay=1.0,
+        )  # fmt: skip
+        self.to_hh = dd.Projection(
+            self.C, self.H, dd.AllToAll(), CURRENT, weight=dd.Uniform(0.0, 2.0), delay=1.0
+        )
+        self.gap = dd.Projection(
+            self.C, self.C, dd.FixedProb(0.5), dd.GapJunction(), weight=dd.Uniform(0.0, 0.5), delay=0.0
+        )
+
+
+WHERE = [
+    "dense.weight", "sparse.weight", "drawn.weight", "one.weight", "coba.weight", "to_hh.weight",
+    "gap.weight", "E.tau_m", "C.V_th", "H.INa.g", "H.I_e",
+]  # fmt: skip
+WATCH = ["out.V", "E.spikes", "C.V", "H.V"]
+
+
+def unrolled(shape, precision="float64", firing=None, network=None, where=WHERE, watch=WATCH):
+    """The network on a mesh of this shape."""
+    firing = firing or Firing(dd.surrogate.SoftSign(2.0))
+    devices = jax.devices("cpu")[: shape[0] * shape[1]]
+    setting = Setting(1.0, 1, precision, 0)
+    mesh, members = mesh_of(devices, shape), graph(network or Every())
+    with jax.enable_x64(True):
+        return Unrolled(members, setting, mesh, firing, watch, where)
+
+
+def inputs():
+    """What it is given."""
+    random = np.random.default_rng(0)
+    return {
+        "inp": random.random((TRIALS, STEPS, 5)) < 0.25,
+        "drive": random.normal(0.0, 20.0, (TRIALS, STEPS, 7)),
+    }
+
+
+def value_of(outputs):
+    """A loss that all that is watched takes part in."""
+    return (
+        (outputs["out.V"] ** 2).mean()
+        + outputs["E.spikes"].mean()
+        + 1e-3 * (outputs["C.V"] ** 2).mean()
+        + 1e-3 * (outputs["H.V"] ** 2).mean()
+    )
+
+
+def loss_and_gradient(net, chunk="auto", given=None, window=None):
+    """The loss, its derivatives as numpy arrays of one order for all meshes, and the outputs."""
+    with jax.enable_x64(True):
+        placed, trials, steps = given_to(net.graph, net.layout, given or inputs())
+        trial = net.layout.place(np.arange(trials, dtype=np.uint32), "data")
+
+        @jax.jit
+        def derive(parameters, held):
+            def loss(parameters):
+                found = net(parameters, held, placed, trial, steps=steps, chunk=chunk, window=window)
+                return value_of(found), found
+
+            return jax.value_and_grad(loss, has_aux=True)(parameters)
+
+        (value, outputs), gradient = derive(net.parameters, net.held)
+        canonical = {path: net.canonical(path, x) for path, x in gradient.items()}
+        return float(value), canonical, {name: np.asarray(x) for name, x in outputs.items()}
