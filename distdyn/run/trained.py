@@ -34,7 +34,9 @@ def with_parameters(
     if parameters is None:
         return graph, {}
     if not isinstance(parameters, Mapping):
-        raise ParameterError("parameters: give a mapping by path, as `DSTrainer.parameters` is one.")
+        raise ParameterError(
+            "parameters: give a mapping by path, as `DSTrainer.parameters` is one."
+        )
     values: dict[str, dict[str, Any]] = {}
     projections = dict(graph.projections)
     for path, value in parameters.items():

@@ -1,9 +1,9 @@
 """Encoders: from numbers to spikes, bool[trial, step, neuron].
 
-    latency      the larger, the later; one spike each
-    rate         the larger, the more often, at random
-    delta        a spike up or down whenever a signal has moved so far
-    phase        one spike in each period of a rhythm, the larger the earlier
+latency      the larger, the later; one spike each
+rate         the larger, the more often, at random
+delta        a spike up or down whenever a signal has moved so far
+phase        one spike in each period of a rhythm, the larger the earlier
 """
 
 import numpy as np
@@ -11,13 +11,16 @@ import numpy as np
 from distdyn.errors import TrainError
 
 
-def latency(values: np.ndarray, steps: int, earliest: int = 0, latest: int | None = None) -> np.ndarray:
+def latency(
+    values: np.ndarray, steps: int, earliest: int = 0, latest: int | None = None
+) -> np.ndarray:
     """One spike for each value between 0 and 1: at `earliest` for 0, at `latest` for 1.
 
     Args:
         values: float[trial, neuron]; NaN does not spike.
         steps: of a trial.
-        earliest, latest: steps, counted from 0; None: the last one.
+        earliest: a step, counted from 0.
+        latest: the same; None: the last one.
     """
     latest = steps - 1 if latest is None else latest
     values = _unit(values, 2, "latency")
@@ -84,7 +87,9 @@ def phase(values: np.ndarray, steps: int, period: int) -> np.ndarray:
     """
     values = _unit(values, 2, "phase")
     if not 1 <= period <= steps:
-        raise TrainError(f"phase: a period of {period} of {steps} steps. Give 1 <= period <= steps.")
+        raise TrainError(
+            f"phase: a period of {period} of {steps} steps. Give 1 <= period <= steps."
+        )
     at = np.rint((1 - values) * (period - 1)).astype(np.int64)
     return (np.arange(steps) % period)[None, :, None] == at[:, None]
 

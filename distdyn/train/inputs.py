@@ -16,10 +16,10 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec as P
 
+from distdyn.core.schedule import Schedule
 from distdyn.errors import TrainError, suggestion
 from distdyn.network.network import Graph
 from distdyn.network.projection import CurrentInput
-from distdyn.core.schedule import Schedule
 from distdyn.train.layout import DATA, NEURON, Layout
 
 
@@ -95,7 +95,7 @@ def given_to(graph: Graph, layout: Layout, inputs: Mapping[str, Any]) -> tuple[G
             start += view.size
     if len(shapes) > 1:
         raise TrainError(
-            f"inputs: there are arrays of {sorted(shapes)} trials and steps. Give one number of each."
+            f"inputs: arrays of {sorted(shapes)} trials and steps. Give one number of each."
         )
     trials, steps = shapes.pop() if shapes else (0, 0)
     groups = layout.mesh.shape[DATA]

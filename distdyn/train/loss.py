@@ -200,7 +200,9 @@ def rate(name: str, low: float, high: float | None = None) -> Loss:
     def value(outputs: Outputs, target: Any, dt: float) -> Any:
         spikes = outputs[name]
         hz = spikes.sum(axis=1) * (1e3 / (dt * spikes.shape[1]))
-        return (jnp.square(jnp.maximum(low - hz, 0.0)) + jnp.square(jnp.maximum(hz - top, 0.0))).mean(axis=1)
+        return (
+            jnp.square(jnp.maximum(low - hz, 0.0)) + jnp.square(jnp.maximum(hz - top, 0.0))
+        ).mean(axis=1)
 
     return Loss((name,), value)
 

@@ -17,8 +17,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec as P
 
-from distdyn.core.parameters import fields_of
 from distdyn.core.integrators import Remembering
+from distdyn.core.parameters import fields_of
 from distdyn.errors import NameLookupError, suggestion
 from distdyn.network.distributions import Distribution
 from distdyn.parallel.operands import Fixed
@@ -115,7 +115,8 @@ def _weight(net: Any, synapses: Any, path: str) -> Parameter:
     split = synapses.matrices[0]
     leaves = jax.tree.leaves(split.pieces)
     is_stacked = next(
-        stacked for leaf, stacked in zip(leaves, split.is_stacked, strict=True)
+        stacked
+        for leaf, stacked in zip(leaves, split.is_stacked, strict=True)
         if leaf is split.pieces.data
     )
     spec = P(NEURON) if is_stacked else P()
@@ -154,7 +155,14 @@ def _of_population(net: Any, population: str, name: str) -> Parameter:
     elif field.get("nonnegative"):
         low = 0.0
     return Parameter(
-        path, placed, spec, low, k, operand, group.segment[population], here,
+        path,
+        placed,
+        spec,
+        low,
+        k,
+        operand,
+        group.segment[population],
+        here,
         layout.devices,
     )
 
@@ -173,7 +181,9 @@ def coefficients(net: Any, k: int, operands: list[Any], segment: Any) -> None:
     leaves = []
     for index in range(start, start + count):
         if plan.functions[index] is not None:
-            leaves.append(jnp.full(segment.shape if is_per_cell else (), 0.5, net.setting.precision))
+            leaves.append(
+                jnp.full(segment.shape if is_per_cell else (), 0.5, net.setting.precision)
+            )
         elif is_per_cell and plan.per[index] == "segment":
             leaves.append(operands[index][segment])
         else:

@@ -44,10 +44,10 @@ def nvar(
     x = x[:, None] if x.ndim == 1 else x
     first = (taps - 1) * skip
     if len(x) <= first:
-        raise TrainError(f"nvar: {len(x)} steps, but {taps} taps of {skip} steps reach back {first}.")
-    linear = np.concatenate(
-        [x[first - k * skip : len(x) - k * skip] for k in range(taps)], axis=1
-    )
+        raise TrainError(
+            f"nvar: {len(x)} steps, but {taps} taps of {skip} steps reach back {first}."
+        )
+    linear = np.concatenate([x[first - k * skip : len(x) - k * skip] for k in range(taps)], axis=1)
     columns = [np.ones((len(linear), 1))] if constant else []
     for d in range(1, degree + 1):
         chosen = combinations_with_replacement(range(linear.shape[1]), d)

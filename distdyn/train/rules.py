@@ -3,7 +3,8 @@
     BPTT()               exactly, backwards through all steps; spikes by a surrogate
     BPTT(window=50)      the same, but that nothing passes back beyond 50 steps: truncated
 
-Source: Werbos (1990), Proc. IEEE 78, 1550; truncated: Williams & Peng (1990), Neural Comput. 2, 490.
+Source: Werbos (1990), Proc. IEEE 78, 1550; truncated: Williams & Peng (1990), Neural Comput. 2,
+490.
 """
 
 from dataclasses import dataclass

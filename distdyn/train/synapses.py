@@ -9,6 +9,7 @@ which they are drawn (procedural projections), or one for each synapse.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -91,7 +92,11 @@ class Synapses:
         self, part: int, x: jax.Array, matrices: Sequence[Matrix], layout: Layout
     ) -> list[tuple[Target, jax.Array]]:
         """What x brings to each target: [trial, slot, cell], one slot if all have one delay."""
-        y = jnp.concatenate([x @ A for A in matrices], axis=1) if len(matrices) > 1 else x @ matrices[0]
+        y = (
+            jnp.concatenate([x @ A for A in matrices], axis=1)
+            if len(matrices) > 1
+            else x @ matrices[0]
+        )
         found, start, slots = [], 0, 1 if self.delay is not None else self.slots
         for target in self.targets[part]:
             width = layout.width(target.path)
@@ -165,10 +170,11 @@ def _one_each(
         found = [Constant(weight, shape=(n_pre, n)) for n in sizes]
     elif projection.storage == "procedural" and _is_drawn_again(projection):
         whole = projection.matrix(built.setting.seed, path=path, dtype=dtype)
-        found = [whole] if len(sizes) == 1 else [
-            whole.part(columns=(int(a), int(b)))
-            for a, b in zip(starts[:-1], starts[1:], strict=True)
-        ]
+        found = (
+            [whole]
+            if len(sizes) == 1
+            else [whole.part(columns=(int(a), int(b))) for a, b in pairwise(starts)]
+        )
     else:
         return None
     return tuple(matrix.split(layout.mesh, NEURON, "columns") for matrix in found)
@@ -192,7 +198,9 @@ def _listed(
     steps = np.rint(ms / built.setting.dt).astype(np.int64)
     order = np.lexsort((steps, post, pre))
     pre, post, weight, steps = pre[order], post[order], weight[order], steps[order]
-    column, width = _columns(projection, built, layout, post, None if delay is not None else steps, longest)
+    column, width = _columns(
+        projection, built, layout, post, None if delay is not None else steps, longest
+    )
     shape = projection.ends.n_pre, layout.devices * width
     edges = np.stack([pre, post, steps])
     is_one = not isinstance(projection.weight, Distribution | ByDistance | np.ndarray)

@@ -319,7 +319,8 @@ class DSTrainer:
         )
         numbers = (first + np.arange(count)[mine]).astype(np.uint32)
         wanted = jax.tree.map(
-            lambda x: layout.place(_target(x, count)[mine], DATA, *(None,) * (np.ndim(x) - 1)), target
+            lambda x: layout.place(_target(x, count)[mine], DATA, *(None,) * (np.ndim(x) - 1)),
+            target,
         )
         return given, layout.place(numbers, DATA), steps, wanted, count
 

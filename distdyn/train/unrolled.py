@@ -1,4 +1,4 @@
-"""The network as a function that has derivatives: of its parameters, and of what comes from outside.
+"""The network as a function that has derivatives: of its parameters and of its inputs.
 
     net = Unrolled(graph, setting, mesh, firing, watch=["out.V"])
     outputs = net(net.parameters, inputs, trial)          # {"out.V": [trial, step, neuron]}
@@ -38,12 +38,12 @@ from distdyn.parallel import connect
 from distdyn.parallel.assemble import Assembly, assemble
 from distdyn.parallel.built import Built
 from distdyn.parallel.groups import Group
-from distdyn.parallel.operands import Fixed, Values
+from distdyn.parallel.operands import Fixed
 from distdyn.parallel.parameters import Setting, chosen_states, initial_state
 from distdyn.parallel.program import GroupProgram
 from distdyn.run.record import resolve
 from distdyn.train.exchange import gathered_spikes, gathered_values
-from distdyn.train.inputs import Given, given_to
+from distdyn.train.inputs import Given
 from distdyn.train.layout import DATA, NEURON, Layout
 from distdyn.train.parameters import Parameter, coefficients, first_states, trained
 from distdyn.train.remat import chunk_length, scan
@@ -132,8 +132,7 @@ class Unrolled:
         self.chosen: list[list[tuple[int, Any, Any]]] = []  # by group: leaf, whose, values given
         held, self.plans = self._groups(firing)
         self.synapses = tuple(
-            synapses(self.built, path, self.layout, setting.precision)
-            for path in graph.projections
+            synapses(self.built, path, self.layout, setting.precision) for path in graph.projections
         )
         self.held = held._replace(matrices=tuple(s.matrices for s in self.synapses))
         self.watch = tuple(dict.fromkeys(watch))
@@ -184,9 +183,7 @@ class Unrolled:
                 for leaf in state
             )
             slots = self.built.slots[group.index]
-            assembly = assemble(
-                self.graph, self._cells(group), parameters, slots, self.setting
-            )
+            assembly = assemble(self.graph, self._cells(group), parameters, slots, self.setting)
             plan, operands = self._plan(group, assembly, firing, ids)
             plans.append(plan)
             columns.append((operands, cells, segments, states, None))
@@ -230,7 +227,8 @@ class Unrolled:
                 functions.append(rest)
         per = tuple(value.per for value in assembly.operands)
         words = frozenset(
-            k for k, (p, dtype) in enumerate(zip(per, assembly.dtypes, strict=True))
+            k
+            for k, (p, dtype) in enumerate(zip(per, assembly.dtypes, strict=True))
             if dtype == "uint32" and p == "segment"
         )
         slots = self.built.slots[group.index]
@@ -341,7 +339,9 @@ class Unrolled:
                 tuple(
                     jax.tree.map(lambda _: P(), x)
                     if functions is not None
-                    else per_cell if per == "cell" else P()
+                    else per_cell
+                    if per == "cell"
+                    else P()
                     for x, per, functions in zip(of, plan.per, plan.functions, strict=True)
                 )
                 for of, plan in zip(held.operands, self.plans, strict=True)
@@ -453,7 +453,9 @@ class _Local:
     def step(self, carry: Carry, given: Any) -> tuple[Carry, list[Any]]:
         """One step, and what is watched after it."""
         stamp = carry.step + 1
-        tick = Tick(carry.step, self.net.setting.dt, carry.step.astype(jnp.float64) * self.net.setting.dt)
+        tick = Tick(
+            carry.step, self.net.setting.dt, carry.step.astype(jnp.float64) * self.net.setting.dt
+        )
         states, rings, spikes = [], [], []
         for k, plan in enumerate(self.net.plans):
             if plan.program is None:
@@ -509,7 +511,7 @@ class _Local:
             jnp.broadcast_to(jnp.asarray(x).astype(old.dtype), old.shape)
             for x, old in zip(new, carry.states[k], strict=True)
         ]
-        if jnp.result_type(spike) == bool:
+        if not jnp.issubdtype(jnp.result_type(spike), jnp.floating):
             spike = spike.astype(self.dtype)
         shape = (self.trials, self.net.layout.length[k])
         return new, left, jnp.broadcast_to(spike if spike.ndim == 2 else spike[:, None], shape)

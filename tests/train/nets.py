@@ -21,7 +21,10 @@ class Every(dd.Network):
     def __init__(self, n=18):
         cell = dd.LIF(C_m=10.0, tau_m=10.0, E_L=0.0, V_th=1.0, V_reset=0.0, t_ref=1.0)
         coba = dd.LIF(C_m=100.0, tau_m=10.0, E_L=-60.0, V_th=-50.0, V_reset=-60.0, t_ref=2.0)
-        hh = dd.HodgkinHuxley(I_e=dd.Uniform(6.0, 9.0))
+        hh = dd.Conductance(
+            C_m=1.0, INa=dd.INa_HH1952(), IK=dd.IK_HH1952(), IL=dd.ILeak(g=0.3, E=-54.387),
+            I_e=dd.Uniform(6.0, 9.0),
+        )  # fmt: skip
         self.inp = dd.Population(5, dd.SpikeTimes([], []))
         self.E = dd.Population(n, cell, V=dd.Uniform(0.0, 0.9))
         self.C = dd.Population(7, coba)
@@ -29,7 +32,9 @@ class Every(dd.Network):
         self.out = dd.Population(3, dd.LeakyIntegrator(C_m=10.0, tau_m=10.0, E_L=0.0))
         self.drive = dd.CurrentInput(self.C, 150.0)
         normal = dd.Normal(0.6, 0.8)
-        self.dense = dd.Projection(self.inp, self.E, dd.AllToAll(), CURRENT, weight=normal, delay=1.0)
+        self.dense = dd.Projection(
+            self.inp, self.E, dd.AllToAll(), CURRENT, weight=normal, delay=1.0
+        )
         self.sparse = dd.Projection(
             self.E, (self.E, self.out), dd.FixedProb(0.3), CURRENT,
             weight=dd.Normal(0.1, 0.5), delay=dd.Uniform(1.0, 4.0),
@@ -38,7 +43,9 @@ class Every(dd.Network):
             self.E, self.E, dd.FixedProb(0.4), CURRENT, weight=dd.Normal(0.05, 0.1), delay=3.0,
             storage="procedural",
         )  # fmt: skip
-        self.one = dd.Projection(self.E[2:14:3], self.out, dd.FixedProb(0.5), CURRENT, weight=0.4, delay=2.0)
+        self.one = dd.Projection(
+            self.E[2:14:3], self.out, dd.FixedProb(0.5), CURRENT, weight=0.4, delay=2.0
+        )
         self.coba = dd.Projection(
             self.E, self.C, dd.FixedProb(0.5), dd.Exponential(tau=5.0), dd.COBA(E=0.0),
             weight=dd.Uniform(1.0, 5.0), delay=1.0,
@@ -47,7 +54,12 @@ class Every(dd.Network):
             self.C, self.H, dd.AllToAll(), CURRENT, weight=dd.Uniform(0.0, 2.0), delay=1.0
         )
         self.gap = dd.Projection(
-            self.C, self.C, dd.FixedProb(0.5), dd.GapJunction(), weight=dd.Uniform(0.0, 0.5), delay=0.0
+            self.C,
+            self.C,
+            dd.FixedProb(0.5),
+            dd.GapJunction(),
+            weight=dd.Uniform(0.0, 0.5),
+            delay=0.0,
         )
 
 
@@ -96,7 +108,9 @@ def loss_and_gradient(net, chunk="auto", given=None, window=None):
         @jax.jit
         def derive(parameters, held):
             def loss(parameters):
-                found = net(parameters, held, placed, trial, steps=steps, chunk=chunk, window=window)
+                found = net(
+                    parameters, held, placed, trial, steps=steps, chunk=chunk, window=window
+                )
                 return value_of(found), found
 
             return jax.value_and_grad(loss, has_aux=True)(parameters)

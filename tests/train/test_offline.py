@@ -110,7 +110,9 @@ def test_rls_with_rows_of_p_on_several_devices(data):
 
     random = np.random.default_rng(5)
     x, y = random.normal(size=(60, 8)), random.normal(size=(60, 1))
-    mesh = jax.make_mesh((4,), ("neuron",), axis_types=(AxisType.Auto,), devices=jax.devices("cpu")[:4])
+    mesh = jax.make_mesh(
+        (4,), ("neuron",), axis_types=(AxisType.Auto,), devices=jax.devices("cpu")[:4]
+    )
     with jax.enable_x64(True):
         alone = RLS.begin(8, 1, 10.0, "float64")
         split = alone._replace(P=jax.device_put(alone.P, NamedSharding(mesh, P("neuron"))))

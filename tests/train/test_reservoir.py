@@ -83,7 +83,8 @@ def test_echo_states_on_matrices_of_every_kind():
     B = jnp.asarray(np.random.default_rng(0).normal(size=(2, 80)), A.dtype)
     u = np.random.default_rng(1).normal(size=(30, 2)).astype(np.float32)
     found = [
-        np.asarray(EchoState(of, B, leak=0.3).states(u)) for of in (A, A.tocsr(), dd.Dense(A.todense()))
+        np.asarray(EchoState(of, B, leak=0.3).states(u))
+        for of in (A, A.tocsr(), dd.Dense(A.todense()))
     ]
     assert found[0].shape == (30, 80)
     for other in found[1:]:
@@ -99,9 +100,7 @@ def test_an_echo_state_network_remembers():
     signal = mackey_glass(3500.0)
     u = np.tanh(signal - 1.0)
     A = dd.JITBernoulli(0.05, dd.Normal(0.0, 1.0), shape=(300, 300), seed=1)
-    A = dd.JITBernoulli(
-        0.05, dd.Normal(0.0, 0.8 / spectral_radius(A)), shape=(300, 300), seed=1
-    )
+    A = dd.JITBernoulli(0.05, dd.Normal(0.0, 0.8 / spectral_radius(A)), shape=(300, 300), seed=1)
     random = np.random.default_rng(2)
     B = jnp.asarray(random.uniform(-1, 1, (1, 300)), A.dtype)
     net = EchoState(A, B, bias=jnp.asarray(random.uniform(-0.2, 0.2, 300), A.dtype))

@@ -81,7 +81,9 @@ def golden(precision, steps):
     setting = Setting(0.1, 0, precision, 0)
     firing = Firing(dd.surrogate.SuperSpike(1.0))
     with jax.enable_x64(True):
-        net = Unrolled(graph(Golden()), setting, mesh_of(jax.devices("cpu")[:1], None), firing, ["N.spikes"])
+        net = Unrolled(
+            graph(Golden()), setting, mesh_of(jax.devices("cpu")[:1], None), firing, ["N.spikes"]
+        )
         given, _, _ = given_to(net.graph, net.layout, {})
         trial = net.layout.place(np.zeros(1, np.uint32), "data")
         run = jax.jit(lambda held: net({}, held, given, trial, steps=steps, chunk=None))

@@ -1,7 +1,7 @@
 """Recipes: networks that learn a task, with all that it takes, by name.
 
-    recipe = recipes.named("yinyang")(seed=1)
-    recipe.trainer(devices=2).fit(recipe.task, recipe.epochs)
+recipe = recipes.named("yinyang")(seed=1)
+recipe.trainer(devices=2).fit(recipe.task, recipe.epochs)
 """
 
 from collections.abc import Callable

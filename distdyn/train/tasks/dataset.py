@@ -1,5 +1,6 @@
 """Dataset: trials in arrays, dealt into batches that are shuffled anew in every epoch."""
 
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -49,5 +50,5 @@ class Dataset:
         for start in range(0, len(order) - self.batch + 1, self.batch):
             some = order[start : start + self.batch]
             inputs = {path: x[some] for path, x in self.inputs.items()}
-            target = jax.tree.map(lambda x: x[some], self.target)
+            target = jax.tree.map(operator.itemgetter(some), self.target)
             yield self.encode(inputs) if self.encode else inputs, target

@@ -63,7 +63,10 @@ def mackey_glass(
     Args:
         duration: of the signal.
         dt: between two values.
-        beta, gamma, n, tau: as in the equation; tau is a multiple of dt / inner.
+        beta: of the delayed feedback.
+        gamma: of the decay.
+        n: the exponent.
+        tau: the delay, a multiple of dt / inner.
         start: the value until 0.
         inner: steps of the fourth-order Runge-Kutta method between two values; the past between
             steps by cubic interpolation.
