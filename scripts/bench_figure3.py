@@ -28,13 +28,15 @@ changes the rates, so NEST, whose steps adapt, and NEURON are compared with ours
 
     python scripts/bench_figure3.py --figure figure3.png                      # hours
     python scripts/bench_figure3.py --networks coba --sizes 4000 --turns 2 --duration 500 \\
-        --slow-duration 100
+        --slow-duration 100 > coba.json
+    python scripts/bench_figure3.py --figure figure3.png --results coba.json more.json   # no run
 
 Each simulator gets a virtual environment of its own, `.venv-NAME`, made by pip when it is first
 needed. On a GPU (`--platform gpu`) only BrainPy is beside distdyn, for the others have none here.
 """
 
 import argparse
+import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -72,6 +74,11 @@ LARGEST_DECISION = {"nest": 10_000}
 
 def main() -> None:
     options = parse()
+    if options.results:
+        if not options.figure:
+            sys.exit("--results are drawn, and nothing is run: give --figure PATH too")
+        draw([result for path in options.results for result in reported(path)], options.figure)
+        return
     facts = machine()
     results = [
         (compare_decision if network == "decision" else compare)(network, n, options)
@@ -93,7 +100,16 @@ def parse() -> argparse.Namespace:
     arguments.add_argument(
         "--figure", type=Path, metavar="PATH", help="draw run time against size with matplotlib"
     )
+    arguments.add_argument(
+        "--results", type=Path, nargs="+", metavar="JSON",
+        help="draw what these runs have printed, in the place of a new one",
+    )  # fmt: skip
     return arguments.parse_args()
+
+
+def reported(path: Path) -> list[dict]:
+    """What an earlier run, whose output was kept in a file, has found."""
+    return json.loads(path.read_text())["results"]
 
 
 def compare(network: str, n: int, options: argparse.Namespace) -> dict:
@@ -295,6 +311,7 @@ def draw(results: list[dict], path: Path) -> None:
     )  # fmt: skip
     for panel, network in zip(panels[0], networks, strict=True):
         of_network = [result for result in results if result["network"] == network]
+        of_network.sort(key=lambda result: result["n"])
         for number, simulator in enumerate(("distdyn", *NAMES.values())):
             draw_line(panel, points(of_network, simulator), simulator, f"C{number}")
         panel.set(xscale="log", yscale="log", title=network, xlabel="cells")

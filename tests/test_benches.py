@@ -1,5 +1,6 @@
 """The benchmarks: each says how it is used, and what they decide by themselves is decided right."""
 
+import json
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -310,7 +311,7 @@ def test_only_those_whose_rates_agree_have_a_ratio(figure3):
     assert figure3.points([result], "NEURON") == [(4000, found["programs"]["other"])]  # hollow
 
 
-def test_the_figure_is_drawn(figure3, tmp_path):
+def test_the_figure_is_drawn(figure3, tmp_path, monkeypatch):
     result = {
         "network": "coba",
         "n": 4000,
@@ -323,6 +324,11 @@ def test_the_figure_is_drawn(figure3, tmp_path):
     }  # fmt: skip
     figure3.draw([result, {**result, "network": "cobahh"}], tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 1000
+    (tmp_path / "run.json").write_text(json.dumps({"results": [result]}))
+    command = ["--figure", str(tmp_path / "b.png"), "--results", *[str(tmp_path / "run.json")] * 2]
+    monkeypatch.setattr(sys, "argv", ["bench_figure3.py", *command])
+    figure3.main()
+    assert (tmp_path / "b.png").stat().st_size > 1000
 
 
 def test_what_brian2_and_brainpy_do_before_the_timed_steps_is_taken_apart(figure3):

@@ -44,6 +44,7 @@ FAULTS = {
     "os._exit(0)": ("os._exit(0)", "disappeared"),
     "end": ("sys.exit(0)", "came to the end"),
     "kill": ("os.kill(os.getpid(), signal.SIGKILL)", "disappeared"),
+    "crash": ("import ctypes; ctypes.string_at(0)", "disappeared"),
 }
 
 
@@ -80,7 +81,9 @@ def test_one_rank_fails(start, fault, others):  # D10, D11, D12, D13
     print(f"MEASURED {fault} ({others}): {time.monotonic() - began:.2f} s, code {ended.code}")
     assert ended.code != 0
     assert_gone(pids)
-    if fault == "kill" and words not in ended.err:  # mpirun was faster and has ended us, too
+    if fault == "crash":  # what killed it, and in which line
+        assert "Segmentation fault" in ended.err and "script.py" in ended.err, ended.err
+    if fault in ("kill", "crash") and words not in ended.err:  # mpirun was faster, and ended us
         assert f"PID {pids[1]} RUNNING" in ended.out
         return
     assert ended.err.count(words) == 1, ended.err

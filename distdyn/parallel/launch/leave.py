@@ -3,16 +3,19 @@
 A rank that ends (exception, `sys.exit`, a thread that failed, the end of the script) says so. If
 all ranks do, within a grace period, the job ends in order: one of those with the same failure
 prints it, every rank keeps its exit code. If others go on, a failure ends them all; an end without
-failure waits for them, and ends them only if they wait for this rank.
+failure waits for them, and ends them only if they wait for this rank. One that is killed by its own
+machine code (a kernel of a user, a library) cannot say so; what its threads did is printed.
 """
 
 import atexit
+import faulthandler
 import os
 import sys
 import threading
 import time
 import traceback
 import zlib
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -138,6 +141,9 @@ class Leave:
             exit(status)
 
         sys.excepthook, threading.excepthook, sys.exit = fail, fail_in_thread, noted_exit
+        if not faulthandler.is_enabled():
+            with suppress(OSError, ValueError, AttributeError):  # no standard error
+                faulthandler.enable()
         atexit.register(lambda: self(self._code))
 
 
