@@ -216,7 +216,9 @@ if TYPE_CHECKING:
     from distdyn import plot as plot
     from distdyn.train import encode as encode
     from distdyn.train import loss as loss
+    from distdyn.train import offline as offline
     from distdyn.train import recipes as recipes
+    from distdyn.train import reservoir as reservoir
     from distdyn.train import tasks as tasks
     from distdyn.train.rules import BPTT as BPTT
     from distdyn.train.trainer import DSTrainer as DSTrainer
@@ -230,8 +232,10 @@ except PackageNotFoundError:  # a checkout that is not installed
 ROOMS = {  # loaded when they are asked for: they bring libraries that most runs do not need
     "encode": "distdyn.train.encode",
     "loss": "distdyn.train.loss",
+    "offline": "distdyn.train.offline",
     "plot": "distdyn.plot",
     "recipes": "distdyn.train.recipes",
+    "reservoir": "distdyn.train.reservoir",
     "tasks": "distdyn.train.tasks",
 }
 CLASSES = {"BPTT": "distdyn.train.rules", "DSTrainer": "distdyn.train.trainer"}  # so are these

@@ -312,7 +312,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], **attributes: Any
     _check_free(path, sum(array.nbytes + _METADATA for array in arrays.values()))
     new = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with _opened(new, "w") as file:
+        with _opened(new, "x") as file:
             for name, array in arrays.items():
                 file[name] = array
             for name, value in attributes.items():

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+import jax
 import numpy as np
 
 from distdyn.errors import NameLookupError, ParameterError, WeightError, suggestion
@@ -65,7 +66,8 @@ def _weighted(graph: Graph, path: str, weight: np.ndarray, setting: Setting) -> 
     elif old.storage == "procedural" and isinstance(old.weight, Distribution):
         of_law = type(old.weight)(*map(float, weight))
     else:
-        built = Built(graph, replace(setting, precision="float64"), 0, 1, 1, None, None)
+        with jax.enable_x64(True):
+            built = Built(graph, replace(setting, precision="float64"), 0, 1, 1, None, None)
         pieces = built.synapses(path)
         pre, post, _, ms = (np.concatenate(list(of)) for of in zip(*pieces, strict=True))
         order = np.lexsort((np.rint(ms / setting.dt), post, pre))

@@ -121,17 +121,24 @@ def linear(moments: Moments) -> Readout:
     return ridge(moments, 0.0)
 
 
-def ridge(moments: Moments, alpha: float) -> Readout:
+def ridge(moments: Moments, alpha: float, *, bias: bool = True) -> Readout:
     """The readout of the least sum of squares and alpha times that of the weights; not of the bias.
 
-        (X^T X + alpha) w = X^T y,    X without its mean
+        (X^T X + alpha) w = X^T y,    X without its mean; without a bias as it is
 
     Source: Hoerl & Kennard (1970), Technometrics 12, 55. Solved by Cholesky's factors.
+
+    Args:
+        moments: of the data.
+        alpha: >= 0, in the unit of X^T X.
+        bias: whether there is one; without it a feature that is 1 has a weight like the others.
 
     Raises:
         TrainError: no data, or alpha too small for features that depend on each other.
     """
     gram, cross, mean, target = _centred(moments)
+    if not bias:
+        gram, cross, mean, target = moments.xx[1:, 1:], moments.xy[1:], 0 * mean, 0 * target
     alpha = _nonnegative(alpha, "ridge: alpha")
     try:
         factor = linalg.cho_factor(gram + alpha * np.eye(len(gram)))

@@ -19,7 +19,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from distdyn.train.exchange import SPIKES
+from distdyn.train.exchange import SENT
 
 
 def chunk_length(steps: int, delay: int) -> int:
@@ -50,7 +50,7 @@ def scan(
     def steps(carry: Any, xs: Any) -> tuple[Any, Any]:
         return jax.lax.scan(step, carry, xs, chunk)
 
-    policy = jax.checkpoint_policies.save_only_these_names(SPIKES)
+    policy = jax.checkpoint_policies.save_only_these_names(SENT)
     again = jax.checkpoint(steps, policy=policy, prevent_cse=False)
     head = jax.tree.map(lambda x: x[: whole * chunk].reshape(whole, chunk, *x.shape[1:]), xs)
     carry, ys = jax.lax.scan(again, carry, head, whole)

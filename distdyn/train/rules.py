@@ -28,7 +28,7 @@ class BPTT:
             many as need the least; None: all is kept, which is faster where it fits.
     """
 
-    surrogate: Surrogate = SuperSpike(1.0)
+    surrogate: Surrogate = SuperSpike(1.0)  # noqa: RUF009 - it cannot be changed
     detach_reset: bool = False
     window: int | None = None
     chunk: int | Literal["auto"] | None = "auto"

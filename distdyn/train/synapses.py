@@ -169,7 +169,7 @@ def _one_each(
         weight = np.asarray(projection.weight, dtype)
         found = [Constant(weight, shape=(n_pre, n)) for n in sizes]
     elif projection.storage == "procedural" and _is_drawn_again(projection):
-        whole = projection.matrix(built.setting.seed, path=path, dtype=dtype)
+        whole: Any = projection.matrix(built.setting.seed, path=path, dtype=dtype)
         found = (
             [whole]
             if len(sizes) == 1
@@ -195,6 +195,7 @@ def _listed(
     pieces = built.synapses(path)
     columns = zip(*pieces, strict=True) if pieces else [np.zeros(0)] * 4
     pre, post, weight, ms = (np.concatenate(list(of)) for of in columns)
+    pre, post = pre.astype(np.int64), post.astype(np.int64)
     steps = np.rint(ms / built.setting.dt).astype(np.int64)
     order = np.lexsort((steps, post, pre))
     pre, post, weight, steps = pre[order], post[order], weight[order], steps[order]

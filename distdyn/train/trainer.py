@@ -205,6 +205,12 @@ class DSTrainer:
                 f"the loss is {score.loss} in epoch {self.epoch + 1}, update {self.updates}. Use a "
                 "smaller learning rate, or optax.clip_by_global_norm."
             )
+        for path, value in self._parameters.items():
+            if not bool(jnp.isfinite(value).all()):  # a loss of spikes alone may not show it
+                raise TrainError(
+                    f'"{path}" is not finite after update {self.updates}. Use a smaller learning '
+                    "rate, or optax.clip_by_global_norm."
+                )
         return score
 
     def _value(
@@ -243,7 +249,7 @@ class DSTrainer:
 
     def _applied(self, gradient: Any, state: Any, parameters: Any) -> tuple[Any, Any]:
         updates, state = self.optimizer.update(gradient, state, parameters)
-        new = optax.apply_updates(parameters, updates)
+        new: Any = optax.apply_updates(parameters, updates)
         allowed = {path: self._net.where[path].allowed(value) for path, value in new.items()}
         return allowed, state
 
@@ -377,7 +383,7 @@ class DSTrainer:
         with jax.enable_x64(True):
             leaves, structure = jax.tree.flatten(self._optimizer_state)
             new = [
-                jax.device_put(arrays[f"optimizer/{k}"].astype(leaf.dtype), leaf.sharding)
+                self._net.layout.place(arrays[f"optimizer/{k}"].astype(leaf.dtype))
                 if of is None
                 else self._net.laid(of, arrays[f"optimizer/{k}"])
                 for k, (leaf, of) in enumerate(zip(leaves, self._state_of(), strict=True))
@@ -427,8 +433,8 @@ def _is_mark(x: Any) -> bool:
 
 
 def _batches(data: Data, epoch: int) -> Iterator[Batch]:
-    made = getattr(data, "batches", data)
-    found = made(epoch) if callable(made) else made
+    made: Any = getattr(data, "batches", data)
+    found: Any = made(epoch) if callable(made) else made
     for batch in found:
         if not isinstance(batch, tuple | list) or len(batch) != 2:
             raise TrainError(f"data: a batch is {shown(batch)}. Give (inputs, target).")

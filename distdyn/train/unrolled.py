@@ -19,7 +19,7 @@ but for one sum of all derivatives behind the last step.
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import equinox as eqx
 import jax
@@ -42,7 +42,7 @@ from distdyn.parallel.operands import Fixed
 from distdyn.parallel.parameters import Setting, chosen_states, initial_state
 from distdyn.parallel.program import GroupProgram
 from distdyn.run.record import resolve
-from distdyn.train.exchange import gathered_spikes, gathered_values
+from distdyn.train.exchange import gathered
 from distdyn.train.inputs import Given
 from distdyn.train.layout import DATA, NEURON, Layout
 from distdyn.train.parameters import Parameter, coefficients, first_states, trained
@@ -301,7 +301,7 @@ class Unrolled:
         trial: jax.Array,
         *,
         steps: int,
-        chunk: int | str | None = "auto",
+        chunk: int | Literal["auto"] | None = "auto",
         window: int | None = None,
     ) -> dict[str, jax.Array]:
         """What is watched, [trial, step, neuron].
@@ -316,12 +316,11 @@ class Unrolled:
                 the least memory; None: nothing is.
             window: steps after which derivatives are cut; None: they are not.
         """
-        if chunk == "auto":
-            chunk = chunk_length(steps, self.longest_delay)
+        again = chunk_length(steps, self.longest_delay) if chunk == "auto" else chunk
         held = self._with_parameters(held, parameters)
 
         found = jax.shard_map(
-            lambda *x: _Local(self, *jax.tree.map(_varying, x)).run(steps, chunk, window),
+            lambda *x: _Local(self, *jax.tree.map(_varying, x)).run(steps, again, window),
             mesh=self.layout.mesh,
             in_specs=(self._specs(held), given.specs(), P(DATA)),
             out_specs=[P(None, DATA, NEURON)] * len(self.found),
@@ -335,7 +334,7 @@ class Unrolled:
     def _specs(self, held: Held) -> Held:
         per_cell = P(NEURON)
         return Held(
-            tuple(
+            operands=tuple(
                 tuple(
                     jax.tree.map(lambda _: P(), x)
                     if functions is not None
@@ -346,9 +345,11 @@ class Unrolled:
                 )
                 for of, plan in zip(held.operands, self.plans, strict=True)
             ),
-            *jax.tree.map(lambda _: per_cell, (held.ids, held.segments, held.states)),
-            jax.tree.map(lambda _: P(), held.schedules),
-            tuple(tuple(matrix.specs() for matrix in of) for of in held.matrices),
+            ids=jax.tree.map(lambda _: per_cell, held.ids),
+            segments=jax.tree.map(lambda _: per_cell, held.segments),
+            states=jax.tree.map(lambda _: per_cell, held.states),
+            schedules=jax.tree.map(lambda _: P(), held.schedules),
+            matrices=tuple(tuple(matrix.specs() for matrix in of) for of in held.matrices),
         )
 
     def _with_parameters(self, held: Held, parameters: Mapping[str, Any]) -> Held:
@@ -480,7 +481,8 @@ class _Local:
     ) -> tuple[list[Any], list[Any], Any]:
         program, segment = plan.program, self.held.segments[k]
         assert program is not None
-        operands, axes = [tick.step], [None]
+        operands: list[Any] = [tick.step]
+        axes: list[int | None] = [None]
         for index, (x, per, functions) in enumerate(
             zip(self.held.operands[k], plan.per, plan.functions, strict=True)
         ):
@@ -528,17 +530,18 @@ class _Local:
     def _gathered(self, spikes: Sequence[Any], states: Sequence[Any]) -> list[Any]:
         """What all devices sent, [device, trial, cell], by group; None where nobody asks."""
         asked = {source.group for s in self.net.synapses for of in s.sources for source in of}
-        found: list[Any] = []
-        for k, plan in enumerate(self.net.plans):
-            if k not in asked:
-                found.append(None)
-            elif plan.value is not None:
-                of, leaf = plan.value
-                found.append(gathered_values(states[of][leaf], NEURON, self.n))
-            elif spikes[k] is None:
-                found.append(None)
-            else:
-                found.append(gathered_spikes(spikes[k], NEURON, self.n))
+        bits, values = {}, {}
+        for k in sorted(asked):
+            value = self.net.plans[k].value
+            if value is not None:
+                values[k] = states[value[0]][value[1]]
+            elif spikes[k] is not None:
+                bits[k] = spikes[k]
+        found: list[Any] = [None] * len(self.net.plans)
+        received = gathered([*bits.values()], [*values.values()], NEURON, self.n)
+        for of, whole in zip((bits, values), received, strict=True):
+            for k, x in zip(of, whole, strict=True):
+                found[k] = x
         return found
 
     def _deliver(self, gathered: Sequence[Any], rings: list[list[Any]], stamp: Any) -> None:
@@ -548,6 +551,7 @@ class _Local:
                 x = s.sent(part, gathered, layout)
                 for target, y in s.brought(part, x, matrices, layout):
                     ring = self.net.plans[target.group].rings[target.receptor]
+                    assert ring is not None  # something arrives
                     of, at = rings[target.group], layout.here[target.path]
                     of[ring] = _added(of[ring], s, y, at, stamp)
 

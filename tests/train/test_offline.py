@@ -45,6 +45,15 @@ def test_ridge_is_least_squares_with_more_rows(data):
     np.testing.assert_allclose(found.weight, wanted, rtol=1e-10)
 
 
+def test_ridge_without_a_bias(data):
+    x, y = data
+    found = offline.ridge(moments_of(x, y), 7.0, bias=False)
+    np.testing.assert_allclose(
+        found.weight, np.linalg.solve(x.T @ x + 7.0 * np.eye(5), x.T @ y), rtol=1e-10
+    )
+    assert not found.bias.any()
+
+
 def test_chunks_and_places_do_not_matter(data):
     x, y = data
     whole = offline.ridge(moments_of(x, y, chunk=400), 1e-3)

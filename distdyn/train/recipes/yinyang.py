@@ -45,16 +45,19 @@ class Classifier(Network):
 
 def yinyang(seed: int = 0) -> Recipe:
     """Three classes of points in the plane, coded by when five neurons spike."""
-    task = YinYang(seed=seed)
+    task, epochs = YinYang(seed=seed), 80
+    updates = epochs * (task.train // task.batch)
     return Recipe(
         network=Classifier(),
         loss=loss.cross_entropy("out.V", over="max"),
-        optimizer=optax.chain(optax.clip_by_global_norm(1.0), optax.adam(5e-3)),
+        optimizer=optax.chain(
+            optax.clip_by_global_norm(1.0), optax.adam(optax.cosine_decay_schedule(5e-3, updates))
+        ),
         where=("w_in.weight", "rec.weight", "w_out.weight"),
         rule=BPTT(surrogate=SuperSpike(10.0)),
         task=task,
         testing=task.testing,
-        epochs=40,
+        epochs=epochs,
         goal=0.95,
         seed=seed,
     )

@@ -5,4 +5,8 @@ trainer.fit(task, epochs=40, validation=task.testing)
 """
 
 from distdyn.train.tasks.dataset import Dataset as Dataset
+from distdyn.train.tasks.signals import double_scroll as double_scroll
+from distdyn.train.tasks.signals import lorenz as lorenz
+from distdyn.train.tasks.signals import mackey_glass as mackey_glass
+from distdyn.train.tasks.signals import sines as sines
 from distdyn.train.tasks.yinyang import YinYang as YinYang

@@ -1,0 +1,217 @@
+"""DSTrainer: what it learns, that it can stop and go on, and that where it runs changes nothing."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import distdyn as dd
+from distdyn.errors import DistDynError, NameLookupError, ParameterError, TrainError, WeightError
+from tests.mpi.conftest import environment, ranks, start  # noqa: F401 - fixtures
+from tests.train.small import STEPS, TRIALS, WHERE, Small, task, trainer
+
+pytestmark = pytest.mark.xdist_group("trainer")  # one worker: what is learned serves many tests
+
+SCRIPT = Path(__file__).with_name("small.py")
+
+
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory):
+    """After four epochs, and what was written after two of them."""
+    made, path = trainer(), tmp_path_factory.mktemp("trained") / "half.h5"
+    first = made.fit(task(), 2, validation=task(1))
+    made.save(path)
+    return made, path, first, made.fit(task(), 2)
+
+
+def test_the_loss_becomes_smaller(learned):
+    made, _, first, second = learned
+    assert first.epoch == [1, 2] and second.epoch == [3, 4]
+    assert first.updates == [3, 6] and made.updates == 12  # 24 trials in batches of 8
+    assert second.loss[-1] < first.loss[0]
+    assert made.evaluate(task()).accuracy > 0.7
+    assert np.isfinite(first.validation_loss).all() and np.isnan(second.validation_loss).all()
+    assert re.match(r"epoch 1, loss [\d.]+ \([\d.]+% right\), validation loss .* s$", first.line(0))
+
+
+def test_a_resumed_run_is_an_uninterrupted_one(learned):
+    made, path, _, second = learned
+    again = trainer()
+    again.load(path)
+    assert (again.epoch, again.updates) == (2, 6)
+    history = again.fit(task(), 2)
+    assert history.loss.tolist() == second.loss.tolist()
+    assert again.digest == made.digest
+
+
+def test_another_mesh_can_go_on(learned):
+    made, path, _, _ = learned
+    again = trainer(devices=4, mesh=(2, 2))
+    again.load(path)
+    again.fit(task(), 2)
+    for name, value in made.parameters.items():
+        np.testing.assert_allclose(again.parameters[name], value, rtol=1e-9, atol=1e-12)
+
+
+def test_the_simulator_runs_what_was_trained(learned):
+    made, _, _, _ = learned
+    spikes = next(task(3).batches(0))[0]["inp"][:1]
+    net, (step, id) = Small(), np.nonzero(spikes[0])
+    net.inp = dd.Population(2, dd.SpikeTimes(id=id, time=step + 1.0))
+    net.w_in = dd.Projection(
+        net.inp, net.E, dd.AllToAll(), dd.Delta(), weight=dd.Normal(0.4, 0.6), delay=1.0
+    )
+    runner = dd.DSRunner(
+        net, dt=1.0, seed=1, precision="float64", record="out.V", parameters=made.parameters
+    )
+    found = runner.run(float(STEPS)).gather().traces["out.V"].value
+    np.testing.assert_allclose(found, made.predict({"inp": spikes})["out.V"][0], rtol=1e-6)
+    untrained = dd.DSRunner(net, dt=1.0, seed=1, precision="float64", record="out.V")
+    assert not np.allclose(untrained.run(float(STEPS)).gather().traces["out.V"].value, found)
+
+
+def test_patience_ends_with_the_best():
+    made = trainer(optimizer=optax.sgd(0.0))
+    history = made.fit([*task().batches(0)], 50, patience=2)
+    assert len(history.epoch) == 4  # the first, and three that are no better
+    calls = []
+    made.fit(task(), 1, call=lambda epoch, history: calls.append((epoch, len(history.epoch))))
+    assert calls == [(5, 1)]
+
+
+def test_where_may_be_a_function_and_domains_are_kept():
+    made = trainer(where=lambda path: path in ("E.tau_m", "rec.weight"), optimizer=optax.sgd(1e3))
+    assert set(made.parameters) == {"E.tau_m", "rec.weight"}
+    made.fit(task(), 1)
+    assert made.parameters["E.tau_m"] > 0
+
+
+# --- devices and ranks ---------------------------------------------------------------------------
+
+
+def trained_by(words):
+    return json.loads(words.strip().splitlines()[-1])
+
+
+@pytest.fixture(scope="module")
+def alone():
+    """What the script finds on one device."""
+    command = [sys.executable, str(SCRIPT)]
+    ended = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True)
+    return trained_by(ended.stdout)
+
+
+def check_same(found, alone):
+    np.testing.assert_allclose(found["loss"], alone["loss"], rtol=1e-9)
+    np.testing.assert_allclose(found["judged"], alone["judged"], rtol=1e-9)
+    assert found["shape"] == [8, STEPS, 2]
+    assert found["outputs"] == pytest.approx(alone["outputs"], rel=1e-6)
+    for path, value in alone["weights"].items():
+        np.testing.assert_allclose(found["weights"][path], value, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize(("n", "words"), [(2, ()), (2, ("--devices", "2", "--mesh", "1", "2"))])
+def test_ranks_share_the_trials(ranks, alone, n, words):  # noqa: F811 - the fixture
+    script = [str(SCRIPT), *words]
+    check_same(trained_by(ranks(n, script, limit=300.0).out), alone)
+
+
+def test_weights_are_equal_for_equal_meshes(alone):
+    """To the bit, in another process too."""
+    made = trainer()
+    made.fit(task(), 4)
+    assert made.digest == alone["digest"]
+
+
+@pytest.mark.mpi
+def test_ranks_that_do_not_divide_a_batch(ranks):  # noqa: F811 - the fixture
+    ended = ranks(3, [str(SCRIPT)], limit=200.0, ok=False)
+    assert ended.code == 1
+    assert ended.err.count("TrainError: data: 8 trials for 3 ranks") == 1
+
+
+# --- bad input -----------------------------------------------------------------------------------
+
+SPIKES = np.zeros((4, STEPS, 2), bool)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "says"),
+    [
+        ({"where": ["rec.wieght"]}, NameLookupError, 'Did you mean "rec.weight"'),
+        ({"where": []}, TrainError, "nothing is trained"),
+        ({"where": ["E.t_ref"]}, NameLookupError, '"E.t_ref" cannot be trained'),
+        ({"loss": dd.loss.cross_entropy("out.W")}, DistDynError, '"out" has no variable "W"'),
+        ({"devices": 2, "mesh": (1, 3)}, ParameterError, "3 places for 2 devices"),
+        ({"rule": dd.BPTT, "seed": -1}, DistDynError, "seed"),
+    ],
+)
+def test_bad_trainers(given, kind, says):
+    with pytest.raises(kind, match=re.escape(says)):
+        trainer(**given)
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        ([({"in": SPIKES}, np.zeros(4, int))], 'nothing can be given to "in"'),
+        ([({"inp": SPIKES[..., :1]}, np.zeros(4, int))], "Give [trial, step, 2]"),
+        ([({"inp": SPIKES}, np.zeros(3, int))], "there are 4 trials"),
+        ([SPIKES], "Give (inputs, target)"),
+        ([({}, 0)], "Give what comes from outside by path"),
+        ([], "has no batch"),
+    ],
+)
+def test_bad_data(learned, data, says):
+    with pytest.raises(TrainError, match=re.escape(says)):
+        learned[0].fit(data, 1)
+
+
+def test_what_is_not_finite_ends_it():
+    made = trainer(optimizer=optax.sgd(float("nan")))
+    with pytest.raises(TrainError, match="Use a smaller learning rate"):
+        made.fit(task(), 1)
+
+
+def test_files_of_another_training(learned, tmp_path):
+    _, path, _, _ = learned
+    with pytest.raises(TrainError, match="has shape"):
+        trainer(where=WHERE[:2]).load(path)
+    with pytest.raises(TrainError, match="optimizer"):
+        trainer(optimizer=optax.sgd(0.1)).load(path)
+    with pytest.raises(DistDynError, match="nothing"):
+        trainer().load(tmp_path / "nothing.h5")
+
+
+def test_parameters_that_do_not_fit(learned):
+    parameters = learned[0].parameters
+    with pytest.raises(WeightError, match=r"there are \d+ synapses"):
+        dd.DSRunner(Small(), dt=1.0, seed=2, parameters=parameters)
+    with pytest.raises(NameLookupError, match=r'there is no "F\.tau_m"'):
+        dd.DSRunner(Small(), dt=1.0, seed=1, parameters={"F.tau_m": 3.0})
+    with pytest.raises(ParameterError, match="mapping by path"):
+        dd.DSRunner(Small(), dt=1.0, seed=1, parameters=[1.0])
+
+
+def test_the_command_line_says_one_json_object(tmp_path):
+    words = ["train", "yinyang", "--epochs", "0", "--json", "--progress", "off", "--seed", "3"]
+    command = [sys.executable, "-m", "distdyn", *words, "--out", str(tmp_path / "a.h5")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = json.loads(ended.stdout.strip().splitlines()[-1])
+    assert found["task"] == "yinyang" and found["updates"] == 0 and 0.2 < found["accuracy"] < 0.5
+    assert len(found["weights_sha256"]) == 64 and (tmp_path / "a.h5").exists()
+    command[command.index("yinyang")] = "yingyang"
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2 and 'Did you mean "yinyang"' in ended.stderr
+
+
+def test_trials_are_counted_and_jax_is_left_as_it_was(learned):
+    assert learned[0]._trials == 4 * TRIALS
+    assert not jax.config.jax_enable_x64
