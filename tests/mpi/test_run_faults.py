@@ -45,7 +45,7 @@ def fail(*_):
 """
 RUN = "runner = build()\nrunner.run(20.0)\nready()\n"
 FAULTS = {
-    "build": ("ready()\nif odd: Built._build_tables = fail\nbuild()", "ValueError: seven"),
+    "build": ("ready()\nif odd: Built.tables = property(fail)\nbuild()", "ValueError: seven"),
     "chunk": (RUN + "if odd: Shard._chunk = fail\nrunner.run(1e6)", "ValueError: seven"),
     "call": (
         RUN + "runner.run(1e6, every=10.0, call=lambda r: odd and r.t > 90 and fail())",
