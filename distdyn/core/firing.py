@@ -39,7 +39,8 @@ class Firing:
             distance: V - V_th.
             is_possible: whether the cell could spike at this V.
         """
-        return stand_in(self.surrogate, spike, jnp.where(is_possible, distance, jnp.inf))
+        soft = stand_in(self.surrogate, spike, distance)
+        return jnp.where(is_possible, soft, jax.lax.stop_gradient(soft))
 
     def choose(self, soft: Any, spike: Any, yes: Any, no: Any) -> Any:
         """`yes` where there is a spike, `no` elsewhere: a tree."""
