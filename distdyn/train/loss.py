@@ -44,11 +44,14 @@ class Loss:
         value: `value(outputs, target, dt)`: one number per trial.
         accuracy: the same of 1. where a trial is right and 0. where it is not; None: it is not
             asked.
+        check: `check(widths, target)` raises TrainError unless the target of a batch fits; widths
+            are the numbers of neurons of what is watched, by name. None: any does.
     """
 
     watch: tuple[str, ...]
     value: Callable[[Outputs, Any, float], Float[Array, " trial"]]
     accuracy: Callable[[Outputs, Any, float], Float[Array, " trial"]] | None = None
+    check: Callable[[Mapping[str, int], Any], None] | None = None
 
     def __add__(self, other: "Loss") -> "Loss":
         if not isinstance(other, Loss):
@@ -57,13 +60,14 @@ class Loss:
             tuple(dict.fromkeys((*self.watch, *other.watch))),
             lambda *x: self.value(*x) + other.value(*x),
             self.accuracy or other.accuracy,
+            _each_of(self.check, other.check),
         )
 
     def __mul__(self, factor: float) -> "Loss":
         if isinstance(factor, Loss):
             return NotImplemented
         by = float(np.float64(real(factor, "Loss: factor")))
-        return Loss(self.watch, lambda *x: by * self.value(*x), self.accuracy)
+        return Loss(self.watch, lambda *x: by * self.value(*x), self.accuracy, self.check)
 
     __rmul__ = __mul__
 
@@ -87,7 +91,7 @@ def cross_entropy(name: str, *, over: Over | None = None, key: str | None = None
     def accuracy(outputs: Outputs, target: Any, dt: float) -> Any:
         return _is_right(reduce(outputs[name]), _labels(target, key))
 
-    return Loss((name,), value, accuracy)
+    return Loss((name,), value, accuracy, _classes_of(name, key))
 
 
 def latency(name: str, *, tau: float = 10.0, key: str | None = None) -> Loss:
@@ -109,6 +113,7 @@ def latency(name: str, *, tau: float = 10.0, key: str | None = None) -> Loss:
         (name,),
         lambda outputs, target, dt: _entropy(score(outputs, dt), _labels(target, key)),
         lambda outputs, target, dt: _is_right(score(outputs, dt), _labels(target, key)),
+        _classes_of(name, key),
     )
 
 
@@ -132,7 +137,7 @@ def spike_count(name: str, right: float, wrong: float, *, key: str | None = None
     def accuracy(outputs: Outputs, target: Any, dt: float) -> Any:
         return _is_right(outputs[name].sum(axis=1), _labels(target, key))
 
-    return Loss((name,), value, accuracy)
+    return Loss((name,), value, accuracy, _classes_of(name, key))
 
 
 def mse(name: str, *, key: str | None = None) -> Loss:
@@ -223,6 +228,31 @@ def _labels(target: Any, key: str | None) -> Any:
             "class of each trial, int[trial]."
         )
     return label
+
+
+def _classes_of(name: str, key: str | None) -> Callable[[Mapping[str, int], Any], None]:
+    """The check that each trial has a class, and each class a unit."""
+
+    def check(widths: Mapping[str, int], target: Any) -> None:
+        label, n = np.asarray(_part(target, key)), widths[name]
+        if label.size and np.issubdtype(label.dtype, np.integer):
+            if label.min() < 0 or label.max() >= n:
+                raise TrainError(
+                    f"loss: classes from {label.min()} to {label.max()}, but {name} has {n} units. "
+                    f"Give classes from 0 to {n - 1}."
+                )
+
+    return check
+
+
+def _each_of(*checks: Any) -> Any:
+    """Those that there are, one after the other."""
+
+    def check(widths: Mapping[str, int], target: Any) -> None:
+        for of in filter(None, checks):
+            of(widths, target)
+
+    return check
 
 
 def _part(target: Any, key: str | None) -> Any:

@@ -318,6 +318,8 @@ class DSTrainer:
             raise TrainError(
                 f"data: {count} trials for {ranks} ranks. Give a batch that they divide."
             )
+        if target is not None and self.loss.check is not None:
+            self.loss.check(self._net.widths, target)
         mine = slice(self.world.rank * count // ranks, (self.world.rank + 1) * count // ranks)
         layout = self._net.layout
         given, _, steps = given_to(

@@ -289,6 +289,12 @@ class Unrolled:
         return self.layout.place(array.reshape(old.shape).astype(old.dtype), *spec)
 
     @property
+    def widths(self) -> dict[str, int]:
+        """How many neurons what is watched has."""
+        named = zip(self.watch, self.found, strict=True)
+        return {name: self.layout.size[path] for name, (path, _, _) in named}
+
+    @property
     def longest_delay(self) -> int:
         """In steps."""
         return max((s.slots for s in self.synapses), default=1)
