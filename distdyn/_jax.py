@@ -1,7 +1,7 @@
 """The names of JAX that are not its stable public interface; nothing else touches them."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
@@ -123,10 +123,19 @@ def lower(primitive: Primitive, function: Callable[..., Any], platform: str | No
 
 
 def axes_of(x: Any) -> frozenset[Any]:
-    """The axes of a mesh over which a value varies inside `shard_map(check_vma=True)`."""
-    kind = jax.typeof(x)
+    """The axes of a mesh over which a value varies inside `shard_map(check_vma=True)`.
+
+    Of a value, or of what `jax.eval_shape` says of it.
+    """
+    kind = x if isinstance(x, jax.ShapeDtypeStruct) else jax.typeof(x)
     axes = getattr(kind, "manual_axis_type", None)  # until 0.9, and since: two names
-    return kind.vma if axes is None else axes.varying
+    return (getattr(kind, "vma", None) or frozenset()) if axes is None else axes.varying
+
+
+def varying_over(x: Any, axes: Iterable[Any]) -> Any:
+    """A value that counts as one that varies over these axes too: as what a loop carries must."""
+    missing = tuple(axis for axis in axes if axis not in axes_of(x))
+    return jax.lax.pcast(x, missing, to="varying") if missing else x
 
 
 def _like(aval: Any, shape: tuple[int, ...], dtype: Any) -> Any:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from distdyn._jax import axes_of, varying_over
 from distdyn.ops.chain import now
 
 
@@ -76,7 +77,8 @@ def in_blocks(function: Callable, cells: Any) -> Callable:
             return jax.tree.map(put, all, advance(start))
 
         shapes = jax.eval_shape(advance, 0)
-        all = jax.tree.map(lambda x: jnp.zeros((room, *x.shape[1:]), x.dtype), shapes)
+        zeros = jax.tree.map(lambda x: jnp.zeros((room, *x.shape[1:]), x.dtype), shapes)
+        all = jax.tree.map(lambda x, of: varying_over(x, axes_of(of)), zeros, shapes)
         all = jax.lax.fori_loop(0, (cells + BLOCK - 1) // BLOCK, one, all)
         return jax.tree.map(lambda x: x[:n], all)
 

@@ -28,7 +28,7 @@ import numpy as np
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from distdyn._jax import axes_of
+from distdyn._jax import varying_over
 from distdyn.core.cell import Cell
 from distdyn.core.coupling import Coupling
 from distdyn.core.firing import Firing
@@ -581,6 +581,4 @@ def _cut(x: Any, is_cut: Any) -> Any:
 
 def _varying(x: Any) -> Any:
     """The same, for a sum of derivatives behind all steps and not within each."""
-    x = jnp.asarray(x)
-    missing = tuple(axis for axis in (DATA, NEURON) if axis not in axes_of(x))
-    return jax.lax.pcast(x, missing, to="varying") if missing else x
+    return varying_over(jnp.asarray(x), (DATA, NEURON))

@@ -45,13 +45,27 @@ def task(seed=0):
     return dd.tasks.Dataset({"inp": spikes}, label, batch=8, seed=seed)
 
 
-def trainer(**given):
-    """A trainer of it, in double precision."""
+class Noisy(Small):
+    """The same with everything that is drawn: each trial has numbers of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.P = dd.Population(3, dd.Poisson(rate=200.0))
+        self.p = dd.Projection(
+            self.P, self.E, dd.AllToAll(), dd.Delta(), weight=dd.Uniform(0.0, 0.5), delay=1.0
+        )
+        self.bombarded = dd.PoissonInput(self.E, 500.0, dd.Delta(), weight=0.1, delay=1.0)
+        self.white = dd.CurrentInput(self.E, dd.inputs.WhiteNoise(0.5))
+        self.coloured = dd.CurrentInput(self.out, dd.inputs.OU(sigma=0.1, tau=5.0))
+
+
+def trainer(network=None, **given):
+    """A trainer of the small network, or another, in double precision."""
     options = {
         "loss": dd.loss.cross_entropy("out.V"), "optimizer": optax.adam(5e-2), "where": WHERE,
         "dt": 1.0, "seed": 1, "precision": "float64", "progress": "off",
     }  # fmt: skip
-    return dd.DSTrainer(Small(), **{**options, **given})
+    return dd.DSTrainer(network or Small(), **{**options, **given})
 
 
 def main():

@@ -14,7 +14,7 @@ import pytest
 import distdyn as dd
 from distdyn.errors import DistDynError, NameLookupError, ParameterError, TrainError, WeightError
 from tests.mpi.conftest import environment, ranks, start  # noqa: F401 - fixtures
-from tests.train.small import STEPS, TRIALS, WHERE, Small, task, trainer
+from tests.train.small import STEPS, TRIALS, WHERE, Noisy, Small, task, trainer
 
 pytestmark = pytest.mark.xdist_group("trainer")  # one worker: what is learned serves many tests
 
@@ -90,6 +90,18 @@ def test_where_may_be_a_function_and_domains_are_kept():
     assert set(made.parameters) == {"E.tau_m", "rec.weight"}
     made.fit(task(), 1)
     assert made.parameters["E.tau_m"] > 0
+
+
+def test_noise_is_the_same_on_every_mesh_and_another_in_each_trial():
+    found = []
+    for mesh in ((1, 1), (2, 2)):
+        made = trainer(Noisy(), devices=mesh[0] * mesh[1], mesh=mesh)
+        alike = {"inp": np.zeros((4, STEPS, 2), bool)}
+        V = made.predict(alike)["out.V"]
+        assert len(np.unique(V[:, -1, 0])) == 4
+        found.append((V, made.fit(task(), 1).loss))
+    np.testing.assert_allclose(found[0][0], found[1][0], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-9)
 
 
 # --- devices and ranks ---------------------------------------------------------------------------
