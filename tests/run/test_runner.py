@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from typing import NamedTuple
 
 import jax
@@ -529,7 +530,13 @@ def test_model_without_parameters():
 def test_run_that_was_interrupted_goes_on():
     """Ctrl-C comes through between two chunks; the state is that of a whole number of steps."""
     runner = build(dt=0.1, record=())
-    threading.Timer(0.3, signal.raise_signal, [signal.SIGINT]).start()
+
+    def interrupt():
+        while not runner.t:  # the first chunk is compiled, which may take a busy machine seconds
+            time.sleep(0.05)
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         runner.run(1e6)
     done = runner.t
