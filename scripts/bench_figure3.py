@@ -75,8 +75,6 @@ LARGEST_DECISION = {"nest": 10_000}
 def main() -> None:
     options = parse()
     if options.results:
-        if not options.figure:
-            sys.exit("--results are drawn, and nothing is run: give --figure PATH too")
         draw([result for path in options.results for result in reported(path)], options.figure)
         return
     facts = machine()
@@ -104,7 +102,10 @@ def parse() -> argparse.Namespace:
         "--results", type=Path, nargs="+", metavar="JSON",
         help="draw what these runs have printed, in the place of a new one",
     )  # fmt: skip
-    return arguments.parse_args()
+    options = arguments.parse_args()
+    if options.results and not options.figure:
+        arguments.error("--results are drawn, and nothing is run: give --figure PATH, too")
+    return options
 
 
 def reported(path: Path) -> list[dict]:
@@ -310,8 +311,10 @@ def draw(results: list[dict], path: Path) -> None:
         layout="constrained",
     )  # fmt: skip
     for panel, network in zip(panels[0], networks, strict=True):
-        of_network = [result for result in results if result["network"] == network]
-        of_network.sort(key=lambda result: result["n"])
+        of_network = sorted(
+            (result for result in results if result["network"] == network),
+            key=lambda result: result["n"],
+        )
         for number, simulator in enumerate(("distdyn", *NAMES.values())):
             draw_line(panel, points(of_network, simulator), simulator, f"C{number}")
         panel.set(xscale="log", yscale="log", title=network, xlabel="cells")

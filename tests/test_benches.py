@@ -311,7 +311,7 @@ def test_only_those_whose_rates_agree_have_a_ratio(figure3):
     assert figure3.points([result], "NEURON") == [(4000, found["programs"]["other"])]  # hollow
 
 
-def test_the_figure_is_drawn(figure3, tmp_path, monkeypatch):
+def test_the_figure_is_drawn(figure3, tmp_path):
     result = {
         "network": "coba",
         "n": 4000,
@@ -324,11 +324,20 @@ def test_the_figure_is_drawn(figure3, tmp_path, monkeypatch):
     }  # fmt: skip
     figure3.draw([result, {**result, "network": "cobahh"}], tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 1000
-    (tmp_path / "run.json").write_text(json.dumps({"results": [result]}))
-    command = ["--figure", str(tmp_path / "b.png"), "--results", *[str(tmp_path / "run.json")] * 2]
-    monkeypatch.setattr(sys, "argv", ["bench_figure3.py", *command])
+
+
+def test_what_earlier_runs_have_printed_is_drawn_without_a_new_one(figure3, tmp_path, monkeypatch):
+    drawn, files = [], [tmp_path / name for name in ("small.json", "large.json")]
+    monkeypatch.setattr(figure3, "draw", lambda *given: drawn.append(given))
+    for n, file in zip((4000, 20_000), files, strict=True):
+        file.write_text(json.dumps({"results": [{"network": "coba", "n": n}]}))
+    command = ["bench_figure3.py", "--results", *map(str, files)]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit):  # where to?
+        figure3.main()
+    monkeypatch.setattr(sys, "argv", [*command, "--figure", "a.png"])
     figure3.main()
-    assert (tmp_path / "b.png").stat().st_size > 1000
+    assert drawn == [([{"network": "coba", "n": n} for n in (4000, 20_000)], Path("a.png"))]
 
 
 def test_what_brian2_and_brainpy_do_before_the_timed_steps_is_taken_apart(figure3):

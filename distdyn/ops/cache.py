@@ -11,6 +11,10 @@ Numba's files are replaced as a whole, but two processes that enter different si
 function at the same time choose the same file for both, and one would later run the code of the
 other. Hence the turn: what is missing is compiled and entered by one process at a time, while the
 others wait and then find it. What is there is read without waiting.
+
+Inside one process a name stands for one piece of code: of two that bring the same name, the linker
+keeps the first for both. Numba tells closures of one name apart by counting the functions that a
+process compiles, from 1 in each of them. Hence here every process counts from a place of its own.
 """
 
 # Numba is typed loosely:
@@ -19,8 +23,10 @@ others wait and then find it. What is there is read without waiting.
 import fcntl
 import functools
 import hashlib
+import itertools
 import os
 import platform
+import secrets
 import shutil
 import stat
 import tempfile
@@ -36,6 +42,7 @@ import llvmlite.binding as llvm
 import numba
 from numba import cfunc
 from numba.core import config, event, sigutils
+from numba.core.bytecode import FunctionIdentity
 from numba.core.caching import FunctionCache
 from numba.core.ccallback import CFunc
 
@@ -69,6 +76,15 @@ def cached(decorate: Callable[..., Any], *arguments: Any, **options: Any) -> Cal
         return compiled
 
     return decorated
+
+
+def _count_apart() -> None:
+    """Count the functions of this process where no other process counts its own."""
+    FunctionIdentity._unique_ids = itertools.count(secrets.randbits(62))
+
+
+_count_apart()
+os.register_at_fork(after_in_child=_count_apart)
 
 
 # --- the directory -------------------------------------------------------------------------------

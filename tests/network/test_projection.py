@@ -68,8 +68,8 @@ def test_a_conductance_cannot_be_negative(weight):
 
 
 def test_a_conductance_may_be_zero_or_drawn_above_a_limit():
-    project(output=Conductance(), weight=0.0)
-    project(output=Conductance(), weight=Normal(1.0, 1.0, low=0.0))
+    for weight in (0.0, Normal(1.0, 1.0, low=0.0)):
+        assert project(output=Conductance(), weight=weight).weight == weight
 
 
 @pytest.mark.parametrize("what", ["weight", "delay"])

@@ -44,6 +44,47 @@ kept = len(list(directory().glob("*/*.nbc"))) if directory() else 0
 print(json.dumps([answer, callback.ctypes(2.0), compiled, kept]))
 """
 
+CLOSURES = """
+import importlib.util, sys
+from numba import cfunc, njit, types
+
+spec = importlib.util.spec_from_file_location("cache", sys.argv[1])
+cache = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(cache)
+
+def kernel(factor):
+    @njit
+    def inner(x):  # too long to be inlined
+LINES
+        return x
+
+    name = f"times_{int(factor)}"
+    source = compile(f"def {name}(x): return inner(x)", __file__, "exec")
+    space = {"__name__": __name__, "inner": inner}
+    exec(source, space)
+    return cache.cached(cfunc, types.float64(types.float64))(space[name])
+
+print([kernel(float(word)).ctypes(1.0) for word in sys.argv[2:]])
+""".replace("LINES", "\n".join("        x = x * factor + 1.0 / (x + factor)" for _ in range(150)))
+
+
+def test_closures_of_one_name_from_several_processes_do_not_mix(tmp_path):
+    (tmp_path / "closures.py").write_text(CLOSURES)
+    environment = os.environ | {"DISTDYN_CACHE": str(tmp_path / "cache")}
+
+    def run(*factors):
+        command = [sys.executable, "closures.py", cache.__file__, *factors]
+        ended = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+        )
+        assert ended.returncode == 0, ended.stderr
+        return eval(ended.stdout)
+
+    (double,), (triple,) = run("2"), run("3")
+    assert double != triple
+    assert run("2", "3") == [double, triple]
+    assert run("3", "2") == [triple, double]
+
 
 @pytest.fixture
 def start(tmp_path):

@@ -527,18 +527,23 @@ def test_model_without_parameters():
     np.testing.assert_allclose(voltage(Alone(3, Bare()), 1.0)[-1], np.exp(-1.0), rtol=1e-12)
 
 
-def test_run_that_was_interrupted_goes_on():
-    """Ctrl-C comes through between two chunks; the state is that of a whole number of steps."""
-    runner = build(dt=0.1, record=())
+def interrupt(runner):
+    """Ctrl-C during a run, once there has been a step: compiling takes a busy machine seconds."""
 
-    def interrupt():
-        while not runner.t:  # the first chunk is compiled, which may take a busy machine seconds
+    def press():
+        while not runner.t:
             time.sleep(0.05)
         signal.raise_signal(signal.SIGINT)
 
-    threading.Thread(target=interrupt, daemon=True).start()
+    threading.Thread(target=press, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         runner.run(1e6)
+
+
+def test_run_that_was_interrupted_goes_on():
+    """Ctrl-C comes through between two chunks; the state is that of a whole number of steps."""
+    runner = build(dt=0.1, record=())
+    interrupt(runner)
     done = runner.t
     assert 0 < done < 1e6
     runner.run(10.0)
@@ -551,9 +556,7 @@ def test_run_that_was_interrupted_goes_on():
 def test_interrupted_run_keeps_what_it_recorded(tmp_path, stored):
     runner = build(out=tmp_path / "run" if stored else None)
     assert runner.recording is None
-    threading.Timer(0.5, signal.raise_signal, [signal.SIGINT]).start()
-    with pytest.raises(KeyboardInterrupt):
-        runner.run(1e6)
+    interrupt(runner)
     found = runner.recording
     assert (found.start, found.stop) == (0, runner.step)
     assert found.spikes_sha256() == build().run(runner.t).spikes_sha256()

@@ -15,7 +15,6 @@ import threading
 import time
 import traceback
 import zlib
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -142,8 +141,7 @@ class Leave:
 
         sys.excepthook, threading.excepthook, sys.exit = fail, fail_in_thread, noted_exit
         if not faulthandler.is_enabled():
-            with suppress(OSError, ValueError, AttributeError):  # no standard error
-                faulthandler.enable()
+            faulthandler.enable(2)  # where `say` writes, whatever sys.stderr is
         atexit.register(lambda: self(self._code))
 
 
