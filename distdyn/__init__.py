@@ -221,6 +221,8 @@ if TYPE_CHECKING:
     from distdyn.train import reservoir as reservoir
     from distdyn.train import tasks as tasks
     from distdyn.train.rules import BPTT as BPTT
+    from distdyn.train.rules import EProp as EProp
+    from distdyn.train.rules import PPProp as PPProp
     from distdyn.train.trainer import DSTrainer as DSTrainer
 
 try:
@@ -238,7 +240,12 @@ ROOMS = {  # loaded when they are asked for: they bring libraries that most runs
     "reservoir": "distdyn.train.reservoir",
     "tasks": "distdyn.train.tasks",
 }
-CLASSES = {"BPTT": "distdyn.train.rules", "DSTrainer": "distdyn.train.trainer"}  # so are these
+CLASSES = {  # so are these
+    "BPTT": "distdyn.train.rules",
+    "DSTrainer": "distdyn.train.trainer",
+    "EProp": "distdyn.train.rules",
+    "PPProp": "distdyn.train.rules",
+}
 
 
 def __getattr__(name: str) -> Any:

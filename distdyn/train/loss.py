@@ -72,7 +72,9 @@ class Loss:
     __rmul__ = __mul__
 
 
-def cross_entropy(name: str, *, over: Over | None = None, key: str | None = None) -> Loss:
+def cross_entropy(
+    name: str, *, over: Over | None = None, last: float | None = None, key: str | None = None
+) -> Loss:
     """Classes by the units of a population: softmax of what each has done in a trial.
 
         L = -log(exp(y_c) / sum_k exp(y_k)),    c the class of the trial
@@ -81,15 +83,20 @@ def cross_entropy(name: str, *, over: Over | None = None, key: str | None = None
         name: `"out.V"` or `"out.spikes"`.
         over: what y is over the steps of a trial: "mean", "max", "last" or "sum"; None: "sum" of
             spikes, "mean" of anything else.
+        last: how much of the end of a trial counts, ms; None: all of it.
         key: of the target: int[trial], the class of each trial.
     """
-    reduce = _over(over or ("sum" if _is_spikes(name) else "mean"), "cross_entropy")
+    whole = _over(over or ("sum" if _is_spikes(name) else "mean"), "cross_entropy")
+    end = None if last is None else _positive(last, "cross_entropy: last")
+
+    def reduce(x: Any, dt: float) -> Any:
+        return whole(x if end is None else x[:, -max(1, round(end / dt)) :])
 
     def value(outputs: Outputs, target: Any, dt: float) -> Any:
-        return _entropy(reduce(outputs[name]), _labels(target, key))
+        return _entropy(reduce(outputs[name], dt), _labels(target, key))
 
     def accuracy(outputs: Outputs, target: Any, dt: float) -> Any:
-        return _is_right(reduce(outputs[name]), _labels(target, key))
+        return _is_right(reduce(outputs[name], dt), _labels(target, key))
 
     return Loss((name,), value, accuracy, _classes_of(name, key))
 

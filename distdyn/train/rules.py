@@ -2,13 +2,16 @@
 
     BPTT()               exactly, backwards through all steps; spikes by a surrogate
     BPTT(window=50)      the same, but that nothing passes back beyond 50 steps: truncated
+    EProp()              forwards with the network, without what passes from cell to cell and back
+    PPProp()             the same in less memory: what pre and post cells do is kept apart
 
 Source: Werbos (1990), Proc. IEEE 78, 1550; truncated: Williams & Peng (1990), Neural Comput. 2,
-490.
+490; forwards: Bellec et al. (2020), Nat. Commun. 11, 3625; apart: Wang et al. (2024), bioRxiv
+2024.09.24.614728.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from distdyn.errors import ParameterError
 from distdyn.ops.spike import Surrogate
@@ -39,3 +42,57 @@ class BPTT:
             is_count = isinstance(steps, int) and not isinstance(steps, bool) and steps >= 1
             if not (steps is None or (name == "chunk" and steps == "auto") or is_count):
                 raise ParameterError(f"BPTT: {name} = {shown(steps)}. Give a number of steps >= 1.")
+
+
+@dataclass(frozen=True)
+class EProp:
+    """Eligibility propagation: what each synapse has to do with the spikes of its post cell.
+
+    A derivative is that of `BPTT` if nothing passed back through synapses but those to readouts,
+    populations of `LeakyIntegrator` that the loss watches: exact where there is no recurrence. Its
+    memory does not depend on how long a trial is, but for what the loss watches. What is trained
+    are weights, one for each synapse, onto a population that is watched or projects to a readout.
+
+    Attributes:
+        surrogate: as in `BPTT`.
+        detach_reset: as in `BPTT`; adaptation by spikes is then a constant, too.
+        feedback: the weights by which errors of readouts reach cells: "symmetric", those of the
+            synapses to the readouts; "random", others that never change, as large as those are at
+            first.
+    """
+
+    surrogate: Surrogate = SuperSpike(1.0)  # noqa: RUF009 - it cannot be changed
+    detach_reset: bool = False
+    feedback: Literal["symmetric", "random"] = "symmetric"
+    chunk: ClassVar[None] = None  # nothing is computed again, or cut
+    window: ClassVar[None] = None
+
+    def __post_init__(self) -> None:
+        if self.feedback not in ("symmetric", "random"):
+            raise ParameterError(
+                f'EProp: feedback = {shown(self.feedback)}. Give "symmetric" or "random".'
+            )
+
+
+@dataclass(frozen=True)
+class PPProp(EProp):
+    """E-prop whose eligibilities are products of one factor of the pre and one of the post cell.
+
+    Its memory grows with the cells and not with the synapses; derivatives are approximate.
+
+    Attributes:
+        decay: what is left of each factor after a step, besides what the cell itself forgets:
+            between 0 and 1, the nearer to 1 the longer what is correlated may lie apart.
+    """
+
+    decay: float = 0.95
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not (isinstance(self.decay, int | float) and 0 <= self.decay < 1):
+            raise ParameterError(
+                f"PPProp: decay = {shown(self.decay)}. Give a number from 0 to below 1."
+            )
+
+
+Rule = BPTT | EProp

@@ -34,13 +34,14 @@ from distdyn.run import arguments
 from distdyn.run.agreement import agreed, check_common, description, versions
 from distdyn.run.progress import check_mode
 from distdyn.run.store import read_arrays, write_arrays
+from distdyn.train import online
 from distdyn.train.history import History, Score
 from distdyn.train.inputs import given_to
 from distdyn.train.layout import DATA, mesh_of
 from distdyn.train.loss import Loss
 from distdyn.train.parameters import names
 from distdyn.train.report import Report
-from distdyn.train.rules import BPTT
+from distdyn.train.rules import BPTT, EProp, PPProp, Rule
 from distdyn.train.unrolled import Unrolled
 from distdyn.units import check_dt, shown
 
@@ -92,7 +93,7 @@ class DSTrainer:
         optimizer: optax.GradientTransformation,
         *,
         where: Sequence[str] | Callable[[str], bool],
-        rule: BPTT | None = None,
+        rule: Rule | None = None,
         dt: float = 1.0,
         seed: int = 0,
         t0: float = 0.0,
@@ -127,6 +128,8 @@ class DSTrainer:
             if not paths:
                 raise TrainError('where: nothing is trained. Give paths such as "exc.weight".')
             self._net = make(paths)
+            if isinstance(self.rule, EProp):
+                online.learners(self._net)  # an error that comes early
             self._parameters = self._net.parameters
             self._optimizer_state = optimizer.init(self._parameters)
         self.epoch = self.updates = self._trials = 0
@@ -221,27 +224,48 @@ class DSTrainer:
             parameters, held, given, trial,
             steps=steps, chunk=self.rule.chunk, window=self.rule.window,
         )  # fmt: skip
+        return self._score(outputs, target)
+
+    def _score(self, outputs: Any, target: Any) -> tuple[Any, Any]:
         value = self.loss.value(outputs, target, self.dt)
         right = None
         if self.loss.accuracy is not None:
             right = self.loss.accuracy(outputs, target, self.dt).mean()
         return value.mean(), right
 
+    def _derived(
+        self, parameters: Any, held: Any, given: Any, trial: Any, target: Any, steps: int
+    ) -> tuple[tuple[Any, Any], Any]:
+        """The loss, how many trials are right, and the derivatives by the rule."""
+        if isinstance(self.rule, EProp):
+            score = functools.partial(self._score, target=target)
+            return online.gradient(
+                self._net,
+                parameters,
+                held,
+                given,
+                trial,
+                steps,
+                score,
+                self.rule.feedback,
+                decay=self.rule.decay if isinstance(self.rule, PPProp) else None,
+            )
+        derive = jax.value_and_grad(self._value, has_aux=True)
+        return derive(parameters, held, given, trial, target, steps)
+
     @functools.partial(jax.jit, static_argnums=(0, 7), donate_argnums=(1, 2))
     def _update(
         self, parameters: Any, state: Any, held: Any, given: Any, trial: Any, target: Any,
         steps: int,
     ) -> _Updated:  # fmt: skip
-        derive = jax.value_and_grad(self._value, has_aux=True)
-        (loss, right), gradient = derive(parameters, held, given, trial, target, steps)
-        return _Updated(*self._applied(gradient, state, parameters), loss, right)
+        (loss, right), change = self._derived(parameters, held, given, trial, target, steps)
+        return _Updated(*self._applied(change, state, parameters), loss, right)
 
     @functools.partial(jax.jit, static_argnums=(0, 6))
     def _gradient(
         self, parameters: Any, held: Any, given: Any, trial: Any, target: Any, steps: int
     ) -> Any:
-        derive = jax.value_and_grad(self._value, has_aux=True)
-        return derive(parameters, held, given, trial, target, steps)
+        return self._derived(parameters, held, given, trial, target, steps)
 
     @functools.partial(jax.jit, static_argnums=0, donate_argnums=(2, 3))
     def _apply(self, gradient: Any, state: Any, parameters: Any) -> Any:

@@ -17,7 +17,7 @@ but for one sum of all derivatives behind the last step.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -93,6 +93,10 @@ class Carry(NamedTuple):
     step: Any
     states: tuple[list[Any], ...]
     rings: tuple[list[Any], ...]
+
+
+# From the states of a group and what is due at its receptors to its new states and its spikes.
+Cells = Callable[[list[Any], list[Any]], tuple[list[Any], Any]]
 
 
 class Unrolled:
@@ -323,12 +327,12 @@ class Unrolled:
             window: steps after which derivatives are cut; None: they are not.
         """
         again = chunk_length(steps, self.longest_delay) if chunk == "auto" else chunk
-        held = self._with_parameters(held, parameters)
+        held = self.with_parameters(held, parameters)
 
         found = jax.shard_map(
-            lambda *x: _Local(self, *jax.tree.map(_varying, x)).run(steps, again, window),
+            lambda *x: Local(self, *jax.tree.map(varying, x)).run(steps, again, window),
             mesh=self.layout.mesh,
-            in_specs=(self._specs(held), given.specs(), P(DATA)),
+            in_specs=(self.specs(held), given.specs(), P(DATA)),
             out_specs=[P(None, DATA, NEURON)] * len(self.found),
             check_vma=True,
         )(held, given, trial)
@@ -337,7 +341,7 @@ class Unrolled:
             for name, y, (path, _, _) in zip(self.watch, found, self.found, strict=True)
         }
 
-    def _specs(self, held: Held) -> Held:
+    def specs(self, held: Held) -> Held:
         per_cell = P(NEURON)
         return Held(
             operands=tuple(
@@ -358,7 +362,7 @@ class Unrolled:
             matrices=tuple(tuple(matrix.specs() for matrix in of) for of in held.matrices),
         )
 
-    def _with_parameters(self, held: Held, parameters: Mapping[str, Any]) -> Held:
+    def with_parameters(self, held: Held, parameters: Mapping[str, Any]) -> Held:
         """What a run reads, with these parameters in it, and what follows from them."""
         operands, states = [list(of) for of in held.operands], list(held.states)
         changed = set()
@@ -381,7 +385,7 @@ class Unrolled:
         )
 
 
-class _Local:
+class Local:
     """The steps of what one device has."""
 
     def __init__(self, net: Unrolled, held: Held, given: Given, trial: Any) -> None:
@@ -412,7 +416,7 @@ class _Local:
             for plan, length in zip(self.net.plans, self.net.layout.length, strict=True)
         )
         carry = Carry(jnp.int64(self.net.setting.origin), states, rings)
-        return jax.tree.map(_varying, self._coupled(carry))
+        return jax.tree.map(varying, self._coupled(carry))
 
     def _coupled(self, carry: Carry) -> Carry:
         """Everything has been emitted for ever as it is at the start; see `parallel.couplings`."""
@@ -459,6 +463,15 @@ class _Local:
 
     def step(self, carry: Carry, given: Any) -> tuple[Carry, list[Any]]:
         """One step, and what is watched after it."""
+        carry, spikes, _ = self.advance(carry, given)
+        ys = [
+            (spikes[k] if leaf is None else carry.states[k][leaf])[:, self.net.layout.here[path]]
+            for path, k, leaf in self.net.found
+        ]
+        return carry, ys
+
+    def advance(self, carry: Carry, given: Any) -> tuple[Carry, list[Any], list[Any]]:
+        """One step; by group who has spiked, and what all devices have sent."""
         stamp = carry.step + 1
         tick = Tick(
             carry.step, self.net.setting.dt, carry.step.astype(jnp.float64) * self.net.setting.dt
@@ -476,11 +489,7 @@ class _Local:
             spikes.append(spike)
         gathered = self._gathered(spikes, states)
         self._deliver(gathered, rings, stamp)
-        ys = [
-            (spikes[k] if leaf is None else states[k][leaf])[:, self.net.layout.here[path]]
-            for path, k, leaf in self.net.found
-        ]
-        return Carry(stamp, tuple(states), tuple(rings)), ys
+        return Carry(stamp, tuple(states), tuple(rings)), spikes, gathered
 
     def _update(
         self, k: int, plan: GroupPlan, carry: Carry, given: Any, tick: Tick
@@ -514,15 +523,26 @@ class _Local:
             jnp.zeros_like(ring) if n == 1 else ring.at[slots[0] % n].set(0)
             for ring, n in zip(carry.rings[k], plan.slots, strict=True)
         ]
-        new, spike = jax.vmap(program, in_axes=(axes, 0, 0))(operands, list(carry.states[k]), due)
-        new = [
-            jnp.broadcast_to(jnp.asarray(x).astype(old.dtype), old.shape)
-            for x, old in zip(new, carry.states[k], strict=True)
-        ]
-        if not jnp.issubdtype(jnp.result_type(spike), jnp.floating):
-            spike = spike.astype(self.dtype)
         shape = (self.trials, self.net.layout.length[k])
-        return new, left, jnp.broadcast_to(spike if spike.ndim == 2 else spike[:, None], shape)
+
+        def cells(state: list[Any], due: list[Any]) -> tuple[list[Any], Any]:
+            new, spike = jax.vmap(program, in_axes=(axes, 0, 0))(operands, state, due)
+            new = [
+                jnp.broadcast_to(jnp.asarray(x).astype(old.dtype), old.shape)
+                for x, old in zip(new, state, strict=True)
+            ]
+            if not jnp.issubdtype(jnp.result_type(spike), jnp.floating):
+                spike = spike.astype(self.dtype)
+            return new, jnp.broadcast_to(spike if spike.ndim == 2 else spike[:, None], shape)
+
+        new, spike = self.stepped(k, cells, list(carry.states[k]), due)
+        return new, left, spike
+
+    def stepped(
+        self, k: int, cells: Cells, state: list[Any], due: list[Any]
+    ) -> tuple[list[Any], Any]:
+        """The cells of a group one step later, and who spikes."""
+        return cells(state, due)
 
     def _scheduled(self, k: int, stamp: Any, given: Any) -> Any:
         """The spikes of a group that are given."""
@@ -579,6 +599,6 @@ def _cut(x: Any, is_cut: Any) -> Any:
     return jnp.where(is_cut, jax.lax.stop_gradient(x), x)
 
 
-def _varying(x: Any) -> Any:
+def varying(x: Any) -> Any:
     """The same, for a sum of derivatives behind all steps and not within each."""
     return varying_over(jnp.asarray(x), (DATA, NEURON))

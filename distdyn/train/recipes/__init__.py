@@ -7,10 +7,11 @@ recipe.trainer(devices=2).fit(recipe.task, recipe.epochs)
 from collections.abc import Callable
 
 from distdyn.errors import NameLookupError, suggestion
+from distdyn.train.recipes.evidence import evidence
 from distdyn.train.recipes.recipe import Recipe as Recipe
 from distdyn.train.recipes.yinyang import yinyang
 
-RECIPES: dict[str, Callable[..., Recipe]] = {"yinyang": yinyang}
+RECIPES: dict[str, Callable[..., Recipe]] = {"evidence": evidence, "yinyang": yinyang}
 
 
 def named(name: str) -> Callable[..., Recipe]:

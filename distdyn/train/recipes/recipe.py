@@ -7,7 +7,7 @@ import optax
 
 from distdyn.network.network import Network
 from distdyn.train.loss import Loss
-from distdyn.train.rules import BPTT
+from distdyn.train.rules import Rule
 from distdyn.train.trainer import Data, DSTrainer
 
 
@@ -26,7 +26,7 @@ class Recipe:
     loss: Loss
     optimizer: optax.GradientTransformation
     where: tuple[str, ...]
-    rule: BPTT
+    rule: Rule
     task: Data
     testing: Data
     epochs: int
