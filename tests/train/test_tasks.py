@@ -1,0 +1,52 @@
+"""Tasks that are drawn: what is asked can be told from what is given, and seeds say all."""
+
+import numpy as np
+import pytest
+
+import distdyn as dd
+from distdyn.errors import ParameterError
+
+
+def same(one, other):
+    (inputs, target), (others, wanted) = one, other
+    return np.array_equal(inputs["inp"], others["inp"]) and np.array_equal(target, wanted)
+
+
+@pytest.mark.parametrize("task", [dd.tasks.Evidence, dd.tasks.Randman])
+def test_a_batch_follows_from_seed_and_epoch(task):
+    first = [next(iter(task(seed=s).batches(e))) for s, e in ((1, 0), (1, 0), (1, 1), (2, 0))]
+    assert same(first[0], first[1])
+    assert not same(first[0], first[2]) and not same(first[0], first[3])
+
+
+def test_evidence_is_the_side_of_more_cues():
+    task = dd.tasks.Evidence(dt=2.0, batch=200, noise=20.0)
+    inputs, side = next(task.batches(0))
+    spikes = inputs["inp"]
+    assert spikes.shape == (200, (7 * 150 + 1000 + 150) // 2, 40)
+    left, right, recall, noise = (spikes[:, :, k : k + 10] for k in (0, 10, 20, 30))
+    more = right.sum(axis=(1, 2)) > left.sum(axis=(1, 2))
+    assert (more == side).mean() > 0.9, "a cue is about 40 spikes: a few ties are misjudged"
+    assert 0.3 < side.mean() < 0.7
+    assert not spikes[:, 525:1025, :20].any() and not recall[:, :1025].any()
+    assert recall[:, 1025:].mean() / 2e-3 == pytest.approx(40.0, rel=0.1)
+    assert noise.mean() / 2e-3 == pytest.approx(20.0, rel=0.05)
+
+
+@pytest.mark.parametrize("options", [{"cues": 4}, {"pause": 0.1}])
+def test_evidence_that_is_not_possible(options):
+    with pytest.raises(ParameterError, match="Evidence"):
+        dd.tasks.Evidence(**options).trials(1, np.random.default_rng(0))
+
+
+def test_manifolds_are_smooth_and_apart():
+    """Times of neighbours on a manifold are near each other; of other classes they are not."""
+    task = dd.tasks.Randman(classes=3, test=600, batch=600)
+    inputs, label = next(task.testing.batches(0))
+    spikes = inputs["inp"]
+    assert spikes.shape == (600, 100, 20) and (spikes.sum(axis=1) == 1).all()
+    times = spikes.argmax(axis=1).astype(float)
+    assert times.min() >= 1 and times.max() <= 50
+    apart = np.abs(times[:, None] - times[None]).mean(axis=2) + 1e9 * np.eye(600)
+    assert (label[apart.argmin(axis=1)] == label).mean() > 0.95
+    assert np.median(apart.min(axis=1)) < 2.0
