@@ -34,8 +34,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec as P
 
+from distdyn.core.cell import Cell
+from distdyn.core.flow import is_linear
 from distdyn.errors import TrainError
-from distdyn.models.integrate_and_fire import LeakyIntegrator
 from distdyn.ops.matrix.dense import Dense
 from distdyn.random import stream_key
 from distdyn.train.inputs import Given
@@ -191,22 +192,40 @@ def _ways(net: Unrolled, path: str, watched: set[str]) -> list[Way]:
         if len(s.targets) != 1 or all(source.path != path for source in s.sources[0]):
             continue
         for index, target in enumerate(s.targets[0]):
-            if target.path in watched and _is_readout(net, target):
-                if s.delay is None:
-                    raise TrainError(
-                        f'EProp: "{s.path}" has several delays. Give one to what leads to a '
-                        "readout, or use BPTT."
-                    )
-                found.append(Way(k, index))
+            if target.path not in watched or _is_spiking(net, target):
+                continue
+            if not _is_readout(net, target):
+                raise TrainError(
+                    f'EProp: "{target.path}" is watched, and no error comes back from it over '
+                    f'"{s.path}": a readout is linear, without conductances, has parameters of one '
+                    "value and acts on nobody, as a LeakyIntegrator. Use one, or BPTT."
+                )
+            if s.delay is None:
+                raise TrainError(
+                    f'EProp: "{s.path}" has several delays. Give one to what leads to a readout, '
+                    "or use BPTT."
+                )
+            found.append(Way(k, index))
     return found
 
 
+def _cell(net: Unrolled, target: Target) -> Any:
+    group = net.groups[target.group]
+    return group.systems[group.segment[target.path]]
+
+
+def _is_spiking(net: Unrolled, target: Target) -> bool:
+    cell = _cell(net, target)
+    return isinstance(cell, Cell) and cell.is_spiking
+
+
 def _is_readout(net: Unrolled, target: Target) -> bool:
-    """Whether cells are linear and alike, and act on nobody."""
-    plan = net.plans[target.group]
+    """Whether cells that do not spike are linear and alike, and act on nobody."""
+    cell = _cell(net, target)
+    if not isinstance(cell, Cell) or not is_linear(cell.flow):
+        return False
     is_source = any(x.path == target.path for s in net.synapses for of in s.sources for x in of)
-    is_linear = isinstance(net.graph.populations[target.path].model, LeakyIntegrator)
-    return is_linear and not is_source and "cell" not in plan.per
+    return not is_source and "cell" not in net.plans[target.group].per
 
 
 # --- the steps -----------------------------------------------------------------------------------

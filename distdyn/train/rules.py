@@ -49,7 +49,7 @@ class EProp:
     """Eligibility propagation: what each synapse has to do with the spikes of its post cell.
 
     A derivative is that of `BPTT` if nothing passed back through synapses but those to readouts,
-    populations of `LeakyIntegrator` that the loss watches: exact where there is no recurrence. Its
+    linear cells (`LeakyIntegrator`) that the loss watches: exact where there is no recurrence. Its
     memory does not depend on how long a trial is, but for what the loss watches. What is trained
     are weights, one for each synapse, onto a population that is watched or projects to a readout.
 

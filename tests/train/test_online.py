@@ -306,9 +306,21 @@ class Delayed(small.Small):
         )  # fmt: skip
 
 
+class Conductances(small.Small):
+    """With a readout that is not linear: currents depend on its own potential."""
+
+    def __init__(self):
+        super().__init__()
+        self.w_out = dd.Projection(
+            self.E, self.out, dd.AllToAll(), dd.Exponential(tau=5.0), dd.COBA(E=0.0),
+            weight=dd.Uniform(0.0, 1.0), delay=1.0,
+        )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "network, path, what",
     [
+        (Conductances, "w_in.weight", 'no error comes back from it over "w_out"'),
         (small.Small, "E.tau_m", "one for each synapse"),
         (Lost, "inner.weight", 'no error reaches "B"'),
         (Delayed, "w_in.weight", '"w_out" has several delays'),
