@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import NamedSharding
 
 from distdyn.core.firing import Firing
 from distdyn.core.system import DynamicalSystem
@@ -131,7 +132,11 @@ class DSTrainer:
             if isinstance(self.rule, EProp):
                 online.learners(self._net)  # an error that comes early
             self._parameters = self._net.parameters
-            self._optimizer_state = optimizer.init(self._parameters)
+            # On the mesh, as an update leaves it: else the second one is compiled anew.
+            self._optimizer_state = jax.tree.map(
+                lambda x: x if isinstance(x.sharding, NamedSharding) else self._net.layout.place(x),
+                optimizer.init(self._parameters),
+            )
         self.epoch = self.updates = self._trials = 0
 
     # --- training --------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import pytest
 
 import distdyn as dd
 from distdyn.errors import DistDynError, NameLookupError, ParameterError, TrainError, WeightError
+from distdyn.train.trainer import DSTrainer
 from tests.mpi.conftest import environment, ranks, start  # noqa: F401 - fixtures
 from tests.train.small import STEPS, TRIALS, WHERE, Noisy, Small, task, trainer
 
@@ -25,9 +26,12 @@ SCRIPT = Path(__file__).with_name("small.py")
 def learned(tmp_path_factory):
     """After four epochs, and what was written after two of them."""
     made, path = trainer(), tmp_path_factory.mktemp("trained") / "half.h5"
+    compiled = DSTrainer._update._cache_size()
     first = made.fit(task(), 2, validation=task(1))
     made.save(path)
-    return made, path, first, made.fit(task(), 2)
+    second = made.fit(task(), 2)
+    assert DSTrainer._update._cache_size() == compiled + 1  # the second update found the first's
+    return made, path, first, second
 
 
 def test_the_loss_becomes_smaller(learned):
