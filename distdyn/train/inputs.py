@@ -24,7 +24,7 @@ from distdyn.train.layout import DATA, NEURON, Layout
 
 
 class Given(eqx.Module):
-    """What comes from outside, by population: [step, trial, neuron], filled up."""
+    """What comes from outside, by population: [step, trial, neuron], filled up; or of one step."""
 
     spiking: dict[str, Any]
     driving: dict[str, Any]
@@ -33,21 +33,17 @@ class Given(eqx.Module):
         """How it lies on the mesh."""
         return jax.tree.map(lambda _: P(None, DATA, NEURON), self)
 
-    def steps(self) -> "Given":
-        """What a scan takes apart."""
-        return self
-
-    def spikes(self, net: Any, k: int, given: "Given", own: Any) -> Any:
+    def spikes(self, net: Any, k: int, own: Any) -> Any:
         """The spikes of a group of generators at a step; its own where nothing is given."""
-        for path, of in given.spiking.items():
+        for path, of in self.spiking.items():
             if net.layout.group[path] == k:
                 here = net.layout.here[path]
                 own = own.at[:, here].set((of != 0).astype(own.dtype))
         return own
 
-    def current(self, net: Any, k: int, given: "Given") -> Any:
+    def current(self, net: Any, k: int) -> Any:
         """The current into the cells of a group at a step; None: there is none."""
-        mine = {path: of for path, of in given.driving.items() if net.layout.group[path] == k}
+        mine = {path: of for path, of in self.driving.items() if net.layout.group[path] == k}
         if not mine:
             return None
         trials = next(iter(mine.values())).shape[0]

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from distdyn._jax import varying_over
 from distdyn.errors import ParameterError
 from distdyn.parallel.groups import Group
 from distdyn.units import shown
@@ -110,3 +111,8 @@ class Layout:
         """[trial, neuron] of a population from its pieces [device, trial, cell of the group]."""
         of = jnp.moveaxis(pieces[:, :, self.here[path]], 0, 1)
         return of.reshape(of.shape[0], -1)[:, : self.size[path]]
+
+
+def varying(x: Any) -> Any:
+    """The same, for a sum of derivatives behind all steps and not within each."""
+    return varying_over(jnp.asarray(x), (DATA, NEURON))

@@ -40,9 +40,9 @@ from distdyn.errors import TrainError
 from distdyn.ops.matrix.dense import Dense
 from distdyn.random import stream_key
 from distdyn.train.inputs import Given
-from distdyn.train.layout import DATA, NEURON
+from distdyn.train.layout import DATA, NEURON, varying
 from distdyn.train.synapses import Synapses, Target
-from distdyn.train.unrolled import Cells, Held, Local, Unrolled, varying
+from distdyn.train.unrolled import Cells, Held, Local, Unrolled
 
 Score = Callable[[Mapping[str, Any]], tuple[Any, Any]]  # from outputs to loss and accuracy
 
@@ -240,8 +240,9 @@ class _Learning(Local):
         self, net: Unrolled, learners: list[Learner], held: Held, given: Given, trial: Any,
         wanted: Mapping[str, Any], feedback: str,
     ) -> None:  # fmt: skip
-        super().__init__(net, held, given, trial)
+        super().__init__(net, held, trial)
         self.learners, self.wanted, self.random = learners, wanted, feedback == "random"
+        self.given = given
         self.slopes: dict[int, Slopes] = {}  # of the groups, of the step that is being traced
         self.lists = {x.path: self._list(x) for x in learners}
         self.feedback = {(x.path, way): self._feedback(x, way) for x in learners for way in x.ways}
@@ -260,7 +261,7 @@ class _Learning(Local):
         """The sum over all steps, by path, as parameters lie on the mesh."""
         start = self.begin(), self._nothing_sent(), [self._nothing(x) for x in self.learners]
         start = jax.tree.map(varying, start)
-        (_, _, found), _ = jax.lax.scan(self._both, start, (self.given.steps(), self.wanted), steps)
+        (_, _, found), _ = jax.lax.scan(self._both, start, (self.given, self.wanted), steps)
         totals = {}
         for learner, of in zip(self.learners, found, strict=True):
             is_one = self.net.where[learner.path].spec == P()  # there is one device along NEURON
@@ -333,16 +334,16 @@ class _Learning(Local):
         carry, sent, eligible = loop
         given, wanted = xs
         stamp = carry.step + 1
-        carry, _, gathered = self.advance(carry, given)
+        step = self.advance(carry, given)
         new = [
             self._learned(x, of, sent[x.synapses], wanted, stamp)
             for x, of in zip(self.learners, eligible, strict=True)
         ]
         sent = {
-            k: self._noted(of, self.net.synapses[k].sent(0, gathered, self.net.layout), stamp)
+            k: self._noted(of, self.net.synapses[k].sent(0, step.gathered, self.net.layout), stamp)
             for k, of in sent.items()
         }
-        return (carry, sent, new), None
+        return (step.carry, sent, new), None
 
     def _noted(self, sent: Any, x: Any, stamp: Any) -> Any:
         """What pre ends have sent, with what they have sent at the step `stamp`."""

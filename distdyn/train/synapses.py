@@ -88,20 +88,19 @@ class Synapses:
         found = [layout.whole(s.path, gathered[s.group])[:, s.ids] for s in self.sources[part]]
         return found[0] if len(found) == 1 else jnp.concatenate(found, axis=1)
 
-    def brought(
-        self, part: int, x: jax.Array, matrices: Sequence[Matrix], layout: Layout
-    ) -> list[tuple[Target, jax.Array]]:
-        """What x brings to each target: [trial, slot, cell], one slot if all have one delay."""
-        y = (
-            jnp.concatenate([x @ A for A in matrices], axis=1)
-            if len(matrices) > 1
-            else x @ matrices[0]
-        )
+    def product(self, x: jax.Array, matrices: Sequence[Matrix]) -> jax.Array:
+        """What x brings to all targets, [trial, column]."""
+        if len(matrices) == 1:
+            return x @ matrices[0]
+        return jnp.concatenate([x @ A for A in matrices], axis=1)
+
+    def brought(self, part: int, y: jax.Array, layout: Layout) -> list[tuple[Target, jax.Array]]:
+        """What is brought to each target: [trial, slot, cell], one slot if all have one delay."""
         found, start, slots = [], 0, 1 if self.delay is not None else self.slots
         for target in self.targets[part]:
             width = layout.width(target.path)
             of = y[:, start : start + slots * width]
-            found.append((target, of.reshape(len(x), slots, width)))
+            found.append((target, of.reshape(len(y), slots, width)))
             start += slots * width
         return found
 
@@ -147,8 +146,8 @@ def with_weight(matrices: Sequence[Split], weight: Any) -> tuple[Split, ...]:
     return tuple(eqx.tree_at(_data, matrix, weight) for matrix in matrices)
 
 
-def _data(matrix: Split) -> Any:
-    return matrix.pieces.data  # pyright: ignore[reportAttributeAccessIssue]
+def _data(matrix: Any) -> Any:
+    return matrix.pieces.data
 
 
 def _slice(ids: range) -> slice:

@@ -28,7 +28,6 @@ import numpy as np
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
 
-from distdyn._jax import varying_over
 from distdyn.core.cell import Cell
 from distdyn.core.coupling import Coupling
 from distdyn.core.firing import Firing
@@ -42,9 +41,9 @@ from distdyn.parallel.operands import Fixed
 from distdyn.parallel.parameters import Setting, chosen_states, initial_state
 from distdyn.parallel.program import GroupProgram
 from distdyn.run.record import resolve
-from distdyn.train.exchange import gathered
+from distdyn.train.exchange import gathered, read
 from distdyn.train.inputs import Given
-from distdyn.train.layout import DATA, NEURON, Layout
+from distdyn.train.layout import DATA, NEURON, Layout, varying
 from distdyn.train.parameters import Parameter, coefficients, first_states, trained
 from distdyn.train.remat import chunk_length, scan
 from distdyn.train.synapses import Synapses, synapses, with_weight
@@ -93,6 +92,18 @@ class Carry(NamedTuple):
     step: Any
     states: tuple[list[Any], ...]
     rings: tuple[list[Any], ...]
+
+
+Added = Mapping[str, Any]  # [trial, column], by path of a projection
+
+
+class Advanced(NamedTuple):
+    """What a step of one device comes to."""
+
+    carry: Carry
+    spikes: list[Any]  # [trial, cell], by group; None where there are none
+    gathered: list[Any]  # what all devices have sent, [device, trial, cell], by group
+    message: Any  # the same as it was sent
 
 
 # From the states of a group and what is due at its receptors to its new states and its spikes.
@@ -330,16 +341,24 @@ class Unrolled:
         held = self.with_parameters(held, parameters)
 
         found = jax.shard_map(
-            lambda *x: Local(self, *jax.tree.map(varying, x)).run(steps, again, window),
+            lambda *x: self._run(jax.tree.map(varying, x), steps, again, window),
             mesh=self.layout.mesh,
-            in_specs=(self.specs(held), given.specs(), P(DATA)),
+            in_specs=(self.specs(held), P(DATA), given.specs()),
             out_specs=[P(None, DATA, NEURON)] * len(self.found),
             check_vma=True,
-        )(held, given, trial)
+        )(held, trial, given)
         return {
             name: jnp.moveaxis(y, 0, 1)[:, :, : self.layout.size[path]]
             for name, y, (path, _, _) in zip(self.watch, found, self.found, strict=True)
         }
+
+    def _run(
+        self, read: tuple[Held, Any, Given], steps: int, chunk: int | None, window: int | None
+    ) -> list[Any]:
+        """What is watched, [step, trial, cell], of one device."""
+        held, trial, given = read
+        begin = Local(self, held, trial).begin()
+        return scan(_Steps(self, window), (held, trial), begin, given, steps, chunk)
 
     def specs(self, held: Held) -> Held:
         per_cell = P(NEURON)
@@ -388,23 +407,13 @@ class Unrolled:
 class Local:
     """The steps of what one device has."""
 
-    def __init__(self, net: Unrolled, held: Held, given: Given, trial: Any) -> None:
-        self.net, self.held, self.given = net, held, given
+    def __init__(self, net: Unrolled, held: Held, trial: Any) -> None:
+        self.net, self.held = net, held
         self.matrices = [tuple(matrix.local() for matrix in of) for of in held.matrices]
         self.trials = trial.shape[0]
         self.trial = trial * GOLDEN
         self.n = net.layout.devices
         self.dtype = net.setting.precision
-
-    def run(self, steps: int, chunk: int | None, window: int | None) -> list[Any]:
-        """What is watched, [step, trial, cell]."""
-
-        def cut(carry: Carry, given: Any) -> tuple[Carry, list[Any]]:
-            begins = (carry.step - self.net.setting.origin) % window == 0
-            return self.step(jax.tree.map(lambda x: _cut(x, begins), carry), given)
-
-        step = self.step if window is None else cut
-        return scan(step, self.begin(), self.given.steps(), steps, chunk)[1]
 
     def begin(self) -> Carry:
         """The state before the first step, of each trial the same."""
@@ -422,14 +431,16 @@ class Local:
         """Everything has been emitted for ever as it is at the start; see `parallel.couplings`."""
         states = tuple(list(of) for of in carry.states)
         rings = tuple(list(of) for of in carry.rings)
-        gathered = self._gathered([None] * len(self.net.plans), carry.states)
+        gathered, _ = self._gathered([None] * len(self.net.plans), carry.states, None)
         for s, matrices in zip(self.net.synapses, self.matrices, strict=True):
             for part in range(len(s.targets)):
                 if self.net.plans[s.sources[part][0].group].value is None:
                     continue
                 x = s.sent(part, gathered, self.net.layout)
-                here = s.brought(part, x, matrices, self.net.layout)
-                ones = s.brought(part, jnp.ones_like(x), matrices, self.net.layout)
+                here, ones = (
+                    s.brought(part, s.product(of, matrices), self.net.layout)
+                    for of in (x, jnp.ones_like(x))
+                )
                 for (target, y), (_, w) in zip(here, ones, strict=True):
                     self._begin_at(target, s, y, w, carry.step, states, rings)
         return Carry(carry.step, states, rings)
@@ -461,17 +472,10 @@ class Local:
         slots = (step + 1 + np.arange(longest)) % of[ring].shape[0]
         of[ring] = of[ring].at[slots, :, at].add(jnp.moveaxis(later, 1, 0))
 
-    def step(self, carry: Carry, given: Any) -> tuple[Carry, list[Any]]:
-        """One step, and what is watched after it."""
-        carry, spikes, _ = self.advance(carry, given)
-        ys = [
-            (spikes[k] if leaf is None else carry.states[k][leaf])[:, self.net.layout.here[path]]
-            for path, k, leaf in self.net.found
-        ]
-        return carry, ys
-
-    def advance(self, carry: Carry, given: Any) -> tuple[Carry, list[Any], list[Any]]:
-        """One step; by group who has spiked, and what all devices have sent."""
+    def advance(
+        self, carry: Carry, given: Given, message: Any = None, added: Added | None = None
+    ) -> Advanced:
+        """One step; what all have sent may be known, and something be added to products."""
         stamp = carry.step + 1
         tick = Tick(
             carry.step, self.net.setting.dt, carry.step.astype(jnp.float64) * self.net.setting.dt
@@ -487,12 +491,22 @@ class Local:
             states.append(new)
             rings.append(left)
             spikes.append(spike)
-        gathered = self._gathered(spikes, states)
-        self._deliver(gathered, rings, stamp)
-        return Carry(stamp, tuple(states), tuple(rings)), spikes, gathered
+        gathered, message = self._gathered(spikes, states, message)
+        self._deliver(gathered, rings, stamp, added or {})
+        carry = Carry(stamp, tuple(states), tuple(rings))
+        return Advanced(carry, spikes, gathered, message)
+
+    def watched(self, step: Advanced) -> list[Any]:
+        """What is watched, after a step."""
+        return [
+            (step.spikes[k] if leaf is None else step.carry.states[k][leaf])[
+                :, self.net.layout.here[path]
+            ]
+            for path, k, leaf in self.net.found
+        ]
 
     def _update(
-        self, k: int, plan: GroupPlan, carry: Carry, given: Any, tick: Tick
+        self, k: int, plan: GroupPlan, carry: Carry, given: Given, tick: Tick
     ) -> tuple[list[Any], list[Any], Any]:
         program, segment = plan.program, self.held.segments[k]
         assert program is not None
@@ -509,7 +523,7 @@ class Local:
             is_word = index in plan.words
             operands.append(x ^ self.trial[:, None] if is_word else x)
             axes.append(0 if is_word else None)
-        current = self.given.current(self.net, k, given)
+        current = given.current(self.net, k)
         if current is not None:
             if program.has_current:
                 operands[1], axes[1] = operands[1] + current, 0
@@ -544,42 +558,144 @@ class Local:
         """The cells of a group one step later, and who spikes."""
         return cells(state, due)
 
-    def _scheduled(self, k: int, stamp: Any, given: Any) -> Any:
+    def _scheduled(self, k: int, stamp: Any, given: Given) -> Any:
         """The spikes of a group that are given."""
         step, cell = self.held.schedules[k]
         at = self.held.ids[k]
         due = jnp.zeros(int(self.net.groups[k].bounds[-1]) + 1, self.dtype)
         due = due.at[jnp.where(step == stamp, cell, due.shape[0])].set(1, mode="drop")
         mine = jnp.broadcast_to(due[at], (self.trials, at.shape[0]))
-        return self.given.spikes(self.net, k, given, mine)
+        return given.spikes(self.net, k, mine)
 
-    def _gathered(self, spikes: Sequence[Any], states: Sequence[Any]) -> list[Any]:
-        """What all devices sent, [device, trial, cell], by group; None where nobody asks."""
+    def _senders(self) -> tuple[list[int], list[int]]:
+        """The groups whose spikes somebody asks for, and those whose values."""
         asked = {source.group for s in self.net.synapses for of in s.sources for source in of}
-        bits, values = {}, {}
-        for k in sorted(asked):
-            value = self.net.plans[k].value
-            if value is not None:
-                values[k] = states[value[0]][value[1]]
-            elif spikes[k] is not None:
-                bits[k] = spikes[k]
+        plans = self.net.plans
+        values = [k for k in sorted(asked) if plans[k].value is not None]
+        return [k for k in sorted(asked) if plans[k].value is None], values
+
+    def _gathered(
+        self, spikes: Sequence[Any], states: Sequence[Any], message: Any
+    ) -> tuple[list[Any], Any]:
+        """What all devices sent, [device, trial, cell], by group, None where nobody asks; and how.
+
+        Before the first step nobody has spiked: then there are values alone.
+        """
+        spiking, valued = self._senders()
+        spiking = [k for k in spiking if spikes[k] is not None]
+        values = [states[group][leaf] for group, leaf in (self._value(k) for k in valued)]
+        bits, values, message = gathered(
+            [spikes[k] for k in spiking], values, NEURON, self.n, message
+        )
+        return self._by_group(spiking, bits, valued, values), message
+
+    def _value(self, k: int) -> tuple[int, int]:
+        value = self.net.plans[k].value
+        assert value is not None
+        return value
+
+    def _by_group(
+        self, spiking: Sequence[int], bits: Any, valued: Sequence[int], values: Any
+    ) -> list[Any]:
         found: list[Any] = [None] * len(self.net.plans)
-        received = gathered([*bits.values()], [*values.values()], NEURON, self.n)
-        for of, whole in zip((bits, values), received, strict=True):
-            for k, x in zip(of, whole, strict=True):
-                found[k] = x
+        for k, whole in zip([*spiking, *valued], [*bits, *values], strict=True):
+            # Spikes that are given depend on nothing: what passes back to them is not computed.
+            is_given = self.net.plans[k].program is None and k in spiking
+            found[k] = jax.lax.stop_gradient(whole) if is_given else whole
         return found
 
-    def _deliver(self, gathered: Sequence[Any], rings: list[list[Any]], stamp: Any) -> None:
+    def received(self, message: Any) -> list[Any]:
+        """What is in a message, as `_gathered`."""
+        spiking, valued = self._senders()
+        length = self.net.layout.length
+        widths = [length[k] for k in spiking], [length[self._value(k)[0]] for k in valued]
+        bits, values = read(message, *widths, self.dtype)
+        return self._by_group(spiking, bits, valued, values)
+
+    def _deliver(
+        self, gathered: Sequence[Any], rings: list[list[Any]], stamp: Any, added: Added
+    ) -> None:
         layout = self.net.layout
         for s, matrices in zip(self.net.synapses, self.matrices, strict=True):
+            if s.path in added:
+                matrices = jax.lax.stop_gradient(matrices)
             for part in range(len(s.targets)):
-                x = s.sent(part, gathered, layout)
-                for target, y in s.brought(part, x, matrices, layout):
+                y = s.product(s.sent(part, gathered, layout), matrices)
+                y = y + added[s.path] if s.path in added else y
+                for target, of_target in s.brought(part, y, layout):
                     ring = self.net.plans[target.group].rings[target.receptor]
                     assert ring is not None  # something arrives
                     of, at = rings[target.group], layout.here[target.path]
-                    of[ring] = _added(of[ring], s, y, at, stamp)
+                    of[ring] = _added(of[ring], s, of_target, at, stamp)
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """The steps of a device for `scan`; what they read is (held, trial)."""
+
+    net: Unrolled
+    window: int | None
+
+    def step(
+        self, held: Any, carry: Carry, x: Given, message: Any = None, added: Any = None
+    ) -> tuple[Carry, list[Any], Any]:
+        if self.window is not None:
+            is_cut = (carry.step - self.net.setting.origin) % self.window == 0
+            carry = jax.tree.map(lambda x: _cut(x, is_cut), carry)
+        local = Local(self.net, *held)
+        step = local.advance(carry, x, message, added)
+        return step.carry, local.watched(step), step.message
+
+    def _are_late(self) -> list[bool]:
+        """Of each projection whether the derivatives of its weights come late.
+
+        With several delays what is added would be as long as a ring for each step.
+        """
+        return [
+            s.delay is not None and len(s.targets) == 1 and f"{s.path}.weight" in self.net.where
+            for s in self.net.synapses
+        ]
+
+    def late(self, held: Any) -> Any:
+        none = jax.tree.map(lambda _: False, held[0])
+        matrices = tuple(
+            with_weight(matrix, True) if is_late else matrix
+            for matrix, is_late in zip(none.matrices, self._are_late(), strict=True)
+        )
+        return none._replace(matrices=matrices), False
+
+    def zeros(self, held: Any) -> Added:
+        layout, trials = self.net.layout, len(held[1])
+        return {
+            s.path: jnp.zeros(
+                (trials, sum(layout.width(t.path) for t in s.targets[0])),
+                self.net.setting.precision,
+            )
+            for s, is_late in zip(self.net.synapses, self._are_late(), strict=True)
+            if is_late
+        }
+
+    def weights(self, held: Any, messages: Any, derivatives: Added) -> Any:
+        of, trial = held
+
+        def merged(x: Any) -> Any:
+            return x.reshape(-1, *x.shape[2:])  # steps are as good as trials
+
+        sent = None
+        if messages is not None:
+            sent = Local(self.net, of, trial).received(jax.vmap(merged, 1)(messages))
+        found = []
+        for s, matrices in zip(self.net.synapses, of.matrices, strict=True):
+            if s.path not in derivatives:
+                found.append(matrices)
+                continue
+            assert sent is not None
+            x = s.sent(0, sent, self.net.layout)
+            _, pull = jax.vjp(
+                lambda of, x=x, s=s: s.product(x, tuple(matrix.local() for matrix in of)), matrices
+            )
+            found.append(pull(merged(derivatives[s.path]))[0])
+        return of._replace(matrices=tuple(found)), trial
 
 
 def _added(ring: Any, s: Synapses, y: Any, at: slice, stamp: Any) -> Any:
@@ -597,8 +713,3 @@ def _cut(x: Any, is_cut: Any) -> Any:
     if not jnp.issubdtype(x.dtype, jnp.floating):
         return x
     return jnp.where(is_cut, jax.lax.stop_gradient(x), x)
-
-
-def varying(x: Any) -> Any:
-    """The same, for a sum of derivatives behind all steps and not within each."""
-    return varying_over(jnp.asarray(x), (DATA, NEURON))

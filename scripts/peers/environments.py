@@ -17,6 +17,8 @@ PINS = {
     "brainevent": ("brainevent==0.2.1", "jax==0.10.1", "jaxlib==0.10.1", "numba", "scipy"),
     "annarchy": ("ANNarchy==5.0.4.1", "setuptools"),
     # setuptools for nrnivmodl, which compiles the mechanisms.
+    "torch": ("torch==2.14.1", "torchvision==0.29.1", "snntorch==1.0.0", "norse==1.1.0"),
+    "spyx": ("spyx==1.0.0", "jax==0.10.1", "jaxlib==0.10.1"),
     "neuron": ("neuron==9.0.2", "numpy", "setuptools"),
 }
 

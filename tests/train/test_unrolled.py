@@ -12,7 +12,7 @@ from distdyn.core.firing import Firing
 from distdyn.network.network import graph
 from distdyn.parallel.parameters import Setting
 from distdyn.train import unrolled as room
-from distdyn.train.exchange import gathered
+from distdyn.train.exchange import gathered, read
 from distdyn.train.inputs import given_to
 from distdyn.train.layout import mesh_of
 from distdyn.train.unrolled import Unrolled
@@ -136,14 +136,20 @@ class Chain(dd.Network):
         )
 
 
-def as_values(spikes, values, axis, n):
+def as_values(spikes, values, axis, n, message=None):
     """Smooth spikes are no bits."""
-    _, found = gathered([], [*spikes, *values], axis, n)
+    _, found, message = gathered([], [*spikes, *values], axis, n, message)
+    return found[: len(spikes)], found[len(spikes) :], message
+
+
+def as_read(message, spikes, values, dtype):
+    _, found = read(message, [], [*spikes, *values], dtype)
     return found[: len(spikes)], found[len(spikes) :]
 
 
 def test_derivatives_are_those_of_differences(monkeypatch):  # 6.A3
     monkeypatch.setattr(room, "gathered", as_values)
+    monkeypatch.setattr(room, "read", as_read)
     where = ["rec.weight", "ro.weight", "E.tau_m", "E.V_reset"]
     firing = Smooth(dd.surrogate.Sigmoid(4.0))
     net = unrolled((1, 1), firing=firing, network=Chain(), where=where, watch=["out.V", "E.spikes"])

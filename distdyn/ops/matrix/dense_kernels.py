@@ -1,28 +1,57 @@
-"""CPU kernels of `Dense`: whole rows, of those that are not zero."""
+"""CPU kernels of `Dense`: whole rows, of those that are not zero.
+
+Rows are added up four at a time, in their order: a sum is then read and written once for four of
+them, which is most of what there is to do where all of it lies in a cache.
+"""
 
 import numpy as np
 from numba import njit
 
 from distdyn.ops.cache import cached
+from distdyn.ops.matrix.csr_kernels import list_active
 
 _U = np.uint64
+ONE, TWO, THREE, FOUR = _U(1), _U(2), _U(3), _U(4)
 
 kernel = cached(njit, nogil=True)
+inlined = cached(njit, nogil=True, forceinline=True)
 # sums may be taken in any order, so that they fill vectors
 loose = cached(njit, nogil=True, fastmath={"reassoc", "contract"})
+
+
+@inlined
+def add_up(rows, values, n, matrix, sums):
+    """Add n rows of a matrix, listed with what each is multiplied by, to some sums."""
+    r = _U(0)
+    while r + FOUR <= n:
+        a, b, c, d = (
+            matrix[rows[r]],
+            matrix[rows[r + ONE]],
+            matrix[rows[r + TWO]],
+            matrix[rows[r + THREE]],
+        )
+        u, v, w, x = values[r], values[r + ONE], values[r + TWO], values[r + THREE]
+        for j in range(_U(sums.size)):
+            sums[j] = (((sums[j] + u * a[j]) + v * b[j]) + w * c[j]) + x * d[j]
+        r += FOUR
+    while r < n:
+        row, value = matrix[rows[r]], values[r]
+        for j in range(_U(sums.size)):
+            sums[j] += value * row[j]
+        r += ONE
 
 
 @kernel
 def scatter(x, data, y):
     """Add up: y = sum_i x_i A_i, over the rows with x_i != 0."""
+    rows, values = np.empty(x.shape[1], np.uint32), np.empty(x.shape[1], data.dtype)
     for b in range(x.shape[0]):
         given, sums = x[b], y[b]
         sums[:] = 0
-        for i in range(_U(given.size)):
-            if given[i] != 0:
-                value, row = data.dtype.type(given[i]), data[i]
-                for j in range(_U(sums.size)):
-                    sums[j] += value * row[j]
+        n = list_active(given, 0, rows)
+        for r in range(n):
+            values[r] = given[rows[r]]
+        add_up(rows, values, n, data, sums)
 
 
 @loose
@@ -42,12 +71,24 @@ def gather(m, z, data, y):
 
 @kernel
 def outer(x, z, weights):
-    """Add up: A_ij = x_i z_j, over the rows with x_i != 0."""
+    """Add up: A_ij = x_i z_j, over the rows with x_i != 0.
+
+    Row after row, so that it stays in the nearest cache: for each first the trials are listed in
+    which its x is not zero.
+    """
+    n_trials, n = x.shape
+    start, rows = np.zeros(n + 1, np.int64), np.empty(n, np.uint32)
+    for b in range(n_trials):
+        for r in range(list_active(x[b], 0, rows)):
+            start[rows[r] + 1] += 1
+    start[:] = np.cumsum(start)
+    at, trials, values = start.copy(), np.empty(start[n], np.uint32), np.empty(start[n], z.dtype)
+    for b in range(n_trials):
+        for r in range(list_active(x[b], 0, rows)):
+            i = rows[r]
+            trials[at[i]], values[at[i]] = b, x[b, i]
+            at[i] += 1
     weights[:] = 0
-    for b in range(x.shape[0]):
-        given, other = x[b], z[b]
-        for i in range(_U(given.size)):
-            if given[i] != 0:
-                value, row = given[i], weights[i]
-                for j in range(_U(other.size)):
-                    row[j] += value * other[j]
+    for i in range(_U(n)):
+        mine = slice(start[i], start[i + ONE])
+        add_up(trials[mine], values[mine], _U(start[i + ONE] - start[i]), z, weights[i])

@@ -1,0 +1,65 @@
+"""distdyn trains the classifier by `DSTrainer`, on some devices or bound to one core."""
+
+import os
+import time
+from collections.abc import Generator
+
+import numpy as np
+import optax
+
+import distdyn as dd
+from peers.answering import answer, peak_rss
+from peers.classifier import LEARNING_RATE, SLOPE, TAU, Sizes, batch, timed
+
+
+class Classifier(dd.Network):
+    """Generators, cells that are connected all with all, a readout for each class."""
+
+    def __init__(self, sizes: Sizes, per_cell: int | None) -> None:
+        cell = dd.LIF(C_m=TAU, tau_m=TAU, E_L=0.0, V_th=1.0, V_reset=0.0, t_ref=0.0)
+        self.inp = dd.Population(sizes.inputs, dd.SpikeTimes([], []))
+        self.E = dd.Population(sizes.cells, cell)
+        self.out = dd.Population(sizes.classes, dd.LeakyIntegrator(C_m=TAU, tau_m=TAU, E_L=0.0))
+        some = dd.AllToAll() if per_cell is None else dd.FixedIndegree(per_cell)
+        ends = (
+            ("enter", self.inp, self.E, dd.AllToAll()),
+            ("recurrent", self.E, self.E, some),
+            ("leave", self.E, self.out, dd.AllToAll()),
+        )
+        for (name, pre, post, rule), spread in zip(ends, sizes.spread, strict=True):
+            weight = dd.Normal(0.0, spread)
+            setattr(
+                self, name, dd.Projection(pre, post, rule, dd.Delta(), weight=weight, delay=1.0)
+            )
+
+
+def prepare(request: dict) -> Generator[dict, dict, None]:
+    if request["core"] is not None:
+        os.sched_setaffinity(0, {request["core"]})
+    sizes, began = Sizes(*request["sizes"]), time.perf_counter()
+    spikes, target = batch(sizes, request["seed"])
+    data = [({"inp": spikes}, target)]
+    loss = dd.loss.cross_entropy("out.V") + 0.0 * dd.loss.rate("E.spikes", 0.0, 1000.0)
+    trainer = dd.DSTrainer(
+        Classifier(sizes, request["per_cell"]),
+        loss=loss,
+        optimizer=optax.adam(LEARNING_RATE),
+        where=["enter.weight", "recurrent.weight", "leave.weight"],
+        rule=dd.BPTT(surrogate=dd.surrogate.SuperSpike(SLOPE)),
+        dt=1.0,
+        seed=request["seed"],
+        devices=int(np.prod(request["mesh"])),
+        mesh=tuple(request["mesh"]),
+        platform=request["platform"],
+        progress="off",
+    )
+    spiking = float(trainer.predict(data[0][0])["E.spikes"].mean())
+    trainer.fit(data, 1)
+    found: dict = {"seconds": time.perf_counter() - began}
+    while True:
+        request = yield found
+        seconds = timed(lambda: trainer.fit(data, 1), request["updates"])
+        found = {"seconds": seconds, "spiking": spiking, "peak": peak_rss()}
+
+
+answer(prepare)
