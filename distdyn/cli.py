@@ -6,6 +6,7 @@
     distdyn plan microcircuit --ranks 64 --devices 4 --nodes 8
     distdyn sbatch microcircuit --duration 1000 --nodes 2 --ranks-per-node 8
     distdyn train yinyang --seed 1 --devices 2 --out trained.h5
+    distdyn train yinyang --seed 1 --checkpoint runs/a.h5
     distdyn plot runs/a
     distdyn describe AdEx
     distdyn doctor
@@ -21,10 +22,10 @@ import inspect
 import json
 import math
 import os
+import re
 import signal
 import sys
 import threading
-import time
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -46,6 +47,7 @@ from distdyn.parallel import launch
 from distdyn.parallel.launch.leave import is_echo
 from distdyn.run import report
 from distdyn.run.agreement import agreed
+from distdyn.run.interrupt import Notice
 from distdyn.run.provenance import peak_rss
 from distdyn.run.record import every
 from distdyn.run.recording import Recording
@@ -193,7 +195,15 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     train.add_argument("--platform", choices=("cpu", "gpu"))
     train.add_argument("--precision", choices=("float32", "float64"), default="float32")
     train.add_argument("--out", metavar="FILE", help="where what was trained goes (HDF5)")
-    train.add_argument("--resume", metavar="FILE", help="go on from what a training has written")
+    train.add_argument(
+        "--checkpoint",
+        metavar="FILE",
+        help="keep the training there, and go on from it if it is there",
+    )
+    train.add_argument(
+        "--checkpoint-every", metavar="S", help="30s, 10min or 1h; after every epoch by default"
+    )
+    train.add_argument("--resume", metavar="FILE", help="begin with what a training has written")
     train.add_argument("--quiet", action="store_true", help="only what was asked for")
     train.add_argument("--json", action="store_true", help="the last line is a JSON object")
     train.add_argument(
@@ -204,11 +214,21 @@ def _add_train(train: argparse.ArgumentParser) -> None:
 
 def _train(options: argparse.Namespace) -> int:
     """Train the network of a task and say how well it does on data of which it has seen none."""
+    world = launch.world()
+    if options.checkpoint is None:
+        _survive_usr1(world)
+        return _trained(options, world)
+    with Notice():  # from now on: building takes a while
+        return _trained(options, world)
+
+
+def _trained(options: argparse.Namespace, world: launch.World) -> int:
     from distdyn.train import recipes
 
-    world = launch.world()
-    began = time.perf_counter()
     with agreed(world):
+        every = options.checkpoint_every and _seconds(
+            "--checkpoint-every", options.checkpoint_every
+        )
         recipe = recipes.named(options.task)(seed=options.seed)
     devices = options.devices
     trainer = recipe.trainer(
@@ -221,7 +241,12 @@ def _train(options: argparse.Namespace) -> int:
     if options.resume:
         trainer.load(options.resume)
     epochs = recipe.epochs if options.epochs is None else options.epochs
-    trainer.fit(recipe.task, max(0, epochs - trainer.epoch))
+    history = trainer.fit(
+        recipe.task,
+        max(0, epochs - trainer.epoch),
+        checkpoint=options.checkpoint,
+        checkpoint_every=every,
+    )
     if options.out:
         trainer.save(options.out)
     score = trainer.evaluate(recipe.testing)
@@ -234,7 +259,7 @@ def _train(options: argparse.Namespace) -> int:
         "updates": trainer.updates,
         "loss": score.loss,
         "accuracy": score.accuracy,
-        "seconds": time.perf_counter() - began,
+        "seconds": sum(history.seconds),
         "weights_sha256": trainer.digest,
     }
     if world.rank == 0 and not options.quiet:
@@ -242,6 +267,13 @@ def _train(options: argparse.Namespace) -> int:
     if world.rank == 0 and options.json:
         print(json.dumps(result), flush=True)
     return ExitCode.OK
+
+
+def _seconds(option: str, text: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|min|h)", text)
+    if found is None:
+        raise ParameterError(f"{option} {text} is not a time. Use 30s, 10min or 1h.")
+    return float(found[1]) * {"s": 1.0, "min": 60.0, "h": 3600.0}[found[2]]
 
 
 def _add_plan(plan: argparse.ArgumentParser) -> None:

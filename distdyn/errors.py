@@ -24,6 +24,10 @@ class ExitCode(IntEnum):
     TERMINATED = 143  # ended by SIGTERM (128 + 15)
 
 
+class Stopped(SystemExit):
+    """What was stopped at a checkpoint before the end; who does not catch it ends with REQUEUE."""
+
+
 class DistDynError(Exception):
     """Base of all errors of this package."""
 

@@ -1,4 +1,4 @@
-"""The job script of a run for Slurm.
+"""The job script of a run or a training for Slurm.
 
     print(script(Job(words=("microcircuit", "--duration", "1000"), nodes=2, ranks_per_node=8)))
 
@@ -16,16 +16,17 @@ NOTICE = 300  # seconds before the time limit at which Slurm sends SIGUSR1
 
 @dataclass(frozen=True)
 class Job:
-    """What is asked of Slurm, and the words after `distdyn run`.
+    """What is asked of Slurm, and the words after `distdyn run` or `distdyn train`.
 
     Attributes:
-        words: the network and the options of `distdyn run`.
+        words: the network, or the task, and the options of the command.
         nodes, ranks_per_node, cpus_per_rank, gpus_per_node: how many of each.
         memory: per node, as Slurm writes it ("16G").
         time: the limit, as Slurm writes it ("1:30:00").
         array: seeds, one job for each ("0-99%10"); empty: one job.
         mpi: how srun and the MPI library find each other (srun --mpi=list).
         reasons: lines of comment beside memory and time.
+        command: "run" or "train", the key of COMMANDS.
     """
 
     words: tuple[str, ...]
@@ -41,6 +42,7 @@ class Job:
     name: str = "distdyn"
     mpi: str = "pmix"
     reasons: tuple[str, ...] = ()
+    command: str = "run"
 
     def __post_init__(self) -> None:
         least = {"nodes": 1, "ranks_per_node": 1, "cpus_per_rank": 1, "gpus_per_node": 0}
@@ -90,8 +92,8 @@ PATTERNS = {
 TEMPLATE = """\
 #!/usr/bin/env bash
 # {title}
-# Arguments go to `distdyn run`, in place of the run below:
-#     sbatch {file} microcircuit --set scale=0.5 --duration 10000
+# Arguments go to `distdyn {command}`, in place of {what} below:
+#     sbatch {file} {example}
 #
 # Set what your site asks for, and remove one # of its line:
 {site}
@@ -121,18 +123,15 @@ if ! command -v distdyn >/dev/null; then
 fi
 
 if [ $# -eq 0 ]; then
-    set -- {run}
+    set -- {words}
 fi
 job={job}
-# Started again, it begins anew in its own directory: the same seed, so the same spikes.
-if [ "${{SLURM_RESTART_COUNT:-0}}" -gt 0 ]; then
-    set -- "$@" --overwrite
-fi
+{again}
 
 # srun has not inherited --cpus-per-task since Slurm 22.05.
 export SRUN_CPUS_PER_TASK=$SLURM_CPUS_PER_TASK
 {mpi}srun {srun} \\
-    distdyn run --devices auto --progress lines --out "runs/$SLURM_JOB_NAME-$job" "$@"{seed} &
+    distdyn {command} --devices auto --progress lines {where} "$@"{seed} &
 ranks=$!
 
 # srun passes USR1 on to every rank. The signal also ends `wait`: then wait again.
@@ -174,7 +173,9 @@ def script(job: Job, *, file: str = "job.sh") -> str:
         log="%x-%A_%a.log" if job.array else "%x-%j.log",
         minutes=NOTICE // 60,
         notice=NOTICE,
-        run=shlex.join(_with_platform(job)),
+        command=job.command,
+        **COMMANDS[job.command],
+        words=shlex.join(_with_platform(job)),
         job='"${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"' if job.array else "$SLURM_JOB_ID",
         mpi=MPI if job.ranks > 1 else "",
         srun=" ".join(srun),
@@ -183,6 +184,28 @@ def script(job: Job, *, file: str = "job.sh") -> str:
     )
 
 
+# What is different between commands.
+COMMANDS = {
+    "run": {
+        "what": "the run",
+        "example": "microcircuit --set scale=0.5 --duration 10000",
+        "again": """\
+# Started again, it begins anew in its own directory: the same seed, so the same spikes.
+if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ]; then
+    set -- "$@" --overwrite
+fi""",
+        "where": '--out "runs/$SLURM_JOB_NAME-$job"',
+    },
+    "train": {
+        "what": "the task",
+        "example": "evidence --seed 2",
+        "again": """\
+# The training is kept there after every epoch, and when USR1 comes. Started again, it goes on from
+# it, to the same weights; `distdyn train --resume` and `DSTrainer.load` read it when all is done.
+checkpoint=runs/$SLURM_JOB_NAME-$job.h5""",
+        "where": '--json --checkpoint "$checkpoint"',
+    },
+}
 MPI = "# --mpi: how the ranks find each other; `srun --mpi=list` shows what there is.\n"
 GPUS = """\
 # Not --gpus-per-task: it would hide from each rank the GPUs of the others.
@@ -195,6 +218,8 @@ ARRAY = """\
 
 
 def _title(job: Job) -> str:
+    if job.command == "train":
+        return "A training, by as many ranks as given here: each takes its share of every batch."
     if job.array:
         return "A sweep over seeds: one job of an array for each."
     if not job.gpus_per_node:
@@ -222,11 +247,18 @@ ROOM = (
     "`distdyn sbatch` writes here what the network at hand is expected to need.",
 )
 
+KEPT = (
+    "Per node. What the way back through a batch needs: it grows with trials, steps and cells.",
+)
+
 EXAMPLES = {
     "cpu_mpi.sbatch": Job(FULL, nodes=2, ranks_per_node=8, cpus_per_rank=4, reasons=ROOM),
     "gpu_node.sbatch": Job(FULL, nodes=2, cpus_per_rank=32, gpus_per_node=4, reasons=ROOM),
     "gpu_process.sbatch": Job(
         FULL, nodes=2, ranks_per_node=4, cpus_per_rank=8, gpus_per_node=4, reasons=ROOM
+    ),
+    "train.sbatch": Job(
+        ("yinyang", "--seed", "1"), ranks_per_node=4, cpus_per_rank=4, reasons=KEPT, command="train"
     ),
     "array.sbatch": Job(SMALL, cpus_per_rank=4, array="0-9%4", reasons=ROOM),
 }

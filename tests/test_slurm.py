@@ -20,6 +20,7 @@ from distdyn import cli, jobscript
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted(path.name for path in (ROOT / "slurm").glob("*.sbatch"))
 by_script = pytest.mark.parametrize("script", SCRIPTS)
+of_runs = pytest.mark.parametrize("script", [name for name in SCRIPTS if name != "train.sbatch"])
 
 SBATCH = """\
 import os, re, shutil, sys
@@ -164,7 +165,7 @@ def test_every_task_runs_the_same(script, site):
     assert len({tuple(words(k)) for k in range(ranks(script))}) == 1
 
 
-@by_script
+@of_runs
 def test_what_it_runs_is_a_command_of_ours(script, site):
     assert status(submit(script)) == 0
     run, *given = words()
@@ -179,11 +180,20 @@ def test_what_it_runs_is_a_command_of_ours(script, site):
     assert not options.overwrite
 
 
-@by_script
+@of_runs
 def test_arguments_take_the_place_of_its_run(script, site):
     assert status(submit(script, "my_net.py:Net", "--set", "name=a b", "--duration", "5")) == 0
     options = cli._parser().parse_args(words())
     assert (options.network, options.set, options.duration) == ("my_net.py:Net", ["name=a b"], 5.0)
+
+
+@pytest.mark.parametrize("given", [(), ("evidence", "--epochs", "3")])
+@pytest.mark.parametrize("start", [0, 1])
+def test_a_training_is_kept_and_goes_on_with_the_same_words(given, start, site):
+    assert status(submit("train.sbatch", *given, SLURM_RESTART_COUNT=str(start))) == 0
+    options = cli._parser().parse_args(words())
+    assert (options.task, options.epochs) == (("evidence", 3) if given else ("yinyang", None))
+    assert options.checkpoint == "runs/distdyn-4711.h5" and options.resume is None
 
 
 @by_script

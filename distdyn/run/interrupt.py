@@ -1,9 +1,15 @@
-"""Ctrl-C between two chunks and not inside one, so that a runner that was stopped can go on."""
+"""Signals that wait until what they interrupt is whole, so that it can go on.
+
+with Deferred() as interrupt: ...        # Ctrl-C, between two chunks and not inside one
+with Notice() as notice: ...             # SIGUSR1: the time limit of the job is near
+"""
 
 import signal
 import threading
 from types import FrameType
 from typing import Any
+
+from distdyn.errors import Stopped
 
 
 class Interrupted(KeyboardInterrupt):
@@ -39,3 +45,31 @@ class Deferred:
         if self.is_pending and callable(self.before):
             self.before(number, frame)
         self.is_pending = True
+
+
+class Notice:
+    """Takes note of SIGUSR1, of which a process would die.
+
+    One that came to a notice around this one has come to this one too: it came early, while
+    something was built. In other threads than the main one nothing is done.
+
+    Attributes:
+        is_given: whether there was one.
+    """
+
+    def __enter__(self) -> "Notice":
+        self.is_given = False
+        self.before: Any = None
+        if threading.current_thread() is threading.main_thread():
+            self.before = signal.signal(signal.SIGUSR1, self._note)
+            around = getattr(self.before, "__self__", None)
+            self.is_given = isinstance(around, Notice) and around.is_given
+        return self
+
+    def __exit__(self, kind: Any, *_: object) -> None:
+        if self.before is not None:
+            # A second one must not kill a process that is about to ask for another start.
+            signal.signal(signal.SIGUSR1, signal.SIG_IGN if kind is Stopped else self.before)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.is_given = True

@@ -13,7 +13,8 @@ other. The result depends on how many they are by rounding alone.
 
 import functools
 import hashlib
-import time
+import itertools
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,16 +27,27 @@ from jax.sharding import NamedSharding
 
 from distdyn.core.firing import Firing
 from distdyn.core.system import DynamicalSystem
-from distdyn.errors import NetworkError, TrainError
+from distdyn.errors import ExitCode, NetworkError, Stopped, TrainError
 from distdyn.network.network import Network, graph
 from distdyn.parallel import launch
 from distdyn.parallel.launch.devices import local_devices
 from distdyn.parallel.parameters import Setting
 from distdyn.run import arguments
-from distdyn.run.agreement import agreed, check_common, description, versions
+from distdyn.run.agreement import agreed, check_common, description, text_of, versions
 from distdyn.run.progress import check_mode
 from distdyn.run.store import read_arrays, write_arrays
 from distdyn.train import online
+from distdyn.train.checkpoint import (
+    BEST,
+    COURSE,
+    STOP,
+    Batches,
+    Checkpoint,
+    Course,
+    check_training,
+    course_of,
+    described,
+)
 from distdyn.train.history import History, Score
 from distdyn.train.inputs import given_to
 from distdyn.train.layout import DATA, mesh_of
@@ -43,6 +55,7 @@ from distdyn.train.loss import Loss
 from distdyn.train.parameters import names
 from distdyn.train.report import Report
 from distdyn.train.rules import BPTT, EProp, PPProp, Rule
+from distdyn.train.saved import Learned, to_arrays, to_mesh
 from distdyn.train.unrolled import Unrolled
 from distdyn.units import check_dt, shown
 
@@ -115,10 +128,11 @@ class DSTrainer:
                 arguments.steps_in(t0, self.dt, "t0"),
             )
             self.graph = _graph(system)
-        check_common(
-            self.world, seed=setting.seed, dt=dt, precision=precision, t0=t0, rule=self.rule,
-            mesh=mesh, **versions(), **description(self.graph),
-        )  # fmt: skip
+        self._given = {
+            "network": type(system).__name__, "seed": setting.seed, "dt": dt,
+            "precision": precision, "t0": t0, "rule": self.rule, **description(self.graph),
+        }  # fmt: skip
+        check_common(self.world, **self._given, mesh=mesh, **versions())
         self.devices = local_devices(devices, platform, self.world, neurons=self.graph.size)
         with agreed(self.world), jax.enable_x64(True):
             firing = Firing(self.rule.surrogate, self.rule.detach_reset)
@@ -138,6 +152,7 @@ class DSTrainer:
                 optimizer.init(self._parameters),
             )
         self.epoch = self.updates = self._trials = 0
+        self._begun: Batches = []  # of the epoch in which what was loaded had stopped
 
     # --- training --------------------------------------------------------------------------------
 
@@ -149,8 +164,14 @@ class DSTrainer:
         validation: Data = None,
         patience: int | None = None,
         call: Callable[[int, History], Any] | None = None,
+        checkpoint: str | Path | None = None,
+        checkpoint_every: float | None = None,
     ) -> History:
         """Train for some more epochs. Collective.
+
+        With a checkpoint, what is begun anew by a program that is started again goes on where it
+        was, and comes to the same to the last bit. SIGUSR1, on any rank, ends it between two
+        updates.
 
         Args:
             data: batches `(inputs, target)`: a list of them, a function of the number of the epoch
@@ -160,39 +181,55 @@ class DSTrainer:
             patience: end when so many epochs have brought no smaller loss, that of `validation` if
                 it is given; the parameters are then those of the best epoch. None: do not.
             call: called with the number of epochs made and the history after each.
+            checkpoint: a file (HDF5) in which the fit is kept. If it is there, the fit goes on
+                from it: `epochs` and the history are of all starts together. The data must give
+                the same batches for an epoch each time. That the numbers in the optimizer, or what
+                functions do, has changed is not seen.
+            checkpoint_every: s between two writes of it; None: one after every epoch.
 
         Returns:
             What each epoch came to.
 
         Raises:
-            TrainError: data that do not fit; a loss or a parameter that is not finite.
+            TrainError: data that do not fit; a loss or a parameter that is not finite; a checkpoint
+                of another training, or of other ranks or devices.
+            RunDirectoryError: a checkpoint that is damaged or cannot be written.
+            Stopped: there was SIGUSR1, and the checkpoint is written. A program that does not catch
+                it ends with 75, by which a job script asks for another start.
         """
-        history, best, waited = History(), None, 0
-        report = Report(self.progress, self.epoch + epochs, self.world.rank, self.world.size)
-        for _ in range(epochs):
-            began = time.perf_counter()
-            score = self._epoch(data)
-            judged = None if validation is None else self.evaluate(validation)
-            self.epoch += 1
-            history.add(self.epoch, score, judged, time.perf_counter() - began, self.updates)
-            report.epoch(history)
-            if call is not None:
-                call(self.epoch, history)
-            if patience is not None:
-                loss = (judged or score).loss
-                if best is None or loss < best[0]:
-                    best, waited = (loss, jax.tree.map(jnp.copy, self._parameters)), 0
+        with agreed(self.world):
+            kept = Checkpoint(checkpoint, checkpoint_every, self.world)
+        check_common(self.world, checkpoint=checkpoint, checkpoint_every=checkpoint_every)
+        with kept:
+            course, training = Course(self.epoch, self._begun), {}
+            self._begun = []
+            if kept.path is not None:
+                training = self._training(data, validation)
+                if kept.is_there():
+                    course = self._resumed(kept.path, training)
                 else:
-                    waited += 1
-                if waited > patience:
-                    break
-        if best is not None:
-            self._parameters = best[1]
-        return history
+                    self._write(kept.path, course, training)  # an error that comes early
+            keep = functools.partial(self._keep, kept, course, training)
+            last = course.first + epochs
+            report = Report(self.progress, last, self.world.rank, self.world.size)
+            while self.epoch < last and (patience is None or course.waited <= patience):
+                score = self._epoch(data, course, keep)
+                judged = None if validation is None else self.evaluate(validation)
+                self.epoch += 1
+                course.end(self.epoch, score, judged, self.updates)
+                report.epoch(course.history)
+                if call is not None:
+                    call(self.epoch, course.history)
+                if patience is not None and course.is_better((judged or score).loss):
+                    course.best = jax.tree.map(jnp.copy, self._parameters)
+                keep(is_epoch=True)
+        if course.best is not None:
+            self._parameters = course.best
+        return course.history
 
-    def _epoch(self, data: Data) -> Score:
-        scores = []
-        for inputs, target in _batches(data, self.epoch):
+    def _epoch(self, data: Data, course: Course, keep: Callable[..., None]) -> Score:
+        scores = course.begun
+        for inputs, target in itertools.islice(_batches(data, self.epoch), len(scores), None):
             with jax.enable_x64(True):
                 given, trial, steps, target, count = self._placed(inputs, target, self._trials)
                 if self.world.size == 1:
@@ -205,6 +242,7 @@ class DSTrainer:
             self._parameters, self._optimizer_state = new.parameters, new.optimizer
             self.updates, self._trials = self.updates + 1, self._trials + count
             scores.append((new.loss, new.accuracy, count))
+            keep(is_epoch=False)
         if not scores:
             raise TrainError(f"data: epoch {self.epoch} has no batch. Give some (inputs, target).")
         score = Score.of(scores)
@@ -296,6 +334,52 @@ class DSTrainer:
         loss, accuracy = self.world.sum(both) / self.world.size
         return _Updated(parameters, state, loss, None if right is None else accuracy)
 
+    # --- a fit that is kept ----------------------------------------------------------------------
+
+    def _training(self, data: Data, validation: Data) -> dict[str, str]:
+        """What decides what a fit comes to, as far as it can be said in words."""
+        mesh = self._net.layout.mesh
+        given = {
+            **self._given, "loss": self.loss, "where": list(self._parameters),
+            "ranks": self.world.size, "mesh": mesh.devices.shape,
+            "platform": self.devices[0].platform,
+        }  # fmt: skip
+        said = {name: text_of(value) for name, value in given.items()}
+        return said | described("data", data) | described("validation", validation)
+
+    def _resumed(self, path: Path, training: Mapping[str, str]) -> Course:
+        """The course of the fit that is kept there, with all that it has come to. Collective."""
+        with agreed(self.world):
+            arrays, counters = read_arrays(path)
+            course, found = course_of(str(path), arrays.get(COURSE))
+            check_training(str(path), found, training)
+            self._take(path, arrays, counters)
+            if course.least is not None:
+                course.best = {p: self._net.laid(p, arrays[BEST + p]) for p in self._parameters}
+        if self.world.rank == 0 and self.progress != "off":
+            print(f'goes on after update {self.updates}, from "{path}"', file=sys.stderr)
+        return course
+
+    def _write(self, path: Path, course: Course, training: Mapping[str, str]) -> None:
+        best = {BEST + p: self._net.canonical(p, x) for p, x in (course.best or {}).items()}
+        self._save(path, {COURSE: course.to_array(training), **best})
+
+    def _keep(
+        self, kept: Checkpoint, course: Course, training: Mapping[str, str], *, is_epoch: bool
+    ) -> None:
+        """Write a fit if that is due, and stop it if it must stop. Collective."""
+        due = kept.due(is_epoch=is_epoch)
+        if due and kept.path is not None:
+            self._write(kept.path, course, training)
+        if due == STOP:
+            if self.world.rank == 0:
+                print(
+                    f"distdyn: SIGUSR1: stopped after update {self.updates}. The same command goes "
+                    f'on from "{kept.path}".',
+                    file=sys.stderr, flush=True,
+                )  # fmt: skip
+            raise Stopped(ExitCode.REQUEUE)
+
     # --- using what was trained ------------------------------------------------------------------
 
     def evaluate(self, data: Data) -> Score:
@@ -376,69 +460,41 @@ class DSTrainer:
 
         What is in it does not depend on how many ranks and devices there are.
         """
-        arrays = {f"parameters/{p}": x for p, x in self.parameters.items()}
-        for k, leaf in enumerate(self._optimizer_leaves()):
-            arrays[f"optimizer/{k}"] = np.asarray(leaf)
-        with agreed(self.world):
-            if self.world.rank == 0:
-                counters = {name: getattr(self, name) for name in COUNTERS}
-                write_arrays(Path(path), arrays, **counters)
+        self._save(Path(path), {})
 
     def load(self, path: str | Path) -> None:
-        """Go on from a file that `save` wrote. Collective.
+        """Go on from a file that `save` wrote, or from the checkpoint of a fit. Collective.
+
+        A checkpoint may be of another seed, other data or another mesh, and gives the parameters
+        of its last update, also where there was patience. An epoch in which it stopped goes on
+        behind the batches that were made.
 
         Raises:
             RunDirectoryError: it cannot be read.
             TrainError: it is of a trainer of other parameters, or another optimizer.
         """
+        path = Path(path)
         with agreed(self.world):
-            arrays, counters = read_arrays(Path(path))
-            self._take(str(path), arrays)
-            for name in COUNTERS:
-                setattr(self, name, int(counters[name]))
+            arrays, counters = read_arrays(path)
+            begun = course_of(str(path), arrays[COURSE])[0].begun if COURSE in arrays else []
+            self._take(path, arrays, counters)
+            self._begun = begun
 
-    def _take(self, path: str, arrays: dict[str, np.ndarray]) -> None:
-        before = self._optimizer_leaves()
-        expected = {f"parameters/{p}": x for p, x in self.parameters.items()}
-        expected |= {f"optimizer/{k}": np.asarray(x) for k, x in enumerate(before)}
-        for name in sorted({*expected, *arrays}):
-            found, wanted = (np.shape(x[name]) if name in x else None for x in (arrays, expected))
-            if found != wanted:
-                raise TrainError(
-                    f'"{path}": {name} has shape {found}, this trainer\'s {wanted}. Use the '
-                    "network, `where` and the optimizer that it was saved with."
-                )
-        self._parameters = {
-            p: self._net.laid(p, arrays[f"parameters/{p}"]) for p in self._parameters
-        }
-        with jax.enable_x64(True):
-            leaves, structure = jax.tree.flatten(self._optimizer_state)
-            new = [
-                self._net.layout.place(arrays[f"optimizer/{k}"].astype(leaf.dtype))
-                if of is None
-                else self._net.laid(of, arrays[f"optimizer/{k}"])
-                for k, (leaf, of) in enumerate(zip(leaves, self._state_of(), strict=True))
-            ]
-            self._optimizer_state = jax.tree.unflatten(structure, new)
+    def _save(self, path: Path, more: Mapping[str, np.ndarray]) -> None:
+        arrays = to_arrays(self._net, self.optimizer, self._learned())
+        with agreed(self.world):
+            if self.world.rank == 0:
+                counters = {name: getattr(self, name) for name in COUNTERS}
+                write_arrays(path, {**arrays, **more}, **counters)
 
-    def _optimizer_leaves(self) -> list[np.ndarray]:
-        """The arrays of the optimizer's state, those that are like parameters as they are known."""
-        leaves = jax.tree.leaves(self._optimizer_state)
-        return [
-            np.asarray(leaf) if of is None else self._net.canonical(of, leaf)
-            for leaf, of in zip(leaves, self._state_of(), strict=True)
-        ]
+    def _take(self, path: Path, arrays: Mapping[str, np.ndarray], counters: Any) -> None:
+        learned = to_mesh(self._net, self.optimizer, self._learned(), arrays, source=str(path))
+        self._parameters, self._optimizer_state = learned
+        for name in COUNTERS:
+            setattr(self, name, int(counters[name]))
 
-    def _state_of(self) -> list[str | None]:
-        """Of each array of the optimizer's state the parameter that it is like, or None."""
-        marked = optax.tree_utils.tree_map_params(
-            self.optimizer,
-            lambda _, path: (path,),
-            self._optimizer_state,
-            {path: path for path in self._parameters},
-            transform_non_params=lambda _: (None,),
-        )
-        return [of for (of,) in jax.tree.leaves(marked, is_leaf=_is_mark)]
+    def _learned(self) -> Learned:
+        return Learned(self._parameters, self._optimizer_state)
 
     @property
     def digest(self) -> str:
@@ -457,10 +513,6 @@ def _graph(system: Any) -> Any:
             "of it."
         )
     return graph(system)
-
-
-def _is_mark(x: Any) -> bool:
-    return type(x) is tuple and len(x) == 1 and (x[0] is None or isinstance(x[0], str))
 
 
 def _batches(data: Data, epoch: int) -> Iterator[Batch]:

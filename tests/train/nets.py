@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 
 import distdyn as dd
 from distdyn.core.firing import Firing
@@ -118,3 +119,16 @@ def loss_and_gradient(net, chunk="auto", given=None, window=None):
         (value, outputs), gradient = derive(net.parameters, net.held)
         canonical = {path: net.canonical(path, x) for path, x in gradient.items()}
         return float(value), canonical, {name: np.asarray(x) for name, x in outputs.items()}
+
+
+def check_same(found, expected):
+    """Two losses with their derivatives, and with what is watched if it is there, are equal."""
+    assert found[0] == pytest.approx(expected[0], rel=1e-12)
+    assert found[1].keys() == expected[1].keys()
+    for path, gradient in expected[1].items():
+        largest = np.abs(gradient).max()
+        assert largest > 0, f"{path} has no derivative: the test says nothing"
+        np.testing.assert_allclose(found[1][path], gradient, rtol=0, atol=1e-12 * largest)
+    for mine, theirs in zip(found[2:], expected[2:], strict=True):
+        for name, y in theirs.items():
+            np.testing.assert_allclose(mine[name], y, rtol=1e-12, atol=1e-12)

@@ -12,7 +12,7 @@ from distdyn.train import online
 from distdyn.train.inputs import given_to
 from distdyn.train.synapses import Synapses
 from tests.train import small
-from tests.train.nets import CURRENT, STEPS, TRIALS, unrolled
+from tests.train.nets import CURRENT, STEPS, TRIALS, check_same, unrolled
 
 pytestmark = pytest.mark.xdist_group("online")  # one worker: what is compiled serves many tests
 
@@ -105,15 +105,6 @@ def backwards(net, monkeypatch=None):
 
         value, found = run(net.parameters, net.held)
         return float(value), {path: net.canonical(path, x) for path, x in found.items()}
-
-
-def check_same(found, expected, atol=1e-12):
-    assert found[0] == pytest.approx(expected[0], rel=1e-12)
-    assert found[1].keys() == expected[1].keys()
-    for path, gradient in expected[1].items():
-        largest = np.abs(gradient).max()
-        assert largest > 0, f"{path} has no derivative: the test says nothing"
-        np.testing.assert_allclose(found[1][path], gradient, rtol=0, atol=atol * largest)
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from distdyn.train.inputs import given_to
 from distdyn.train.layout import mesh_of
 from distdyn.train.unrolled import Unrolled
 from tests.train import nets
-from tests.train.nets import Every, inputs, loss_and_gradient, unrolled
+from tests.train.nets import Every, check_same, inputs, loss_and_gradient, unrolled
 
 pytestmark = pytest.mark.xdist_group("unrolled")  # one worker: what is compiled serves many tests
 
@@ -26,17 +26,6 @@ pytestmark = pytest.mark.xdist_group("unrolled")  # one worker: what is compiled
 def alone():
     """On one device, everything kept."""
     return loss_and_gradient(unrolled((1, 1)), chunk=None)
-
-
-def check_same(found, alone):
-    assert found[0] == pytest.approx(alone[0], rel=1e-12)
-    assert found[1].keys() == alone[1].keys()
-    for path, gradient in alone[1].items():
-        largest = np.abs(gradient).max()
-        assert largest > 0, f"{path} has no derivative: the test says nothing"
-        np.testing.assert_allclose(found[1][path], gradient, rtol=0, atol=1e-12 * largest)
-    for name, y in alone[2].items():
-        np.testing.assert_allclose(found[2][name], y, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize(

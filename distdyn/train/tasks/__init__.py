@@ -12,4 +12,5 @@ from distdyn.train.tasks.signals import double_scroll as double_scroll
 from distdyn.train.tasks.signals import lorenz as lorenz
 from distdyn.train.tasks.signals import mackey_glass as mackey_glass
 from distdyn.train.tasks.signals import sines as sines
+from distdyn.train.tasks.split import Split as Split
 from distdyn.train.tasks.yinyang import YinYang as YinYang

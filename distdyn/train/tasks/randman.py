@@ -7,63 +7,48 @@ for neuron j, each made to reach from 0 to 1 on its class; a, b, c are drawn uni
 Source: Zenke & Vogels (2021), Neural Comput. 33, 899.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from distdyn.train.encode import latency
-from distdyn.train.tasks.dataset import Dataset, Inputs
+from distdyn.train.tasks.split import Split
 
 TERMS = 100  # of the sum: later ones are smaller than a step for alpha >= 1
 
 
-@dataclass(frozen=True)
-class Randman:
-    """The data set.
+@dataclass(frozen=True, kw_only=True)
+class Randman(Split):
+    """The data set; equally many trials of each class.
 
     Attributes:
         classes: how many.
         neurons: each spikes once in a trial.
         dim: of the manifolds.
         alpha: how smooth they are; the larger the smoother.
-        train, test: numbers of trials, equally many of each class.
-        batch: trials of a batch.
-        seed: of manifolds, points and order.
         steps: of a trial.
         latest: the step by which all have spiked.
-        path: of the population of generators.
     """
 
     classes: int = 10
     neurons: int = 20
     dim: int = 1
     alpha: float = 2.0
-    train: int = 5000
-    test: int = 1000
-    batch: int = 100
-    seed: int = 0
     steps: int = 100
     latest: int = 50
-    path: str = "inp"
 
-    def batches(self, epoch: int) -> Iterator[tuple[Inputs, Any]]:
-        """The batches of an epoch of training."""
-        return self._dataset(0, self.train, self.seed).batches(epoch)
-
-    @property
-    def testing(self) -> Dataset:
-        """Trials of which none is trained on."""
-        return self._dataset(1, self.test, None)
-
-    def _dataset(self, stream: int, n: int, order: int | None) -> Dataset:
+    def trials(self, n: int, stream: int) -> tuple[np.ndarray, np.ndarray]:
+        """When each neuron spikes, from 0 to 1, and the classes."""
         label = np.arange(n) % self.classes
         x = np.random.default_rng([self.seed, 1 + stream]).random((n, self.dim))
         times = np.zeros((n, self.neurons))
         for c in range(self.classes):
             times[label == c] = self._manifold(c, x[label == c])
-        return Dataset({self.path: times}, label, min(self.batch, n), order, self._encoded)
+        return times, label
+
+    def spikes(self, values: np.ndarray) -> np.ndarray:
+        """Each neuron once, from step 1 on."""
+        return latency(values, self.steps, 1, self.latest)
 
     def _manifold(self, c: int, x: np.ndarray) -> np.ndarray:
         """When each neuron spikes, from 0 to 1, for these points of a class."""
@@ -72,9 +57,6 @@ class Randman:
         grid = np.random.default_rng([self.seed, 3]).random((1000, self.dim))
         low, high = (f(_value(grid, a, b, shift, self.alpha), axis=0) for f in (np.min, np.max))
         return np.clip((_value(x, a, b, shift, self.alpha) - low) / (high - low), 0.0, 1.0)
-
-    def _encoded(self, inputs: Inputs) -> Inputs:
-        return {self.path: latency(inputs[self.path], self.steps, 1, self.latest)}
 
 
 def _value(

@@ -3,60 +3,41 @@
 Source: Kriener, Goeltz & Petrovici (2022), NICE 2022, "The Yin-Yang dataset".
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from distdyn.train.encode import latency
-from distdyn.train.tasks.dataset import Dataset, Inputs
+from distdyn.train.tasks.split import Split
 
 BIG, SMALL = 0.5, 0.1  # radii of the figure and of its two dots
 
 
-@dataclass(frozen=True)
-class YinYang:
+@dataclass(frozen=True, kw_only=True)
+class YinYang(Split):
     """The data set, its points as spikes: the larger a coordinate, the later.
 
-    Inputs are five: x, y, 1 - x, 1 - y, and one that always spikes first.
+    Inputs are five: x, y, 1 - x, 1 - y, and one that always spikes first. Points are equally many
+    of each class.
 
     Attributes:
-        train, test: numbers of points, equally many of each class.
-        batch: points of a batch.
-        seed: of the points and of their order.
         steps: of a trial.
         earliest, latest: steps at which coordinates of 0 and of 1 spike.
-        path: of the population of five generators.
     """
 
-    train: int = 5000
-    test: int = 1000
-    batch: int = 100
-    seed: int = 0
     steps: int = 60
     earliest: int = 2
     latest: int = 40
-    path: str = "inp"
 
-    def batches(self, epoch: int) -> Iterator[tuple[Inputs, Any]]:
-        """The batches of an epoch of training."""
-        return self._dataset(0, self.train, self.seed).batches(epoch)
+    def trials(self, n: int, stream: int) -> tuple[np.ndarray, np.ndarray]:
+        """Points and their classes."""
+        return yin_yang(n, [self.seed, stream])
 
-    @property
-    def testing(self) -> Dataset:
-        """Points of which none is trained on."""
-        return self._dataset(1, self.test, None)
-
-    def _dataset(self, stream: int, n: int, order: int | None) -> Dataset:
-        points, label = yin_yang(n, [self.seed, stream])
-        batch = min(self.batch, n)
-        return Dataset({self.path: points}, label, batch, order, self._encoded)
-
-    def _encoded(self, inputs: Inputs) -> Inputs:
-        values = np.concatenate([inputs[self.path], 1 - inputs[self.path]], axis=1)
-        values = np.concatenate([values, np.zeros((len(values), 1))], axis=1)
-        return {self.path: latency(values, self.steps, self.earliest, self.latest)}
+    def spikes(self, values: np.ndarray) -> np.ndarray:
+        """Of five neurons for each point."""
+        first = np.zeros((len(values), 1))
+        values = np.concatenate([values, 1 - values, first], axis=1)
+        return latency(values, self.steps, self.earliest, self.latest)
 
 
 def yin_yang(n: int, seed: int | list[int]) -> tuple[np.ndarray, np.ndarray]:
