@@ -41,8 +41,9 @@ from distdyn.ops.matrix.dense import Dense
 from distdyn.random import stream_key
 from distdyn.train.inputs import Given
 from distdyn.train.layout import DATA, NEURON, varying
+from distdyn.train.local import Cells, Held, Local
 from distdyn.train.synapses import Synapses, Target
-from distdyn.train.unrolled import Cells, Held, Local, Unrolled
+from distdyn.train.unrolled import Unrolled
 
 Score = Callable[[Mapping[str, Any]], tuple[Any, Any]]  # from outputs to loss and accuracy
 

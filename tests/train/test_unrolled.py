@@ -11,7 +11,7 @@ import distdyn as dd
 from distdyn.core.firing import Firing
 from distdyn.network.network import graph
 from distdyn.parallel.parameters import Setting
-from distdyn.train import unrolled as room
+from distdyn.train import local as room
 from distdyn.train.exchange import gathered, read
 from distdyn.train.inputs import given_to
 from distdyn.train.layout import mesh_of
