@@ -221,6 +221,7 @@ if TYPE_CHECKING:
     from distdyn.train import reservoir as reservoir
     from distdyn.train import tasks as tasks
     from distdyn.train.rules import BPTT as BPTT
+    from distdyn.train.rules import DRTRL as DRTRL
     from distdyn.train.rules import EProp as EProp
     from distdyn.train.rules import PPProp as PPProp
     from distdyn.train.trainer import DSTrainer as DSTrainer
@@ -243,6 +244,7 @@ ROOMS = {  # loaded when they are asked for: they bring libraries that most runs
 CLASSES = {  # so are these
     "BPTT": "distdyn.train.rules",
     "DSTrainer": "distdyn.train.trainer",
+    "DRTRL": "distdyn.train.rules",
     "EProp": "distdyn.train.rules",
     "PPProp": "distdyn.train.rules",
 }

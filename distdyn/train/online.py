@@ -102,6 +102,8 @@ def gradient(
     score: Score,
     feedback: str = "symmetric",
     decay: float | None = None,
+    *,
+    is_instant: bool = False,
 ) -> tuple[tuple[Any, Any], dict[str, Any]]:
     """The loss and the accuracy, and the derivatives of the loss by path.
 
@@ -116,13 +118,16 @@ def gradient(
         feedback: the weights by which errors reach cells: "symmetric", those to readouts; or
             "random".
         decay: r, if eligibilities are factored.
+        is_instant: whether an error of a readout counts for the spikes alone that arrive with it.
     """
     who = learners(net)
     outputs = net(parameters, held, given, trial, steps=steps, chunk=None)
     scored, errors = jax.value_and_grad(score, has_aux=True)(outputs)
     wanted = {name: jnp.moveaxis(_filled(net, name, error), 1, 0) for name, error in errors.items()}
     held = net.with_parameters(held, parameters)
-    made = _Learning if decay is None else functools.partial(_Factored, decay=decay)
+    made: Any = _Instant if is_instant else _Learning
+    if decay is not None:
+        made = functools.partial(_Factored, decay=decay)
 
     def steps_of(*x: Any) -> dict[str, Any]:
         held, given, trial, wanted = jax.tree.map(varying, x)
@@ -453,6 +458,13 @@ class _Learning(Local):
         missing = self.net.layout.devices * width - x.shape[axis]
         x = jnp.pad(x, [(0, missing if k == axis else 0) for k in range(x.ndim)])
         return jax.lax.dynamic_slice_in_dim(x, jax.lax.axis_index(NEURON) * width, width, axis)
+
+
+class _Instant(_Learning):
+    """The same for readouts that forget: what they keep of earlier spikes is left out."""
+
+    def _filtered(self, end: Target, before: list[Any], came: Any) -> list[Any]:
+        return super()._filtered(end, [jnp.zeros_like(e) for e in before], came)
 
 
 class _Factored(_Learning):

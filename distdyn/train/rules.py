@@ -3,11 +3,12 @@
     BPTT()               exactly, backwards through all steps; spikes by a surrogate
     BPTT(window=50)      the same, but that nothing passes back beyond 50 steps: truncated
     EProp()              forwards with the network, without what passes from cell to cell and back
+    DRTRL()              the same for errors that say what was right just now
     PPProp()             the same in less memory: what pre and post cells do is kept apart
 
 Source: Werbos (1990), Proc. IEEE 78, 1550; truncated: Williams & Peng (1990), Neural Comput. 2,
-490; forwards: Bellec et al. (2020), Nat. Commun. 11, 3625; apart: Wang et al. (2024), bioRxiv
-2024.09.24.614728.
+490; forwards: Bellec et al. (2020), Nat. Commun. 11, 3625; just now, and apart: Wang et al. (2024),
+bioRxiv 2024.09.24.614728.
 """
 
 from dataclasses import dataclass
@@ -72,6 +73,18 @@ class EProp:
             raise ParameterError(
                 f'EProp: feedback = {shown(self.feedback)}. Give "symmetric" or "random".'
             )
+
+
+@dataclass(frozen=True)
+class DRTRL(EProp):
+    """Real-time recurrent learning, of whose Jacobian what each cell has to do with itself is kept.
+
+        e(t) = D(t) e(t-1) + dh(t)/dw,     dL/dw = sum_t dL(t)/dh(t) e(t)
+
+    h is the state of a post cell, D(t) = dh(t)/dh(t-1) within the cell, and L(t) the loss by what
+    happens at t. It is e-prop but for readouts: an error counts for the spikes that arrive with it,
+    and not for those that a readout still remembers. As exact where readouts have no memory.
+    """
 
 
 @dataclass(frozen=True)

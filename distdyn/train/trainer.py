@@ -54,7 +54,7 @@ from distdyn.train.layout import DATA, mesh_of
 from distdyn.train.loss import Loss
 from distdyn.train.parameters import names
 from distdyn.train.report import Report
-from distdyn.train.rules import BPTT, EProp, PPProp, Rule
+from distdyn.train.rules import BPTT, DRTRL, EProp, PPProp, Rule
 from distdyn.train.saved import Learned, to_arrays, to_mesh
 from distdyn.train.unrolled import Unrolled
 from distdyn.units import check_dt, shown
@@ -292,6 +292,7 @@ class DSTrainer:
                 score,
                 self.rule.feedback,
                 decay=self.rule.decay if isinstance(self.rule, PPProp) else None,
+                is_instant=isinstance(self.rule, DRTRL),
             )
         derive = jax.value_and_grad(self._value, has_aux=True)
         return derive(parameters, held, given, trial, target, steps)

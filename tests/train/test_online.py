@@ -155,6 +155,50 @@ def test_random_feedback_changes_what_comes_over_readouts_alone(alone):
     check_same(forwards(net_of((1, 2)), "random"), (value, found))
 
 
+class Forgetful(dd.Network):
+    """Cells of one layer, and readouts that keep of their potential this part in a step."""
+
+    def __init__(self, kept):
+        cell = dd.LIF(C_m=10.0, tau_m=10.0, E_L=0.0, V_th=1.0, V_reset=0.0, t_ref=1.0)
+        tau = -1.0 / np.log(kept)
+        self.inp = dd.Population(5, dd.SpikeTimes([], []))
+        self.E = dd.Population(4, cell)
+        self.out = dd.Population(2, dd.LeakyIntegrator(C_m=10.0, tau_m=tau, E_L=0.0))
+        for name, pre, post in (("enter", self.inp, self.E), ("read", self.E, self.out)):
+            weight = dd.Normal(0.6, 0.8)
+            of = dd.Projection(pre, post, dd.AllToAll(), dd.Delta(), weight=weight, delay=1.0)
+            setattr(self, name, of)
+
+
+@pytest.mark.parametrize("kept", [1e-16, 0.8])
+def test_instant_errors_are_exact_where_readouts_forget(kept):  # 6.A6
+    """D-RTRL is backpropagation for readouts without memory, and is not for others."""
+    where = ["enter.weight", "read.weight"]
+    net = unrolled((1, 1), network=Forgetful(kept), where=where, watch=["out.V"])
+
+    def of(outputs):
+        return (outputs["out.V"] ** 3).mean(), None
+
+    with jax.enable_x64(True):
+        given, trial = placed(net)
+
+        @jax.jit
+        def both(parameters, held):
+            rest = parameters, held, given, trial
+            _, instant = online.gradient(net, *rest, STEPS, of, is_instant=True)
+            exact = jax.grad(lambda p: of(net(p, held, given, trial, steps=STEPS, chunk=None))[0])(
+                parameters
+            )
+            return instant, exact
+
+        instant, exact = jax.tree.map(np.asarray, both(net.parameters, net.held))
+    np.testing.assert_allclose(instant["read.weight"], exact["read.weight"], rtol=1e-9)
+    largest = np.abs(exact["enter.weight"]).max()
+    apart = np.abs(instant["enter.weight"] - exact["enter.weight"]).max() / largest
+    assert largest > 0
+    assert apart < 1e-12 if kept < 0.5 else apart > 1e-2
+
+
 class Chain(dd.Network):
     """Generators, integrators that are watched, and no spike of theirs."""
 
