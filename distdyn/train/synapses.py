@@ -204,12 +204,14 @@ def _listed(
     shape = projection.ends.n_pre, layout.devices * width
     edges = np.stack([pre, post, steps])
     is_one = not isinstance(projection.weight, Distribution | ByDistance | np.ndarray)
+    n_post = sum(view.size for view in projection.post)
     whole = [view for view in projection.post if view.ids == range(view.population.size)]
     is_dense = (
-        isinstance(projection.rule, AllToAll)
-        and projection.rule.autapses
+        not is_one
         and delay is not None
         and len(whole) == len(projection.post)
+        and len(pre) == projection.ends.n_pre * n_post
+        and bool((np.diff(pre * n_post + post) > 0).all())  # each pair once
     )
     if is_dense:
         data = np.zeros(shape, dtype)

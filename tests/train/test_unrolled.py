@@ -10,6 +10,7 @@ import pytest
 import distdyn as dd
 from distdyn.core.firing import Firing
 from distdyn.network.network import graph
+from distdyn.ops.matrix.dense import Dense
 from distdyn.parallel.parameters import Setting
 from distdyn.train import local as room
 from distdyn.train.exchange import gathered, read
@@ -185,6 +186,28 @@ def test_nothing_passes_a_detached_reset_or_the_end_of_a_window():
     assert not np.allclose(of_detached, whole)
     assert not of_steps.any()  # a weight acts a step later, at least
     np.testing.assert_array_equal(of_all, whole)
+
+
+class Given(dd.Network):
+    """Weights of all pairs, given as a matrix or drawn."""
+
+    def __init__(self, matrix):
+        cell = dd.LIF(C_m=10.0, tau_m=10.0, E_L=0.0, V_th=1.0, V_reset=0.0, t_ref=0.0)
+        self.E = dd.Population(6, cell)
+        self.rec = dd.Projection(
+            self.E, self.E, dd.Edges.from_matrix(matrix), dd.Delta(), delay=1.0
+        )
+
+
+def test_a_matrix_of_an_initializer_is_dense():
+    matrix = jax.nn.initializers.orthogonal()(jax.random.key(1), (6, 6))
+    net = unrolled((1, 1), network=Given(matrix), where=["rec.weight"], watch=["E.V"])
+    assert isinstance(net.synapses[0].matrices[0].pieces, Dense)
+    found = net.canonical("rec.weight", net.parameters["rec.weight"])
+    np.testing.assert_allclose(found.reshape(6, 6), matrix, rtol=1e-6)
+    some = np.where(np.eye(6, dtype=bool), 0.0, np.asarray(matrix))
+    net = unrolled((1, 1), network=Given(some), where=["rec.weight"], watch=["E.V"])
+    assert not isinstance(net.synapses[0].matrices[0].pieces, Dense)
 
 
 # --- the compiled program (6.F) ------------------------------------------------------------------
