@@ -190,7 +190,7 @@ def _add_train(train: argparse.ArgumentParser) -> None:
     train.add_argument("--devices", metavar="N", help='of each rank, or "auto"')
     train.add_argument(
         "--mesh", nargs=2, type=int, metavar=("DATA", "NEURON"),
-        help="how many devices share the trials, and how many the neurons",
+        help="how many devices, of a rank or of all, share the trials, and how many the neurons",
     )  # fmt: skip
     train.add_argument("--platform", choices=("cpu", "gpu"))
     train.add_argument("--precision", choices=("float32", "float64"), default="float32")

@@ -491,3 +491,26 @@ def test_products_are_timed_for_a_while():
     told = next(found)
     assert told["version"] == "1" and told["results"]["c"]["w"]["per_spike"] == 2.0
     assert 0 < next(found)["c"]["w"] < 1
+
+
+def test_training_is_compared_where_as_many_cells_spike():
+    from bench_training import judged
+
+    ours = ["distdyn, one core", "distdyn, one device", "distdyn, (2, 1)", "distdyn, (1, 2)"]
+
+    def turn(spiking, *seconds):
+        names = [*ours, "snntorch, threads 1", "snntorch, threads 2"]
+        of = {
+            name: {"seconds": s, "spiking": spiking if "snn" in name else 0.1, "peak": 1}
+            for name, s in zip(names, seconds, strict=True)
+        }
+        return {"busy": 0.0, **of}
+
+    built = dict.fromkeys([*ours, "snntorch, threads 1", "snntorch, threads 2"], 9.0)
+    turns = [turn(0.11, 4.0, 3.0, 2.0, 2.5, 8.0, 9.0), turn(0.11, 4.0, 3.0, 1.0, 2.0, 9.0, 6.0)]
+    found = judged(turns, built, {})
+    assert found["ratios"] == {"snntorch": 5.0}  # of 8 / 2 and 6 / 1
+    assert found["scaling"] == {"distdyn, (2, 1)": 3.0, "distdyn, (1, 2)": 1.8}
+    assert found["disagreements"] == []
+    other = judged([turn(0.13, 4.0, 3.0, 2.0, 2.5, 8.0, 9.0)], built, {})
+    assert other["ratios"] == {} and len(other["disagreements"]) == 2

@@ -8,6 +8,7 @@ An array over the cells of a group is, on each device, its ranges of the group's
 after the other. An array over one population is its ranges along the axis: in order of ids.
 """
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -101,6 +102,13 @@ class Layout:
         with jax.enable_x64(True):
             return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
 
+    def fetched(self, array: Any) -> np.ndarray:
+        """The inverse of `place`, on every rank. Collective, if the mesh spans ranks."""
+        if isinstance(array, jax.Array) and not array.is_fully_addressable:
+            with jax.enable_x64(True):
+                array = _whole_of(self.mesh)(array)
+        return np.asarray(array)
+
     def filled(self, path: str, array: Any) -> np.ndarray:
         """Values over a population, with zeros up to the length that all devices share."""
         array = np.asarray(array)
@@ -111,6 +119,12 @@ class Layout:
         """[trial, neuron] of a population from its pieces [device, trial, cell of the group]."""
         of = jnp.moveaxis(pieces[:, :, self.here[path]], 0, 1)
         return of.reshape(of.shape[0], -1)[:, : self.size[path]]
+
+
+@functools.cache
+def _whole_of(mesh: Mesh) -> Any:
+    """From an array on a mesh to the same with all of it on every device."""
+    return jax.jit(lambda x: x, out_shardings=NamedSharding(mesh, PartitionSpec()))
 
 
 def varying(x: Any) -> Any:

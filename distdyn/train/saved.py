@@ -29,7 +29,9 @@ def to_arrays(
     found = {f"parameters/{path}": net.canonical(path, x) for path, x in learned.parameters.items()}
     leaves = jax.tree.leaves(learned.optimizer)
     for k, (leaf, of) in enumerate(zip(leaves, _like(optimizer, learned), strict=True)):
-        found[f"optimizer/{k}"] = np.asarray(leaf) if of is None else net.canonical(of, leaf)
+        found[f"optimizer/{k}"] = (
+            net.layout.fetched(leaf) if of is None else net.canonical(of, leaf)
+        )
     return found
 
 

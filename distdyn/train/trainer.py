@@ -14,6 +14,7 @@ other. The result depends on how many they are by rounding alone.
 import functools
 import hashlib
 import itertools
+import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,7 @@ from distdyn.core.system import DynamicalSystem
 from distdyn.errors import ExitCode, NetworkError, Stopped, TrainError
 from distdyn.network.network import Network, graph
 from distdyn.parallel import launch
+from distdyn.parallel.launch import World, distributed
 from distdyn.parallel.launch.devices import local_devices
 from distdyn.parallel.parameters import Setting
 from distdyn.run import arguments
@@ -86,7 +88,9 @@ class DSTrainer:
         seed: of all draws, as that of `DSRunner`.
         t0: when a trial begins, ms.
         devices: how many local devices, or "auto".
-        mesh: (data, neuron), how many of them along each axis; None: all along `data`.
+        mesh: (data, neuron), how many of these devices along each axis; None: all along `data`. Of
+            as many places as all ranks have devices together, one mesh spans them, so that neurons
+            can be dealt to ranks, too; `devices` is then the number of each rank.
         platform: "cpu" or "gpu"; by default that of JAX.
         precision: "float32" or "float64".
         progress: "auto", "bar", "lines" or "off".
@@ -133,11 +137,17 @@ class DSTrainer:
             "precision": precision, "t0": t0, "rule": self.rule, **description(self.graph),
         }  # fmt: skip
         check_common(self.world, **self._given, mesh=mesh, **versions())
+        spans = _spans(self.world, mesh, devices)
+        if spans:
+            distributed.start(self.world)
         self.devices = local_devices(devices, platform, self.world, neurons=self.graph.size)
+        everywhere = distributed.everywhere(self.devices) if spans else self.devices
+        # Between meshes of their own ranks share trials; a mesh that spans them does it itself.
+        self._apart = World() if spans else self.world
         with agreed(self.world), jax.enable_x64(True):
             firing = Firing(self.rule.surrogate, self.rule.detach_reset)
             make = functools.partial(
-                Unrolled, self.graph, setting, mesh_of(self.devices, mesh), firing, loss.watch
+                Unrolled, self.graph, setting, mesh_of(everywhere, mesh), firing, loss.watch
             )
             paths = [p for p in names(make(())) if where(p)] if callable(where) else list(where)
             if not paths:
@@ -232,7 +242,7 @@ class DSTrainer:
         for inputs, target in itertools.islice(_batches(data, self.epoch), len(scores), None):
             with jax.enable_x64(True):
                 given, trial, steps, target, count = self._placed(inputs, target, self._trials)
-                if self.world.size == 1:
+                if self._apart.size == 1:
                     new = self._update(
                         self._parameters, self._optimizer_state, self._net.held, given, trial,
                         target, steps,
@@ -328,11 +338,11 @@ class DSTrainer:
         )
         mean = {}
         for path, of in gradient.items():
-            whole = self.world.sum(np.asarray(of)) / self.world.size
+            whole = self._apart.sum(np.asarray(of)) / self._apart.size
             mean[path] = jax.device_put(whole, of.sharding)
         parameters, state = self._apply(mean, self._optimizer_state, self._parameters)
         both = np.array([loss, 0.0 if right is None else right], np.float64)
-        loss, accuracy = self.world.sum(both) / self.world.size
+        loss, accuracy = self._apart.sum(both) / self._apart.size
         return _Updated(parameters, state, loss, None if right is None else accuracy)
 
     # --- a fit that is kept ----------------------------------------------------------------------
@@ -392,9 +402,9 @@ class DSTrainer:
                 loss, right = self._judge(
                     self._parameters, self._net.held, given, trial, target, steps
                 )
-            if self.world.size > 1:
+            if self._apart.size > 1:
                 both = np.array([loss, 0.0 if right is None else right], np.float64)
-                loss, accuracy = self.world.sum(both) / self.world.size
+                loss, accuracy = self._apart.sum(both) / self._apart.size
                 right = None if right is None else accuracy
             trials += count
             scores.append((loss, right, count))
@@ -411,8 +421,8 @@ class DSTrainer:
         with jax.enable_x64(True):
             given, trial, steps, _, _ = self._placed(inputs, None, APART)
             outputs = self._run(self._parameters, self._net.held, given, trial, steps)
-        mine = {name: np.asarray(y) for name, y in outputs.items()}
-        every = self.world.allgather(mine)
+        mine = {name: self._net.layout.fetched(y) for name, y in outputs.items()}
+        every = self._apart.allgather(mine)
         return {name: np.concatenate([of[name] for of in every]) for name in mine}
 
     @functools.partial(jax.jit, static_argnums=(0, 5))
@@ -427,14 +437,14 @@ class DSTrainer:
                 '{"in": bool[trial, step, neuron]}.'
             )
         count = len(next(iter(inputs.values())))
-        ranks = self.world.size
+        ranks = self._apart.size
         if count % ranks:
             raise TrainError(
                 f"data: {count} trials for {ranks} ranks. Give a batch that they divide."
             )
         if target is not None and self.loss.check is not None:
             self.loss.check(self._net.widths, target)
-        mine = slice(self.world.rank * count // ranks, (self.world.rank + 1) * count // ranks)
+        mine = slice(self._apart.rank * count // ranks, (self._apart.rank + 1) * count // ranks)
         layout = self._net.layout
         given, _, steps = given_to(
             self.graph, layout, {path: np.asarray(x)[mine] for path, x in inputs.items()}
@@ -450,7 +460,7 @@ class DSTrainer:
 
     @property
     def parameters(self) -> dict[str, np.ndarray]:
-        """What is trained, by path: one number, one per neuron, or one per synapse.
+        """What is trained, by path: one number, one per neuron, or one per synapse. Collective.
 
         Synapses are in the order of `DSRunner(...)["exc"].edges()`.
         """
@@ -499,12 +509,20 @@ class DSTrainer:
 
     @property
     def digest(self) -> str:
-        """The SHA-256 of all parameters."""
+        """The SHA-256 of all parameters. Collective."""
         found = hashlib.sha256()
         for path, value in sorted(self.parameters.items()):
             found.update(path.encode())
             found.update(np.ascontiguousarray(value).tobytes())
         return found.hexdigest()
+
+
+def _spans(world: World, mesh: Any, devices: Any) -> bool:
+    """Whether a mesh is one of the devices of all ranks."""
+    if world.size == 1 or mesh is None:
+        return False
+    own = devices if isinstance(devices, int) else 1
+    return math.prod(mesh) == world.size * own
 
 
 def _graph(system: Any) -> Any:

@@ -205,7 +205,7 @@ class Unrolled:
 
     def canonical(self, path: str, value: Any) -> np.ndarray:
         """A parameter as its users know it: by neuron or by synapse, whatever the mesh is."""
-        array = np.asarray(value)
+        array = self.layout.fetched(value)
         parameter = self.where[path]
         for s in self.synapses:
             if path == f"{s.path}.weight" and s.edges is not None:

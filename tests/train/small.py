@@ -77,11 +77,12 @@ def main():
     history = made.fit(task(), 4)
     judged = made.evaluate(task(1))
     outputs = made.predict(next(task(2).batches(0))[0])["out.V"]
+    parameters, digest = made.parameters, made.digest
     if made.world.rank == 0:
-        weights = {path: np.ravel(x).tolist() for path, x in made.parameters.items()}
+        weights = {path: np.ravel(x).tolist() for path, x in parameters.items()}
         found = {"loss": history.loss.tolist(), "judged": judged, "weights": weights}
         shape = {"outputs": float(outputs.sum()), "shape": list(outputs.shape)}
-        print(json.dumps({**found, **shape, "digest": made.digest}), flush=True)
+        print(json.dumps({**found, **shape, "digest": digest}), flush=True)
 
 
 if __name__ == "__main__":

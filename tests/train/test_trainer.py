@@ -133,8 +133,17 @@ def check_same(found, alone):
 
 
 @pytest.mark.mpi
-@pytest.mark.parametrize(("n", "words"), [(2, ()), (2, ("--devices", "2", "--mesh", "1", "2"))])
-def test_ranks_share_the_trials(ranks, alone, n, words):  # noqa: F811 - the fixture
+@pytest.mark.parametrize(
+    ("n", "words"),
+    [
+        (2, ()),
+        (2, ("--mesh", "1", "2")),  # a mesh that spans both ranks
+        pytest.param(2, ("--devices", "2", "--mesh", "1", "2"), marks=pytest.mark.slow),
+        pytest.param(2, ("--devices", "2", "--mesh", "2", "2"), marks=pytest.mark.slow),
+        pytest.param(3, ("--mesh", "1", "3"), marks=pytest.mark.slow),
+    ],
+)
+def test_ranks_share_trials_and_neurons(ranks, alone, n, words):  # noqa: F811 - the fixture
     script = [str(SCRIPT), *words]
     check_same(trained_by(ranks(n, script, limit=300.0).out), alone)
 

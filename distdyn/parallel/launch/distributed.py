@@ -87,9 +87,14 @@ def spans(us: World, platform: str | None, *, share_gpu: bool = False) -> bool:
     is_asked = platform == "gpu" or os.environ.get("DISTDYN_COLLECTIVES") == "1"
     if us.size == 1 or share_gpu or not is_asked:
         return False
+    start(us)
+    return True
+
+
+def start(us: World) -> None:
+    """Start JAX for one program that spans all ranks, if it is not. Collective."""
     if not jax.distributed.is_initialized():
         start_distributed(us=us)
-    return True
 
 
 def everywhere(devices: Sequence[Any]) -> list[Any]:
