@@ -42,7 +42,9 @@ def gathered(
         message = _message(jax.lax.stop_gradient(mine), few)
         message = message[None] if n == 1 else jax.lax.all_gather(message, axis)
     widths = [x.shape[-1] for x in spikes], [x.shape[-1] for x in values]
-    return *_split(_received(mine, message, few, axis, n), *widths), message
+    # A device that is alone has no need to read what it wrote.
+    whole = mine[None] if n == 1 else _received(mine, message, few, axis)
+    return *_split(whole, *widths), message
 
 
 def read(message: Any, spikes: Sequence[int], values: Sequence[int], dtype: Any) -> Lists:
@@ -72,19 +74,17 @@ def _numbers(message: Any, few: int, others: int, dtype: Any) -> Any:
     return jnp.concatenate([spikes, jax.lax.bitcast_convert_type(rest, dtype)], axis=-1)
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
-def _received(mine: Any, message: Any, few: int, axis: str, n: int) -> Any:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _received(mine: Any, message: Any, few: int, axis: str) -> Any:
     """The numbers of all devices that their messages hold, our own among them."""
     return _numbers(message, few, mine.shape[-1] - few, mine.dtype)
 
 
-def _forwards(mine: Any, message: Any, few: int, axis: str, n: int) -> tuple[Any, None]:
-    return _received(mine, message, few, axis, n), None
+def _forwards(mine: Any, message: Any, few: int, axis: str) -> tuple[Any, None]:
+    return _received(mine, message, few, axis), None
 
 
-def _backwards(few: int, axis: str, n: int, _: None, cotangent: Any) -> tuple[Any, None]:
-    if n == 1:
-        return cotangent[0], None
+def _backwards(few: int, axis: str, _: None, cotangent: Any) -> tuple[Any, None]:
     return jax.lax.psum_scatter(cotangent, axis), None
 
 

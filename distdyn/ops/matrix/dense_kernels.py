@@ -11,6 +11,7 @@ from distdyn.ops.cache import cached
 from distdyn.ops.matrix.csr_kernels import list_active
 
 _U = np.uint64
+CACHE = 1 << 18  # bytes of what is read again and again: half of a second cache
 ONE, TWO, THREE, FOUR = _U(1), _U(2), _U(3), _U(4)
 
 kernel = cached(njit, nogil=True)
@@ -73,22 +74,29 @@ def gather(m, z, data, y):
 def outer(x, z, weights):
     """Add up: A_ij = x_i z_j, over the rows with x_i != 0.
 
-    Row after row, so that it stays in the nearest cache: for each first the trials are listed in
-    which its x is not zero.
+    Some trials after the others, whose z lie in the second cache; of these row after row, for which
+    it is listed first in which trials its x is not zero.
     """
     n_trials, n = x.shape
-    start, rows = np.zeros(n + 1, np.int64), np.empty(n, np.uint32)
-    for b in range(n_trials):
-        for r in range(list_active(x[b], 0, rows)):
-            start[rows[r] + 1] += 1
-    start[:] = np.cumsum(start)
-    at, trials, values = start.copy(), np.empty(start[n], np.uint32), np.empty(start[n], z.dtype)
-    for b in range(n_trials):
-        for r in range(list_active(x[b], 0, rows)):
-            i = rows[r]
+    some = max(1, CACHE // (z.itemsize * max(1, z.shape[1])))
+    rows, count = np.empty(n, np.uint32), np.empty(n + 1, np.int64)
+    pairs = np.empty((2, some * n), np.uint32)
+    trials, values = np.empty(some * n, np.uint32), np.empty(some * n, z.dtype)
+    weights[:] = 0
+    for first in range(0, n_trials, some):
+        count[:] = 0
+        n_pairs = 0
+        for b in range(first, min(first + some, n_trials)):
+            for r in range(list_active(x[b], 0, rows)):
+                pairs[0, n_pairs], pairs[1, n_pairs] = b, rows[r]
+                count[rows[r] + 1] += 1
+                n_pairs += 1
+        start = np.cumsum(count)
+        at = start.copy()
+        for p in range(n_pairs):
+            b, i = pairs[0, p], pairs[1, p]
             trials[at[i]], values[at[i]] = b, x[b, i]
             at[i] += 1
-    weights[:] = 0
-    for i in range(_U(n)):
-        mine = slice(start[i], start[i + ONE])
-        add_up(trials[mine], values[mine], _U(start[i + ONE] - start[i]), z, weights[i])
+        for i in range(_U(n)):
+            mine = slice(start[i], start[i + ONE])
+            add_up(trials[mine], values[mine], _U(start[i + ONE] - start[i]), z, weights[i])
