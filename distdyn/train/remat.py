@@ -79,8 +79,8 @@ def scan(steps: Steps, held: Any, carry: Any, xs: Any, length: int, chunk: int |
         carry: before the first step.
         xs: what comes from outside, along the first axis steps.
         length: how many steps.
-        chunk: how many are computed again in one go; None: everything is kept. A last chunk may be
-            shorter.
+        chunk: how many are computed again in one go, the last ones maybe fewer; None: all that
+            derivatives need is kept, and nothing computed again.
     """
 
     def plain(held: Any, carry: Any, xs: Any, length: int) -> tuple[Any, tuple[list[Any], Any]]:
@@ -90,15 +90,35 @@ def scan(steps: Steps, held: Any, carry: Any, xs: Any, length: int, chunk: int |
 
         return jax.lax.scan(step, carry, xs, length)
 
-    if chunk is None:
-        return plain(held, carry, xs, length)[1][0]
-    chunk = min(chunk, length)
-    whole = length // chunk * chunk
-
     @eqx.filter_custom_vjp
     def run(given: Any) -> list[Any]:
         held, carry, xs = given
         return plain(held, carry, xs, length)[1][0]
+
+    if chunk is None:
+
+        @run.def_fwd
+        def _(perturbed: Any, given: Any) -> tuple[list[Any], Any]:
+            held, carry, xs = given
+            floats = eqx.filter(xs, perturbed[2])
+            of = Pass(steps, perturbed, held)
+            ys, pull, messages = of.linearized(carry, xs, floats, length, None, None)
+            return ys, (pull, messages, _inexact(carry), _inexact(ys))
+
+        @run.def_bwd
+        def _(kept: Any, derivatives: Any, perturbed: Any, given: Any) -> Any:
+            pull, messages, carry, ys = kept
+            wanted = [
+                jax.tree.map(_zeros, y) if of is None else of
+                for y, of in zip(ys, derivatives, strict=True)
+            ]
+            asked, begin, in_xs, in_added = pull((jax.tree.map(_zeros, carry), wanted))
+            late = Pass(steps, perturbed, given[0]).weights(messages, in_added)
+            return eqx.combine(asked, late), begin, in_xs
+
+        return run((held, carry, xs))
+    chunk = min(chunk, length)
+    whole = length // chunk * chunk
 
     @run.def_fwd
     def _(perturbed: Any, given: Any) -> tuple[list[Any], Any]:
@@ -121,70 +141,90 @@ def scan(steps: Steps, held: Any, carry: Any, xs: Any, length: int, chunk: int |
     @run.def_bwd
     def _(kept: Any, derivatives: Any, perturbed: Any, given: Any) -> Any:
         (begins, messages, rest), (held, carry, xs) = kept, given
-        is_late = jax.tree.map(lambda a, b: a and b, steps.late(held), perturbed[0])
-        is_asked = jax.tree.map(lambda a, b: a and not b, perturbed[0], is_late)
-        asked, constant = eqx.partition(held, is_asked)
-        floats, _ = eqx.partition(xs, perturbed[2])
+        of = Pass(steps, perturbed, held)
+        floats = eqx.filter(xs, perturbed[2])
         watched = [k for k, y in enumerate(derivatives) if y is not None]
-        back = Backwards(steps, asked, constant, is_late, watched)
-        sums = jax.tree.map(_zeros, (asked, eqx.filter(held, is_late), _inexact(carry)))
         wanted = [derivatives[k] for k in watched]
+
+        def before(sums: Any, chunk: Any) -> tuple[Any, Any]:
+            asked, late, behind = sums
+            begin, message, xs, floats, wanted = chunk
+            n = len(jax.tree.leaves(wanted)[0])
+            _, pull, _ = of.linearized(begin, xs, floats, n, watched, message)
+            asked_here, behind, in_xs, in_added = pull((behind, wanted))
+            late_here = of.weights(message, in_added)
+            sums = jax.tree.map(jnp.add, (asked, late), (asked_here, late_here))
+            return (*sums, behind), in_xs
+
+        sums = jax.tree.map(_zeros, (of.asked, eqx.filter(held, of.is_late), _inexact(carry)))
         tail = None
         if rest is not None:
-            begin, message = rest
-            of = _cut(xs, whole, length), _cut(floats, whole, length), _cut(wanted, whole, length)
-            sums, tail = back.chunk(sums, (begin, message, *of))
-        (asked, late, before), head = jax.lax.scan(
-            back.chunk,
-            sums,
-            (begins, messages, *(_cut(x, 0, whole, chunk) for x in (xs, floats, wanted))),
-            reverse=True,
-        )
+            cut = (_cut(x, whole, length) for x in (xs, floats, wanted))
+            sums, tail = before(sums, (*rest, *cut))
+        chunks = (_cut(x, 0, whole, chunk) for x in (xs, floats, wanted))
+        sums, head = jax.lax.scan(before, sums, (begins, messages, *chunks), reverse=True)
+        asked, late, begin = sums
         head = jax.tree.map(_joined, head)
         if tail is not None:
             head = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), head, tail)
-        return eqx.combine(asked, late), before, head
+        return eqx.combine(asked, late), begin, head
 
     return run((held, carry, xs))
 
 
-class Backwards:
-    """The derivatives of the chunks of a scan, the last one first."""
+class Pass:
+    """Steps as a function that has derivatives: of what, is said by what is `perturbed`."""
 
-    def __init__(
-        self, steps: Steps, asked: Any, constant: Any, is_late: Any, watched: list[int]
-    ) -> None:
-        self.steps, self.asked, self.constant = steps, asked, constant
-        self.is_late, self.watched = is_late, watched
+    def __init__(self, steps: Steps, perturbed: Any, held: Any) -> None:
+        self.steps, self.held = steps, held
+        self.is_late = jax.tree.map(lambda a, b: a and b, steps.late(held), perturbed[0])
+        is_asked = jax.tree.map(lambda a, b: a and not b, perturbed[0], self.is_late)
+        self.asked, self.constant = eqx.partition(held, is_asked)
 
-    def chunk(self, sums: Any, of: Any) -> tuple[Any, Any]:
-        """The sums of derivatives before a chunk from those behind it, and those in its xs."""
-        asked_sum, late_sum, behind = sums
-        begin, messages, xs, floats, wanted = of
+    def linearized(
+        self,
+        begin: Any,
+        xs: Any,
+        floats: Any,
+        length: int,
+        watched: list[int] | None,
+        messages: Any,
+    ) -> tuple[list[Any], Any, Any]:
+        """What is watched, what takes its derivatives back, and the messages that were sent.
+
+        Args:
+            begin: the carry before the first of the steps.
+            xs: what comes from outside.
+            floats: of that what has derivatives.
+            length: how many steps.
+            watched: what of it is asked for; None: all that are floats.
+            messages: what has been sent, if it is known.
+        """
         moving, fixed = eqx.partition(begin, eqx.is_inexact_array)
-        held = eqx.combine(self.asked, self.constant)
-        length = len(jax.tree.leaves(wanted)[0])
         added = jax.tree.map(
-            lambda x: varying(jnp.zeros((length, *x.shape), x.dtype)), self.steps.zeros(held)
+            lambda x: varying(jnp.zeros((length, *x.shape), x.dtype)), self.steps.zeros(self.held)
         )
 
         def again(asked: Any, moving: Any, floats: Any, added: Any) -> Any:
             held = eqx.combine(asked, self.constant)
 
-            def step(carry: Any, given: Any) -> tuple[Any, list[Any]]:
+            def step(carry: Any, given: Any) -> tuple[Any, Any]:
                 x, message, added = given
-                carry, ys, _ = self.steps.step(held, carry, x, message, added)
-                return carry, [ys[k] for k in self.watched]
+                carry, ys, message = self.steps.step(held, carry, x, message, added)
+                return carry, (ys, message)
 
             given = eqx.combine(floats, xs), messages, added
-            carry, ys = jax.lax.scan(step, eqx.combine(moving, fixed), given, length)
-            return _inexact(carry), ys
+            carry, (ys, sent) = jax.lax.scan(step, eqx.combine(moving, fixed), given, length)
+            asked_ys = _inexact(ys) if watched is None else [ys[k] for k in watched]
+            return (_inexact(carry), asked_ys), (ys, sent)
 
-        _, pull = jax.vjp(again, self.asked, moving, floats, added)
-        asked, before, in_xs, in_added = pull((behind, wanted))
-        late = eqx.filter(self.steps.weights(held, messages, in_added), self.is_late)
-        plus = jax.tree.map(jnp.add, (asked_sum, late_sum), (asked, late))
-        return (*plus, before), in_xs
+        _, pull, (ys, sent) = jax.vjp(again, self.asked, moving, floats, added, has_aux=True)
+        return ys, pull, sent
+
+    def weights(self, messages: Any, in_added: Any) -> Any:
+        """The derivatives in late weights, from those in what was added."""
+        found = self.steps.weights(self.held, messages, in_added)
+        return eqx.filter(found, self.is_late)
 
 
 def _inexact(tree: Any) -> Any:
