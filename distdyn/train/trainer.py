@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.sharding import NamedSharding, PartitionSpec
 
 from distdyn.core.firing import Firing
 from distdyn.core.system import DynamicalSystem
@@ -131,7 +132,13 @@ class DSTrainer:
             if isinstance(self.rule, EProp):
                 online.learners(self._net)  # an error that comes early
             self._parameters = self._net.parameters
-            self._optimizer_state = optimizer.init(self._parameters)
+            # Counters too are on the mesh, where an update leaves them: or the second update would
+            # be another program, and compiling it takes as long as the first.
+            everywhere = NamedSharding(self._net.layout.mesh, PartitionSpec())
+            self._optimizer_state = jax.tree.map(
+                lambda x: x if _is_laid(x) else jax.device_put(x, everywhere),
+                optimizer.init(self._parameters),
+            )
         self.epoch = self.updates = self._trials = 0
 
     # --- training --------------------------------------------------------------------------------
@@ -452,6 +459,10 @@ def _graph(system: Any) -> Any:
             "of it."
         )
     return graph(system)
+
+
+def _is_laid(x: Any) -> bool:
+    return isinstance(getattr(x, "sharding", None), NamedSharding)
 
 
 def _is_mark(x: Any) -> bool:
