@@ -100,7 +100,10 @@ def value_of(outputs):
 
 
 def loss_and_gradient(net, chunk="auto", given=None, window=None):
-    """The loss, its derivatives as numpy arrays of one order for all meshes, and the outputs."""
+    """The loss, its derivatives as numpy arrays of one order for all meshes, and the outputs.
+
+    Behind them the compiled program, for those who want to know how.
+    """
     with jax.enable_x64(True):
         placed, trials, steps = given_to(net.graph, net.layout, given or inputs())
         trial = net.layout.place(np.arange(trials, dtype=np.uint32), "data")
@@ -115,6 +118,8 @@ def loss_and_gradient(net, chunk="auto", given=None, window=None):
 
             return jax.value_and_grad(loss, has_aux=True)(parameters)
 
-        (value, outputs), gradient = derive(net.parameters, net.held)
+        program = derive.lower(net.parameters, net.held).compile()
+        (value, outputs), gradient = program(net.parameters, net.held)
         canonical = {path: net.canonical(path, x) for path, x in gradient.items()}
-        return float(value), canonical, {name: np.asarray(x) for name, x in outputs.items()}
+        outputs = {name: np.asarray(x) for name, x in outputs.items()}
+        return float(value), canonical, outputs, program
