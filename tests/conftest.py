@@ -9,6 +9,11 @@ import pytest
 # Figures are drawn into files: a machine without a screen runs the tests too.
 os.environ["MPLBACKEND"] = "Agg"
 
+# Tests start hundreds of processes: with its sources compiled anew in each, the package takes twice
+# as long to import.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
 # CPU devices cost nothing until they are used; they cannot be made once JAX runs.
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
 

@@ -16,6 +16,7 @@ import numpy as np
 from distdyn.core.cell import Cell
 from distdyn.core.integrators import Remembering
 from distdyn.core.signal import Signal, seeded
+from distdyn.core.system import DynamicalSystem
 from distdyn.ops.update import BLOCK, in_blocks
 from distdyn.parallel.groups import Cells, Group
 from distdyn.parallel.operands import Fixed, Piece, Values, collect, drawn, parameter
@@ -178,6 +179,16 @@ class _Settle:
                             jax.tree.unflatten(self.state, given[n:]))  # fmt: skip
 
 
+def _settles(system: Any) -> bool:
+    """Whether some of the state follows from the rest; of most cells nothing does.
+
+    Then there is nothing to compile.
+    """
+    neuron = getattr(system, "neuron", system)
+    is_default = type(neuron).settle is DynamicalSystem.settle
+    return bool(getattr(system, "couplings", ())) or not is_default
+
+
 @dataclass(frozen=True)
 class _Sent:
     """From the parameters and the state of one cell to what it emits."""
@@ -266,7 +277,7 @@ def initial_state(
     for k, mine, values in chosen:
         arrays[k] = arrays[k].astype(np.float64)
         arrays[k][mine] = values
-    if chosen:
+    if chosen and _settles(group.systems[0]):
         settled = _of_each(_Settle(parameters.structure, structure), (*leaves, *arrays), cells.size)
         arrays = [np.array(leaf) for leaf in jax.tree.leaves(settled)]
         for k, mine, values in chosen:

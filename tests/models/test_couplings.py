@@ -107,8 +107,10 @@ def test_a_pulse_that_ends_within_a_step():
 
 def test_GABAb():
     of = dd.GABAb()
-    network = Relay(of, [0.9], output=dd.COBA(E=-95.0))
-    time, s = course(network, 300.0, "pre.syn.s")
+    network, record = Relay(of, [0.9], output=dd.COBA(E=-95.0)), ["pre.syn.s", "post.syn.g"]
+    runner = dd.DSRunner(network, dt=0.1, seed=1, precision="float64", record=record)
+    traces = runner.run(300.0).traces
+    time, (s, g) = traces["pre.syn.s"].time, (np.ravel(traces[name].value) for name in record)
 
     def slope(t, y):
         r, s = y
@@ -121,7 +123,6 @@ def test_GABAb():
     at = [np.argmin(abs(time - 1.0 - t)) for t in (20.0, 60.0, 250.0)]
     np.testing.assert_allclose(s[at], found, rtol=2e-4)
     four = s[at] ** 4
-    g = course(network, 300.0, "post.syn.g")[1]
     # With a delay of 0 a step begins with what was emitted at the end of the one before.
     np.testing.assert_allclose(g[np.array(at) + 1], four / (four + of.K_d), rtol=1e-12)
 
@@ -348,45 +349,62 @@ def test_Kuramoto_synchrony_of_lorentzian_frequencies(K, r, within, seed):  # N3
 VALUES = ["E.V", "E.nmda.g", "E.nmda.s", "I.gap.g", "E.slow.g", "W.E", "W.add.g", "K.theta"]
 
 
-def state_of(durations=(20.0,), **options):
+together = pytest.mark.xdist_group("coupled")  # one worker: they compare with the same states
+
+
+def states_of(durations=(20.0,), **options):
+    """What is looked at, behind each of some runs in a row."""
     runner = dd.DSRunner(Coupled(), dt=0.1, seed=1, record="spikes", **options)
-    n = sum(len(of.id) for T in durations for of in runner.run(T).spikes.values())
+    shard, found, n = runner._shard, [], 0
+    for T in durations:
+        n += sum(len(of.id) for of in runner.run(T).spikes.values())
+        # recording them would be another way through the steps
+        found.append([shard.read_state(*resolve(shard, name)[:2]) for name in VALUES])
     assert n > 50
-    shard = runner._shard  # recording them would be another way through the steps
-    return [shard.read_state(*resolve(shard, name)[:2]) for name in VALUES]
+    return found
 
 
 @pytest.fixture(scope="module")
 def alone():
-    return state_of()
+    """At 5 ms, and at 20."""
+    return states_of((5.0, 15.0))
 
 
-@pytest.mark.parametrize("devices", [2, 3])
+@together
+@pytest.mark.parametrize("devices", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_on_several_devices(alone, devices):
-    for one, two in zip(alone, state_of(devices=devices), strict=True):
+    for one, two in zip(alone[-1], states_of(devices=devices)[-1], strict=True):
         np.testing.assert_array_equal(one, two)
 
 
-def test_in_several_runs(alone):
-    for one, two in zip(alone, state_of((3.0, 0.1, 16.9), devices=2), strict=True):
+@together
+def test_in_several_runs_on_two_devices(alone):
+    for one, two in zip(alone[-1], states_of((3.0, 0.1, 16.9), devices=2)[-1], strict=True):
         np.testing.assert_array_equal(one, two)
 
 
+@together
 def test_sums_are_what_their_synapses_bring(alone, monkeypatch):
     monkeypatch.setattr(connect, "is_summed", lambda projection: False)
-    for one, two in zip(alone, state_of(), strict=True):
+    for one, two in zip(alone[-1], states_of()[-1], strict=True):
         np.testing.assert_array_equal(one, two)
 
 
-@pytest.mark.parametrize("road", ["reference", "gpu"])
-def test_on_other_roads(alone, road, monkeypatch):
+@together
+@pytest.mark.parametrize(
+    "road, is_cut",
+    # Without a kernel all is one program, which XLA compiles for half a minute.
+    [("reference", True), ("gpu", False), pytest.param("gpu", True, marks=pytest.mark.slow)],
+)
+def test_on_other_roads(alone, road, is_cut, monkeypatch):
     monkeypatch.setenv("DISTDYN_KERNELS", road)
-    one, two = state_of((5.0,)), state_of((5.0,), devices=2)
-    for a, b in zip(one, two, strict=True):
-        np.testing.assert_array_equal(a, b)
-    monkeypatch.setenv("DISTDYN_KERNELS", "cpu")
-    for a, b in zip(one, state_of((5.0,)), strict=True):
+    [one] = states_of((5.0,))
+    for a, b in zip(one, alone[0], strict=True):
         np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-4)
+    if is_cut:
+        [two] = states_of((5.0,), devices=2)
+        for a, b in zip(one, two, strict=True):
+            np.testing.assert_array_equal(a, b)
 
 
 # --- what is not possible ------------------------------------------------------------------------

@@ -173,8 +173,16 @@ def test_what_arrives_is_what_stored_rows_bring(rule, values):
                 assert rings[0].any() or getattr(rule, "p", 1) == 0.0
 
 
-@pytest.mark.parametrize("values", ["constant", "drawn"])
-@pytest.mark.parametrize("rule", [RULES[3], RULES[7]], ids=repr)
+@pytest.mark.parametrize(
+    "rule, values",
+    [
+        (RULES[3], "drawn"),
+        (RULES[7], "constant"),
+        pytest.param(RULES[3], "constant", marks=pytest.mark.slow),
+        pytest.param(RULES[7], "drawn", marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
 def test_the_same_spikes_and_edges_as_stored(rule, values):
     weight, delay = VALUES[values]
     stored, spikes = run(Net(rule, "stored", weight=weight, delay=delay))
@@ -299,7 +307,7 @@ def test_equal_tables_are_kept_once():
     assert len(rows.knots) == 3 * 2  # those twice as strong are the same in twice the unit
 
 
-@pytest.mark.parametrize("devices", [1, 2])
+@pytest.mark.parametrize("devices", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_the_microcircuit_at_a_tenth(devices):
     found = [
         run(
