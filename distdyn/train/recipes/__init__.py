@@ -8,10 +8,15 @@ from collections.abc import Callable
 
 from distdyn.errors import NameLookupError, suggestion
 from distdyn.train.recipes.evidence import evidence
+from distdyn.train.recipes.randman import randman
 from distdyn.train.recipes.recipe import Recipe as Recipe
 from distdyn.train.recipes.yinyang import yinyang
 
-RECIPES: dict[str, Callable[..., Recipe]] = {"evidence": evidence, "yinyang": yinyang}
+RECIPES: dict[str, Callable[..., Recipe]] = {
+    "evidence": evidence,
+    "randman": randman,
+    "yinyang": yinyang,
+}
 
 
 def named(name: str) -> Callable[..., Recipe]:
