@@ -8,12 +8,14 @@ from collections.abc import Callable
 
 from distdyn.errors import NameLookupError, suggestion
 from distdyn.train.recipes.evidence import evidence
+from distdyn.train.recipes.perceptual_decision import perceptual_decision
 from distdyn.train.recipes.randman import randman
 from distdyn.train.recipes.recipe import Recipe as Recipe
 from distdyn.train.recipes.yinyang import yinyang
 
 RECIPES: dict[str, Callable[..., Recipe]] = {
     "evidence": evidence,
+    "perceptual_decision": perceptual_decision,
     "randman": randman,
     "yinyang": yinyang,
 }
