@@ -5,6 +5,7 @@ trainer.fit(task, epochs=40, validation=task.testing)
 """
 
 from distdyn.train.tasks.dataset import Dataset as Dataset
+from distdyn.train.tasks.delayed_match import DelayedMatch as DelayedMatch
 from distdyn.train.tasks.evidence import Evidence as Evidence
 from distdyn.train.tasks.fresh import Fresh as Fresh
 from distdyn.train.tasks.perceptual_decision import PerceptualDecision as PerceptualDecision
