@@ -7,11 +7,20 @@ recipe.trainer(devices=2).fit(recipe.task, recipe.epochs)
 from collections.abc import Callable
 
 from distdyn.errors import NameLookupError, suggestion
+from distdyn.train.recipes.delayed_match import delayed_match
 from distdyn.train.recipes.evidence import evidence
+from distdyn.train.recipes.perceptual_decision import perceptual_decision
+from distdyn.train.recipes.randman import randman
 from distdyn.train.recipes.recipe import Recipe as Recipe
 from distdyn.train.recipes.yinyang import yinyang
 
-RECIPES: dict[str, Callable[..., Recipe]] = {"evidence": evidence, "yinyang": yinyang}
+RECIPES: dict[str, Callable[..., Recipe]] = {
+    "delayed_match": delayed_match,
+    "evidence": evidence,
+    "perceptual_decision": perceptual_decision,
+    "randman": randman,
+    "yinyang": yinyang,
+}
 
 
 def named(name: str) -> Callable[..., Recipe]:

@@ -5,8 +5,10 @@ trainer.fit(task, epochs=40, validation=task.testing)
 """
 
 from distdyn.train.tasks.dataset import Dataset as Dataset
+from distdyn.train.tasks.delayed_match import DelayedMatch as DelayedMatch
 from distdyn.train.tasks.evidence import Evidence as Evidence
 from distdyn.train.tasks.fresh import Fresh as Fresh
+from distdyn.train.tasks.perceptual_decision import PerceptualDecision as PerceptualDecision
 from distdyn.train.tasks.randman import Randman as Randman
 from distdyn.train.tasks.signals import double_scroll as double_scroll
 from distdyn.train.tasks.signals import lorenz as lorenz

@@ -22,7 +22,7 @@ class Fresh:
         test: trials for testing.
         seed: of all that is drawn.
         dt: step, ms.
-        path: of the population of generators that takes the spikes.
+        path: of what takes the inputs: a population of generators, or a `CurrentInput`.
     """
 
     batch: int = 64
