@@ -521,7 +521,7 @@ def _spans(world: World, mesh: Any, devices: Any) -> bool:
     """Whether a mesh is one of the devices of all ranks."""
     if world.size == 1 or mesh is None:
         return False
-    own = devices if isinstance(devices, int) else 1
+    own = int(devices) if str(devices).isdecimal() else 1
     return math.prod(mesh) == world.size * own
 
 
