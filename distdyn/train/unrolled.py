@@ -271,13 +271,14 @@ class Unrolled:
         again = chunk_length(steps, self.longest_delay) if chunk == "auto" else chunk
         held = self.with_parameters(held, parameters)
 
-        found = jax.shard_map(
+        run = jax.shard_map(
             lambda *x: self._run(jax.tree.map(varying, x), steps, again, window),
             mesh=self.layout.mesh,
             in_specs=(self.specs(held), P(DATA), given.specs()),
             out_specs=[P(None, DATA, NEURON)] * len(self.found),
             check_vma=True,
-        )(held, trial, given)
+        )
+        found = jax.jit(run, inline=True)(held, trial, given)  # it has rules that are only traced
         return {
             name: jnp.moveaxis(y, 0, 1)[:, :, : self.layout.size[path]]
             for name, y, (path, _, _) in zip(self.watch, found, self.found, strict=True)
