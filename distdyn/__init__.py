@@ -243,8 +243,8 @@ ROOMS = {  # loaded when they are asked for: they bring libraries that most runs
 }
 CLASSES = {  # so are these
     "BPTT": "distdyn.train.rules",
-    "DSTrainer": "distdyn.train.trainer",
     "DRTRL": "distdyn.train.rules",
+    "DSTrainer": "distdyn.train.trainer",
     "EProp": "distdyn.train.rules",
     "PPProp": "distdyn.train.rules",
 }

@@ -20,7 +20,7 @@ step is within 20 % of ours.
 `--weak` adds the efficiency of a network twice as large on two devices, over
 neurons, that of 256 synapses of each cell from other cells.
 
-    python scripts/bench_training.py                                   # six minutes, 6 GB of disk
+    python scripts/bench_training.py                                   # ten minutes, 6 GB of disk
     python scripts/bench_training.py --cells 128 --steps 50 --turns 2 --peers spyx
 
 Each peer gets a virtual environment of its own, made by pip when it is first needed.
@@ -102,7 +102,7 @@ def compare(sizes: Sizes, options: argparse.Namespace) -> dict:
     return judged(turns, built, missing)
 
 
-def turn(programs: dict[str, Worker], k: int, options: argparse.Namespace) -> dict[str, dict]:
+def turn(programs: dict[str, Worker], k: int, options: argparse.Namespace) -> dict:
     order = list(programs)[:: -1 if k % 2 else 1]
     others = busy()
     found = {name: programs[name].run(updates=options.updates) for name in order}

@@ -41,7 +41,6 @@ class GroupPlan:
         per: of each operand "segment" or "cell".
         functions: of each operand what of it is no array.
         words: the operands that key random numbers.
-        first_parameter: the operand that is the first of the parameters.
         slots: the longest delay of each ring.
         rings: of each receptor which ring it has; None: nothing arrives.
         value: the group and the leaf whose values an emitter lists.
@@ -313,7 +312,7 @@ class Local:
                     ring = self.net.plans[target.group].rings[target.receptor]
                     assert ring is not None  # something arrives
                     of, at = rings[target.group], layout.here[target.path]
-                    of[ring] = _added(of[ring], s, of_target, at, stamp)
+                    of[ring] = _put(of[ring], s, of_target, at, stamp)
 
 
 @dataclass(frozen=True)
@@ -385,7 +384,7 @@ class LocalSteps:
         return of._replace(matrices=tuple(found)), trial
 
 
-def _added(ring: Any, s: Synapses, y: Any, at: slice, stamp: Any) -> Any:
+def _put(ring: Any, s: Synapses, y: Any, at: slice, stamp: Any) -> Any:
     """The ring with what has been sent at `stamp` in the slots in which it is due."""
     n = ring.shape[0]
     if s.delay is not None:

@@ -83,41 +83,55 @@ def scan(steps: Steps, held: Any, carry: Any, xs: Any, length: int, chunk: int |
             derivatives need is kept, and nothing computed again.
     """
 
-    def plain(held: Any, carry: Any, xs: Any, length: int) -> tuple[Any, tuple[list[Any], Any]]:
-        def step(carry: Any, x: Any) -> tuple[Any, tuple[list[Any], Any]]:
-            carry, ys, message = steps.step(held, carry, x)
-            return carry, (ys, message)
-
-        return jax.lax.scan(step, carry, xs, length)
-
     @eqx.filter_custom_vjp
     def run(given: Any) -> list[Any]:
         held, carry, xs = given
-        return plain(held, carry, xs, length)[1][0]
+        return _plain(steps, held, carry, xs, length)[1][0]
 
     if chunk is None:
+        _keep(run, steps, length)
+    else:
+        _compute_again(run, steps, length, min(chunk, length))
+    return run((held, carry, xs))
 
-        @run.def_fwd
-        def _(perturbed: Any, given: Any) -> tuple[list[Any], Any]:
-            held, carry, xs = given
-            floats = eqx.filter(xs, perturbed[2])
-            of = Pass(steps, perturbed, held)
-            ys, pull, messages = of.linearized(carry, xs, floats, length, None, None)
-            return ys, (pull, messages, _inexact(carry), _inexact(ys))
 
-        @run.def_bwd
-        def _(kept: Any, derivatives: Any, perturbed: Any, given: Any) -> Any:
-            pull, messages, carry, ys = kept
-            wanted = [
-                jax.tree.map(_zeros, y) if of is None else of
-                for y, of in zip(ys, derivatives, strict=True)
-            ]
-            asked, begin, in_xs, in_added = pull((jax.tree.map(_zeros, carry), wanted))
-            late = Pass(steps, perturbed, given[0]).weights(messages, in_added)
-            return eqx.combine(asked, late), begin, in_xs
+def _plain(
+    steps: Steps, held: Any, carry: Any, xs: Any, length: int
+) -> tuple[Any, tuple[list[Any], Any]]:
+    """The last carry; what is watched, and the messages."""
 
-        return run((held, carry, xs))
-    chunk = min(chunk, length)
+    def step(carry: Any, x: Any) -> tuple[Any, tuple[list[Any], Any]]:
+        carry, ys, message = steps.step(held, carry, x)
+        return carry, (ys, message)
+
+    return jax.lax.scan(step, carry, xs, length)
+
+
+def _keep(run: Any, steps: Steps, length: int) -> None:
+    """Give a run the rules by which all is kept that its derivatives need."""
+
+    @run.def_fwd
+    def _(perturbed: Any, given: Any) -> tuple[list[Any], Any]:
+        held, carry, xs = given
+        floats = eqx.filter(xs, perturbed[2])
+        of = Pass(steps, perturbed, held)
+        ys, pull, messages = of.linearized(carry, xs, floats, length, None, None)
+        return ys, (pull, messages, _inexact(carry), _inexact(ys))
+
+    @run.def_bwd
+    def _(kept: Any, derivatives: Any, perturbed: Any, given: Any) -> Any:
+        pull, messages, carry, ys = kept
+        wanted = [
+            jax.tree.map(_zeros, y) if of is None else of
+            for y, of in zip(ys, derivatives, strict=True)
+        ]
+        asked, begin, in_xs, in_added = pull((jax.tree.map(_zeros, carry), wanted))
+        late = Pass(steps, perturbed, given[0]).weights(messages, in_added)
+        return eqx.combine(asked, late), begin, in_xs
+
+
+def _compute_again(run: Any, steps: Steps, length: int, chunk: int) -> None:
+    """Give a run the rules by which chunks are computed again; the last one may be shorter."""
     whole = length // chunk * chunk
 
     @run.def_fwd
@@ -125,7 +139,7 @@ def scan(steps: Steps, held: Any, carry: Any, xs: Any, length: int, chunk: int |
         held, carry, xs = given
 
         def steps_of(carry: Any, xs: Any) -> tuple[Any, Any]:
-            after, (ys, messages) = plain(held, carry, xs, chunk)
+            after, (ys, messages) = _plain(steps, held, carry, xs, chunk)
             return after, (carry, messages, ys)
 
         carry, (begins, messages, ys) = jax.lax.scan(
@@ -134,21 +148,22 @@ def scan(steps: Steps, held: Any, carry: Any, xs: Any, length: int, chunk: int |
         ys = jax.tree.map(_joined, ys)
         rest = None
         if whole < length:
-            _, (more, last) = plain(held, carry, _cut(xs, whole, length), length - whole)
-            rest, ys = (carry, last), jax.tree.map(lambda a, b: jnp.concatenate([a, b]), ys, more)
+            left = _cut(xs, whole, length)
+            _, (more, last) = _plain(steps, held, carry, left, length - whole)
+            rest, ys = (carry, last), jax.tree.map(_behind, ys, more)
         return ys, (begins, messages, rest)
 
     @run.def_bwd
     def _(kept: Any, derivatives: Any, perturbed: Any, given: Any) -> Any:
         (begins, messages, rest), (held, carry, xs) = kept, given
         of = Pass(steps, perturbed, held)
-        floats = eqx.filter(xs, perturbed[2])
         watched = [k for k, y in enumerate(derivatives) if y is not None]
-        wanted = [derivatives[k] for k in watched]
+        given = xs, eqx.filter(xs, perturbed[2]), [derivatives[k] for k in watched]
 
         def before(sums: Any, chunk: Any) -> tuple[Any, Any]:
+            """The sums before a chunk, from those behind it; and the derivatives in its xs."""
             asked, late, behind = sums
-            begin, message, xs, floats, wanted = chunk
+            begin, message, (xs, floats, wanted) = chunk
             n = len(jax.tree.leaves(wanted)[0])
             _, pull, _ = of.linearized(begin, xs, floats, n, watched, message)
             asked_here, behind, in_xs, in_added = pull((behind, wanted))
@@ -159,17 +174,13 @@ def scan(steps: Steps, held: Any, carry: Any, xs: Any, length: int, chunk: int |
         sums = jax.tree.map(_zeros, (of.asked, eqx.filter(held, of.is_late), _inexact(carry)))
         tail = None
         if rest is not None:
-            cut = (_cut(x, whole, length) for x in (xs, floats, wanted))
-            sums, tail = before(sums, (*rest, *cut))
-        chunks = (_cut(x, 0, whole, chunk) for x in (xs, floats, wanted))
-        sums, head = jax.lax.scan(before, sums, (begins, messages, *chunks), reverse=True)
-        asked, late, begin = sums
-        head = jax.tree.map(_joined, head)
+            sums, tail = before(sums, (*rest, _cut(given, whole, length)))
+        chunks = begins, messages, _cut(given, 0, whole, chunk)
+        (asked, late, begin), in_xs = jax.lax.scan(before, sums, chunks, reverse=True)
+        in_xs = jax.tree.map(_joined, in_xs)
         if tail is not None:
-            head = jax.tree.map(lambda a, b: jnp.concatenate([a, b]), head, tail)
-        return eqx.combine(asked, late), begin, head
-
-    return run((held, carry, xs))
+            in_xs = jax.tree.map(_behind, in_xs, tail)
+        return eqx.combine(asked, late), begin, in_xs
 
 
 class Pass:
@@ -247,3 +258,7 @@ def _cut(tree: Any, start: int, stop: int, chunk: int | None = None) -> Any:
 
 def _joined(x: Any) -> Any:
     return x.reshape(-1, *x.shape[2:])
+
+
+def _behind(first: Any, second: Any) -> Any:
+    return jnp.concatenate([first, second])

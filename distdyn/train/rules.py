@@ -29,7 +29,7 @@ class BPTT:
         detach_reset: take the reset after a spike for a constant.
         window: steps after which derivatives are cut; None: they are not.
         chunk: steps that are computed again in one go backwards, which saves memory; "auto": as
-            many as need the least; None: all is kept, which is faster where it fits.
+            many as need the least; None: all is kept, and nothing computed again.
     """
 
     surrogate: Surrogate = SuperSpike(1.0)  # noqa: RUF009 - it cannot be changed

@@ -13,10 +13,12 @@ Imported in the Python of a peer, so it needs nothing but NumPy.
 import math
 import statistics
 import time
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Generator
+from typing import NamedTuple, NoReturn
 
 import numpy as np
+
+from peers.answering import peak_rss
 
 TAU = 20.0  # ms
 SLOPE = 10.0
@@ -60,11 +62,22 @@ def weights(sizes: Sizes, seed: int) -> list[np.ndarray]:
     ]
 
 
-def timed(update: Callable[[], object], updates: int) -> float:
-    """The median of the seconds that an update takes."""
-    taken = []
-    for _ in range(updates):
-        began = time.perf_counter()
-        update()
-        taken.append(time.perf_counter() - began)
-    return statistics.median(taken)
+def timed(
+    first: float, spiking: float, update: Callable[[], object]
+) -> Generator[dict, dict, NoReturn]:
+    """What a worker answers, once that it is built and then whenever it is asked for updates.
+
+    Args:
+        first: the seconds of building, compiling and the first update.
+        spiking: the part of the cells that spike in a step, before it learns.
+        update: is timed; the median counts.
+    """
+    found = {"seconds": first}
+    while True:
+        request = yield found
+        taken = []
+        for _ in range(request["updates"]):
+            start = time.perf_counter()
+            update()
+            taken.append(time.perf_counter() - start)
+        found = {"seconds": statistics.median(taken), "spiking": spiking, "peak": peak_rss()}

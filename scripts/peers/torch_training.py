@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator
 
 import torch
 
-from peers.answering import answer, peak_rss
+from peers.answering import answer
 from peers.classifier import LEARNING_RATE, Sizes, batch, timed
 
 # [step, trial, input] -> the mean potential of each readout, and the part of cells that spike.
@@ -37,11 +37,8 @@ def train(made: Callable[[Sizes, int], torch.nn.Module], scale: float = 1.0) -> 
             return float(spiking)
 
         spiking = update()
+        first = time.perf_counter() - began
         update()  # some programs compile the second anew
-        found: dict = {"seconds": time.perf_counter() - began}
-        while True:
-            request = yield found
-            seconds = timed(update, request["updates"])
-            found = {"seconds": seconds, "spiking": spiking, "peak": peak_rss()}
+        yield from timed(first, spiking, update)
 
     answer(prepare)

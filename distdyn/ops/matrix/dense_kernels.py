@@ -78,7 +78,7 @@ def outer(x, z, weights):
     it is listed first in which trials its x is not zero.
     """
     n_trials, n = x.shape
-    some = max(1, CACHE // (z.itemsize * max(1, z.shape[1])))
+    some = max(1, min(n_trials, CACHE // (z.itemsize * max(1, z.shape[1]))))
     rows, count = np.empty(n, np.uint32), np.empty(n + 1, np.int64)
     pairs = np.empty((2, some * n), np.uint32)
     trials, values = np.empty(some * n, np.uint32), np.empty(some * n, z.dtype)

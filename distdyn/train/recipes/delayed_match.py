@@ -4,14 +4,12 @@ Task: Miller, Erickson & Desimone (1996), J. Neurosci. 16, 5154; cells that reme
 Bellec, Salaj, Subramoney, Legenstein & Maass (2018), NeurIPS 31.
 """
 
-import optax
-
 from distdyn.models.adaptive import ALIF
 from distdyn.network.distributions import Normal
 from distdyn.ops.surrogate import ReLU
 from distdyn.train import loss
 from distdyn.train.recipes.adaptive import Adaptive
-from distdyn.train.recipes.recipe import Recipe
+from distdyn.train.recipes.recipe import Recipe, decaying_adam
 from distdyn.train.rules import BPTT
 from distdyn.train.tasks.delayed_match import DelayedMatch
 
@@ -19,13 +17,12 @@ from distdyn.train.tasks.delayed_match import DelayedMatch
 def delayed_match(seed: int = 0) -> Recipe:
     """Whether one of four stimuli is what another was that was shown a second before."""
     task, epochs = DelayedMatch(seed=seed, dt=5.0), 15
-    rate = optax.cosine_decay_schedule(5e-3, epochs * task.updates)
     return Recipe(
         network=Adaptive(
             task.stimuli * task.group, ALIF(beta=0.15), weight=Normal(0.1, 0.3), dt=task.dt
         ),
         loss=loss.cross_entropy("out.V", last=task.probe) + 1e-4 * loss.rate("E.spikes", 5.0, 20.0),
-        optimizer=optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate)),
+        optimizer=decaying_adam(5e-3, epochs * task.updates),
         where=("w_in.weight", "rec.weight", "w_out.weight"),
         rule=BPTT(surrogate=ReLU(alpha=0.5, width=0.6)),
         task=task,

@@ -7,8 +7,6 @@ noise of their own, and a weight stays nonnegative by being cut off at 0.
 from dataclasses import replace
 from typing import Any, ClassVar
 
-import optax
-
 from distdyn.core.parameters import param
 from distdyn.core.receptor import Output
 from distdyn.models.couplings import Additive
@@ -20,7 +18,7 @@ from distdyn.network.population import Population
 from distdyn.network.projection import CurrentInput, Projection
 from distdyn.network.rules import AllToAll
 from distdyn.train import loss
-from distdyn.train.recipes.recipe import Recipe
+from distdyn.train.recipes.recipe import Recipe, decaying_adam
 from distdyn.train.rules import BPTT
 from distdyn.train.tasks.perceptual_decision import PerceptualDecision
 
@@ -70,11 +68,10 @@ def perceptual_decision(seed: int = 0) -> Recipe:
     """Which of two noisy streams was larger; tested where that can be known: with coherence."""
     task, epochs = PerceptualDecision(seed=seed, dt=20.0, updates=100), 8
     can_be_known = tuple(c for c in task.coherences if c)
-    rate = optax.cosine_decay_schedule(2e-3, epochs * task.updates)
     return Recipe(
         network=Decider(dt=task.dt),
         loss=loss.cross_entropy("out.V", last=task.decision),
-        optimizer=optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate)),
+        optimizer=decaying_adam(2e-3, epochs * task.updates),
         where=("w_in.weight", "exc.weight", "inh.weight", "w_out.weight"),
         rule=BPTT(),
         task=task,

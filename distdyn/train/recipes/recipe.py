@@ -11,6 +11,12 @@ from distdyn.train.rules import Rule
 from distdyn.train.trainer import Data, DSTrainer
 
 
+def decaying_adam(rate: float, updates: int) -> optax.GradientTransformation:
+    """Adam whose rate falls to 0 as a cosine over so many updates; longer gradients have norm 1."""
+    schedule = optax.cosine_decay_schedule(rate, updates)
+    return optax.chain(optax.clip_by_global_norm(1.0), optax.adam(schedule))
+
+
 @dataclass(frozen=True)
 class Recipe:
     """All that `DSTrainer` takes, and the data.
