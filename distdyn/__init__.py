@@ -174,6 +174,7 @@ from distdyn.network.graphs import SmallWorld as SmallWorld
 from distdyn.network.indegree import IndegreeRule as IndegreeRule
 from distdyn.network.jit import JITBernoulli as JITBernoulli
 from distdyn.network.jit import JITFixedNumber as JITFixedNumber
+from distdyn.network.layer import Layer as Layer
 from distdyn.network.network import Network as Network
 from distdyn.network.population import Population as Population
 from distdyn.network.positions import Lattice as Lattice

@@ -10,6 +10,7 @@ from itertools import accumulate
 from typing import Any
 
 from distdyn.errors import NameLookupError, NetworkError, suggestion
+from distdyn.network.layer import Layer
 from distdyn.network.population import Population, View
 from distdyn.network.projection import CurrentInput, PoissonInput, Projection
 from distdyn.network.table import table
@@ -18,7 +19,7 @@ from distdyn.units import shown
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,63}")
 
-Member = Population | Projection | PoissonInput | CurrentInput
+Member = Population | Projection | Layer | PoissonInput | CurrentInput
 
 
 class _Made(type):
@@ -40,7 +41,7 @@ class _Made(type):
 
 
 class Network(metaclass=_Made):
-    """The base of networks: populations, projections, inputs and networks as attributes.
+    """The base of networks: populations, projections, layers, inputs and networks as attributes.
 
     Lists, tuples and dicts of members are walked too, so that paths read `cortex.E`, `layers.0.E`,
     `proj.L4E_L23E`. Attributes that begin with an underscore are private. What is met twice keeps
@@ -59,7 +60,7 @@ class Graph:
     """The members of a network by path: depth first, in order of definition.
 
     Attributes:
-        populations, projections, inputs: the members.
+        populations, projections, inputs, layers: the members.
         offsets: the gid of the first neuron of each population.
         size: how many neurons there are.
     """
@@ -69,6 +70,7 @@ class Graph:
     inputs: dict[str, PoissonInput | CurrentInput]
     offsets: dict[str, int]
     size: int
+    layers: dict[str, Layer]
 
     def path(self, population: Population) -> str:
         """The path of a population.
@@ -81,13 +83,13 @@ class Graph:
         return self._paths[population]
 
     def find(self, path: str) -> tuple[str, str]:
-        """The kind of the member at a path, `population`, `projection` or `input`, and the path.
+        """The kind of the member at a path, such as `population`, and the path.
 
         Raises:
             NameLookupError: there is none; the message suggests the nearest.
         """
         kinds = {"population": self.populations, "projection": self.projections}
-        kinds["input"] = self.inputs
+        kinds |= {"input": self.inputs, "layer": self.layers}
         for kind, members in kinds.items():
             if path in members:
                 return kind, path
@@ -106,27 +108,31 @@ def graph(network: Network) -> Graph:
     """All members of a network by path.
 
     Raises:
-        NetworkError: a name or path is not possible, or a projection or input leads to a
+        NetworkError: a name or path is not possible, or a projection, layer or input leads to a
             population that is not in the network.
     """
     check_instance(network, Network, "network", "Derive a class from Network.")
-    populations, projections, inputs = {}, {}, {}
+    populations, projections, inputs, layers = {}, {}, {}, {}
     for path, member in _walk(network, set()):
-        if path in populations or path in projections or path in inputs:
+        if any(path in known for known in (populations, projections, inputs, layers)):
             raise NetworkError(f'two members have the path "{path}". Rename one of them.')
         if isinstance(member, Population):
             populations[path] = member
         elif isinstance(member, Projection):
             projections[path] = member
+        elif isinstance(member, Layer):
+            layers[path] = member
         else:
             inputs[path] = member
     *firsts, size = accumulate((p.size for p in populations.values()), initial=0)
     offsets = dict(zip(populations, firsts, strict=True))
-    found = Graph(populations, projections, inputs, offsets, size)
+    found = Graph(populations, projections, inputs, offsets, size, layers)
     for path, projection in projections.items():
         _check_ends(found, f'projection "{path}"', (*projection.pre, *projection.post))
     for path, source in inputs.items():
         _check_ends(found, f'input "{path}"', source.post)
+    for path, layer in layers.items():
+        _check_ends(found, f'layer "{path}"', (*layer.pre, *layer.post))
     return found
 
 

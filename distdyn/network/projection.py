@@ -93,12 +93,12 @@ class Projection:
         what = "Projection"
         pre, post = members(pre, f"{what}: pre"), members(post, f"{what}: post")
         check_instance(rule, Rule, f"{what}: rule", "Give one such as FixedProb(0.1).")
-        domain = _check_receptor(synapse, output, what)
+        domain = check_receptor(synapse, output, what)
         if isinstance(synapse, Coupling):
             _check_coupling(synapse, pre, post, plasticity, storage, what)
         else:
-            _check_pre(pre, what)
-            _check_post(post, what)
+            check_pre(pre, what)
+            check_post(post, what)
         _check_storage(storage, rule, what)
         edges = rule if isinstance(rule, Edges) else None
         weight = _take(weight, edges and edges.weight, f"{what}: weight", WeightError)
@@ -117,7 +117,7 @@ class Projection:
             else _check_weight(weight, what, domain, n_edges),
             delay=_check_distance(delay, rule, ends, f"{what}: delay", _DELAY, DelayError)
             if isinstance(delay, ByDistance)
-            else _check_delay(delay, what, n_edges, allows_zero=isinstance(synapse, Coupling)),
+            else check_delay(delay, what, n_edges, allows_zero=isinstance(synapse, Coupling)),
             plasticity=plasticity,
             storage=storage,
         )
@@ -213,8 +213,8 @@ class PoissonInput:
     ):
         what = "PoissonInput"
         post = members(post, f"{what}: post")
-        _check_post(post, what)
-        domain = _check_receptor(synapse, output, what)
+        check_post(post, what)
+        domain = check_receptor(synapse, output, what)
         if isinstance(synapse, Coupling):
             raise NetworkError(
                 f"{what}: {type(synapse).__name__} is not possible, for it needs cells that emit. "
@@ -230,7 +230,7 @@ class PoissonInput:
             synapse=synapse,
             output=output,
             weight=_check_weight(weight, what, domain, n),
-            delay=None if delay is None else _check_delay(delay, what, None),
+            delay=None if delay is None else check_delay(delay, what, None),
         )
 
     @cached_property
@@ -269,9 +269,9 @@ class CurrentInput:
 
 
 def delay_steps(
-    connection: Projection | PoissonInput, dt: float, path: str
+    connection: Any, dt: float, path: str
 ) -> int | np.ndarray | Distribution | ByDistance:
-    """The delay in steps of `dt` ms: an int, or int64 per edge.
+    """The delay in steps of `dt` ms of a projection, input or layer: an int, or int64 per edge.
 
     A distribution, or a function of distance, is in ms, as it is.
 
@@ -283,7 +283,8 @@ def delay_steps(
         return 1
     if isinstance(delay, Distribution | ByDistance):
         return delay
-    noun = "projection" if isinstance(connection, Projection) else "input"
+    kinds = {Projection: "projection", PoissonInput: "input"}
+    noun = kinds.get(type(connection), "layer")
     what = f'{noun} "{path}": delay'
     shortest = float(np.min(delay, initial=np.inf))
     if shortest < dt * (1 - 1e-6):
@@ -300,7 +301,8 @@ def weight_unit(synapse: Kinetics, output: Output | None) -> str:
     return output.unit if output is not None else synapse.unit or CUBA.unit
 
 
-def _check_pre(pre: tuple[View, ...], what: str) -> None:
+def check_pre(pre: tuple[View, ...], what: str) -> None:
+    """Refuse what does not spike."""
     for view in pre:
         if not emits_spikes(view.population.model):
             raise NetworkError(
@@ -309,7 +311,8 @@ def _check_pre(pre: tuple[View, ...], what: str) -> None:
             )
 
 
-def _check_post(post: tuple[View, ...], what: str) -> None:
+def check_post(post: tuple[View, ...], what: str) -> None:
+    """Refuse what spikes cannot reach."""
     for view in post:
         if not receives_input(view.population.model):
             raise NetworkError(
@@ -356,7 +359,7 @@ def _check_driven(post: tuple[View, ...], what: str) -> None:
             )
 
 
-def _check_receptor(synapse: Any, output: Any, what: str) -> Domain:
+def check_receptor(synapse: Any, output: Any, what: str) -> Domain:
     """Check kinetics and output, and say what a weight may be."""
     cure = "Give kinetics such as Exponential(tau=5.), then an output such as COBA(E=0.)."
     check_instance(synapse, Kinetics, f"{what}: synapse", cure)
@@ -475,7 +478,8 @@ def _check_weight(weight: Any, what: str, domain: Domain, length: int | None) ->
     return check_value(weight, f"{what}: weight", domain, length=length, error=WeightError)
 
 
-def _check_delay(delay: Any, what: str, length: int | None, *, allows_zero: bool = False) -> Value:
+def check_delay(delay: Any, what: str, length: int | None, *, allows_zero: bool = False) -> Value:
+    """A delay in ms, if it is possible."""
     what, cure = f"{what}: delay", "Use at least dt."
     if allows_zero and isinstance(delay, int | float) and delay == 0:
         return 0.0

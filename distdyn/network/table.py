@@ -26,6 +26,7 @@ def table(name: str, graph: Graph) -> str:
             ("from", "to", "rule", "synapse", "output", "weight", "delay", "synapses"),
             _projections(graph),
         ),
+        "layers": (("from", "to", "module", "synapse", "output", "delay"), _layers(graph)),
         "inputs": (("to", "kind", "value", "synapse", "output", "weight", "delay"), _inputs(graph)),
     }
     blocks = [_block(noun, head, list(rows)) for noun, (head, rows) in sections.items()]
@@ -42,6 +43,14 @@ def _projections(graph: Graph) -> Iterator[tuple[str, ...]]:
     for path, x in graph.projections.items():
         ends = _names(graph, x.pre), _names(graph, x.post)
         yield (path, *ends, _brief(x.rule), *_receptor(x), f"{x.expected_synapses:,.0f}")
+
+
+def _layers(graph: Graph) -> Iterator[tuple[str, ...]]:
+    for path, x in graph.layers.items():
+        module = "drawn" if x.makes else type(x.module).__name__
+        output = "" if x.output is None else _brief(x.output)
+        ends = _names(graph, x.pre), _names(graph, x.post)
+        yield path, *ends, module, _brief(x.synapse), output, _quantity(x.delay, "ms")
 
 
 def _inputs(graph: Graph) -> Iterator[tuple[str, ...]]:

@@ -133,5 +133,8 @@ def _receptor_scale(graph: Graph, group: Group, receptor: int, s: Setting) -> fl
         if isinstance(source, PoissonInput):
             for post in reached(graph, group, source, receptor):
                 sums[post] += scales.poisson_bound(source, s.dt, path)
+    for layer in graph.layers.values():
+        for post in reached(graph, group, layer, receptor):
+            sums[post] += layer.most
     largest = scales.check_finite(max(sums.values()), ", ".join(group.paths))
     return scales.power_of_two(largest, s.accumulator)

@@ -74,9 +74,10 @@ class Built:
             [cell_parameters(cells, setting.seed) for cells in of] for of in self.parts.cells
         ]
         self.connections = connect.connections(graph, self.groups, setting)
+        self.layer_arrivals = connect.layer_arrivals(graph, self.groups, setting)
         self.slots = [
             tuple(
-                connect.ring_slots(self.connections, group.index, r)
+                connect.ring_slots([*self.connections, *self.layer_arrivals], group.index, r)
                 for r in range(len(group.receptors))
             )
             for group in self.groups
@@ -112,12 +113,13 @@ class Built:
         itemsize = np.dtype(setting.accumulator).itemsize
         everywhere = range(self.parts.decomposition.parts)
         largest = [share.largest(everywhere) for share in self.parts.shares]
-        for c in self.connections:
+        for c in (*self.connections, *self.layer_arrivals):
             cells = largest[c.group]
             needed = (c.longest + 1) * cells * itemsize
             if needed > most:
+                noun = "projection" if isinstance(c, connect.Connection) else "layer"
                 raise DelayError(
-                    f'projection "{c.path}": delay = {c.longest * setting.dt:g} ms is {c.longest} '
+                    f'{noun} "{c.path}": delay = {c.longest * setting.dt:g} ms is {c.longest} '
                     f"steps; what is on its way to {cells} neurons in that time takes "
                     f"{shown_bytes(needed)}, this machine has {shown_bytes(most)}. Use a shorter "
                     "delay, or more ranks."

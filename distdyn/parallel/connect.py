@@ -55,6 +55,15 @@ class Connection(NamedTuple):
     part: int = 0
 
 
+class LayerArrival(NamedTuple):
+    """A receptor that a layer reaches; the delay in steps."""
+
+    path: str
+    group: int
+    receptor: int
+    longest: int
+
+
 class Table(NamedTuple):
     """A table for each device: from the spikes of a group to one receptor's ring of another.
 
@@ -106,10 +115,24 @@ def connections(graph: Graph, groups: Sequence[Group], s: Setting) -> list[Conne
     return found
 
 
-def ring_slots(connections: Sequence[Connection], group: int, receptor: int) -> int:
+def ring_slots(connections: Sequence[Any], group: int, receptor: int) -> int:
     """The slots of a receptor's ring: the longest delay and one; 0 where nothing arrives."""
     delays = [c.longest for c in connections if (c.group, c.receptor) == (group, receptor)]
     return max(delays) + 1 if delays else 0
+
+
+def layer_arrivals(graph: Graph, groups: Sequence[Group], s: Setting) -> list[LayerArrival]:
+    """Where what layers give arrives."""
+    found = []
+    for path, layer in graph.layers.items():
+        steps = delay_steps(layer, s.dt, path)
+        longest = longest_delay(steps, s.dt, f'layer "{path}": delay')
+        for view in layer.post:
+            post = graph.path(view.population)
+            group = next(g for g in groups if g.emitter is None and post in g.paths)
+            index = receptor_index(group, post, layer.receptors[0])
+            found.append(LayerArrival(path, group.index, index, longest))
+    return found
 
 
 def build_tables(

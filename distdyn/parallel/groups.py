@@ -29,6 +29,7 @@ from distdyn.core.schedule import Schedule
 from distdyn.core.signal import Signal
 from distdyn.errors import NetworkError
 from distdyn.network.distributions import Distribution
+from distdyn.network.layer import Layer
 from distdyn.network.network import Graph
 from distdyn.network.population import Population
 from distdyn.network.projection import PoissonInput, Projection
@@ -188,7 +189,7 @@ def _emitters(groups: list[Group]) -> list[Group]:
 def receptors_of(graph: Graph) -> dict[str, tuple[Receptor, ...]]:
     """The receptors of each population: one for all synapses with equal kinetics and output."""
     found: dict[str, dict[Any, Receptor]] = {path: {} for path in graph.populations}
-    connections = [*graph.projections.values()]
+    connections = [*graph.projections.values(), *graph.layers.values()]
     connections += [x for x in graph.inputs.values() if isinstance(x, PoissonInput)]
     for connection in connections:
         for view in connection.post:
@@ -229,7 +230,7 @@ def receptor_index(group: Group, path: str, receptor: Receptor) -> int:
 
 
 def reached(
-    graph: Graph, group: Group, connection: Projection | PoissonInput, receptor: int
+    graph: Graph, group: Group, connection: Projection | PoissonInput | Layer, receptor: int
 ) -> set[str]:
     """The populations of the group at which this receptor is one of the connection's."""
     paths = {graph.path(view.population) for view in connection.post}

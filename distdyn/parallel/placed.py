@@ -49,6 +49,8 @@ class Placed:
             if not isinstance(table.rows[0], Packed):
                 slots = built.slots[table.group][table.receptor]
                 self.slots[table.group][table.receptor] = slots
+        for of in built.layer_arrivals:
+            self.slots[of.group][of.receptor] = built.slots[of.group][of.receptor]
         self.flights = [
             [packed.no_flights(of) for of in table.rows if isinstance(of, Packed)] or None
             for table in built.tables

@@ -5,6 +5,7 @@ largest sum that the description allows still fits:
 
     bound = sum over connections of (mean in-degree + 8 sd) * largest |w|
           + sum over Poisson inputs of (mean count + 10 sd + 20) * |w|
+          + sum over layers of the most that they may give
 
 It depends on the description alone, never on what was drawn or on who holds which neurons.
 """

@@ -30,6 +30,7 @@ from distdyn.parallel.couplings import Couplings
 from distdyn.parallel.exchange.neighbours import Neighbours
 from distdyn.parallel.groups import Group
 from distdyn.parallel.launch import World, cores
+from distdyn.parallel.layers import Layers
 from distdyn.parallel.learning import Learning, sees_voltage
 from distdyn.parallel.operands import Fixed, Values
 from distdyn.parallel.parameters import Setting, initial_state
@@ -111,6 +112,7 @@ class Shard:
         self.placed = self._place()
         self.learning = self._learning()
         self.couplings = Couplings(self.built, self.stack, us, kernels=self.kernels)
+        self.layers = Layers(self.built, self.stack, us)
         self.step = setting.origin
         self.start()
 
@@ -158,6 +160,7 @@ class Shard:
         ]
         self.placed.clear()
         self.learning.clear()
+        self.layers.clear()
         self.couplings.weigh(self.states, self.names)
         self.watch((), ())
 
@@ -267,7 +270,8 @@ class Shard:
     def _group_plan(self, group: Group) -> chunk.GroupPlan:
         k = group.index
         assemblies, length = self.built.assemblies[k], self.parts.length(k)
-        keeps = bool(self.kept & set(group.paths)) or self.near.remote is not None
+        listened = self.kept | self.layers.sources
+        keeps = bool(listened & set(group.paths)) or self.near.remote is not None
         if assemblies is None:
             keeps = keeps if group.emitter is None else self.near.remote is not None
             emitter = self.couplings.leaf(group, self.names)
@@ -363,12 +367,13 @@ class Shard:
             for team in self.team or () if most > 0 else ():
                 open_.enter_context(team)  # it is there until the last step is done
             while True:
-                n = min(most - (self.step - start), chunk.MOST_STEPS)
+                n = min(most - (self.step - start), chunk.MOST_STEPS, self.layers.most)
                 if self.near.remote:
                     n = min(n, self.near.between - self.step % self.near.between)
                 n = self._hold(n)
                 results.append(self._chunk(n))
-                if not self.near.remote or self.step - start >= most:
+                is_alone = not self.near.remote and not self.layers
+                if is_alone or self.layers.is_over or self.step - start >= most:
                     break
             if self.near.is_expecting:
                 if self.near.has_mail:
@@ -399,6 +404,7 @@ class Shard:
         self.near.end_chunk(start, done, emitted)
         self._check_finite(progress.finite)
         self._failure = self._failure or self.learning.failure()
+        self._failure = self.layers.take(start, done, emitted, self.rings, self._failure)
         spikes = spikes_of(emitted, self.parts.cells, self.kept, start)
         samples = [
             samples_of(sample, blocks(rows), int(blocks(used)[0][0]), start, done)

@@ -59,9 +59,10 @@ def versions() -> dict[str, str | None]:
 def description(graph: Graph) -> dict[str, str]:
     """Every field of every member of a network, in words that two ranks can compare."""
     kinds = {"population": graph.populations, "projection": graph.projections}
+    kinds |= {"input": graph.inputs, "layer": graph.layers}
     return {
         f'{kind} "{path}": {field.name}': text_of(getattr(member, field.name), graph)
-        for kind, members in {**kinds, "input": graph.inputs}.items()
+        for kind, members in kinds.items()
         for path, member in members.items()
         for field in dataclasses.fields(member)
     }

@@ -388,7 +388,7 @@ class DSRunner:
             return PopulationAccess(self._shard, path, self._changes)
         if kind == "projection":
             return ProjectionAccess(self._shard, path, self._take_census)
-        raise NetworkError(f'input "{path}" has nothing to read. Look at its post population.')
+        raise NetworkError(f'{kind} "{path}" has nothing to read. Look at its post population.')
 
     def describe(self) -> dict[str, Any]:
         """Where this run comes from, as `run.json` keeps it."""
@@ -566,7 +566,7 @@ class _Place:
 
 def _graph(system: Network | DynamicalSystem) -> Graph:
     if isinstance(system, DynamicalSystem):
-        return Graph({CELL: Population(1, system)}, {}, {}, {CELL: 0}, 1)
+        return Graph({CELL: Population(1, system)}, {}, {}, {CELL: 0}, 1, {})
     return graph(system)
 
 

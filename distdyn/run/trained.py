@@ -16,6 +16,7 @@ import numpy as np
 from distdyn.errors import NameLookupError, ParameterError, WeightError, suggestion
 from distdyn.network.distributions import Distribution
 from distdyn.network.edges import Edges
+from distdyn.network.layer import Layer, numbers, with_numbers
 from distdyn.network.network import Graph
 from distdyn.network.projection import Projection
 from distdyn.parallel.built import Built
@@ -39,21 +40,43 @@ def with_parameters(
             "parameters: give a mapping by path, as `DSTrainer.parameters` is one."
         )
     values: dict[str, dict[str, Any]] = {}
-    projections = dict(graph.projections)
+    projections, layers = dict(graph.projections), dict(graph.layers)
     for path, value in parameters.items():
         owner, _, name = path.rpartition(".")
         if name == "weight" and owner in projections:
             projections[owner] = _weighted(graph, owner, np.asarray(value), setting)
             continue
-        longest = sorted(graph.populations, key=len, reverse=True)
-        population = next((p for p in longest if path.startswith(f"{p}.")), None)
+        if (layer := _owner(path, layers)) is not None:
+            layers[layer] = _replaced(layers[layer], layer, path, np.asarray(value), setting)
+            continue
+        population = _owner(path, graph.populations)
         if population is None:
             known = [*graph.populations, *(f"{p}.weight" for p in projections)]
             raise NameLookupError(f'parameters: there is no "{path}". {suggestion(path, known)}')
         array = np.asarray(value)
         of = values.setdefault(population, {})
         of[path[len(population) + 1 :]] = array if array.ndim else float(array)
-    return replace(graph, projections=projections), values
+    return replace(graph, projections=projections, layers=layers), values
+
+
+def _owner(path: str, members: Mapping[str, Any]) -> str | None:
+    """The member with the longest path that this one begins with."""
+    found = [of for of in members if path.startswith(f"{of}.")]
+    return max(found, key=len, default=None)
+
+
+def _replaced(layer: Layer, owner: str, path: str, value: np.ndarray, setting: Setting) -> Layer:
+    """The layer with another array."""
+    module = layer.made(setting.seed, owner, setting.precision)
+    name, known = path[len(owner) + 1 :], numbers(module)
+    if name not in known:
+        raise NameLookupError(f'parameters: there is no "{path}". {suggestion(name, known)}')
+    if value.shape != known[name].shape:
+        raise ParameterError(
+            f'parameters: "{path}" has shape {list(value.shape)}, the array of the layer '
+            f"{list(known[name].shape)}. Give one of its shape."
+        )
+    return layer.with_module(with_numbers(module, {name: value.astype(setting.precision)}))
 
 
 def _weighted(graph: Graph, path: str, weight: np.ndarray, setting: Setting) -> Projection:

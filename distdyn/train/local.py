@@ -64,6 +64,7 @@ class Held(NamedTuple):
     states: tuple[tuple[Any, ...], ...]  # by group, before the first step
     schedules: tuple[Any, ...]  # by group: (step, cell) of given spikes, or None
     matrices: tuple[tuple[Any, ...], ...]  # by projection
+    layers: tuple[Any, ...]  # the arrays of each layer
 
 
 class Carry(NamedTuple):
@@ -72,6 +73,7 @@ class Carry(NamedTuple):
     step: Any
     states: tuple[list[Any], ...]
     rings: tuple[list[Any], ...]
+    layers: tuple[Any, ...]  # the state of each; along the first axis trials
 
 
 Added = Mapping[str, Any]  # [trial, column], by path of a projection
@@ -93,8 +95,10 @@ Cells = Callable[[list[Any], list[Any]], tuple[list[Any], Any]]
 class Local:
     """The steps of what one device has."""
 
-    def __init__(self, net: "Unrolled", held: Held, trial: Any) -> None:
-        self.net, self.held = net, held
+    def __init__(
+        self, net: "Unrolled", held: Held, trial: Any, *, is_training: bool = False
+    ) -> None:
+        self.net, self.held, self.is_training = net, held, is_training
         self.matrices = [tuple(matrix.local() for matrix in of) for of in held.matrices]
         self.trials = trial.shape[0]
         self.trial = trial * GOLDEN
@@ -110,7 +114,8 @@ class Local:
             [jnp.zeros((slots, self.trials, length), self.dtype) for slots in plan.slots]
             for plan, length in zip(self.net.plans, self.net.layout.length, strict=True)
         )
-        carry = Carry(jnp.int64(self.net.setting.origin), states, rings)
+        layers = tuple(plan.begin(self.trials) for plan in self.net.layers)
+        carry = Carry(jnp.int64(self.net.setting.origin), states, rings, layers)
         return jax.tree.map(varying, self._coupled(carry))
 
     def _coupled(self, carry: Carry) -> Carry:
@@ -129,7 +134,7 @@ class Local:
                 )
                 for (target, y), (_, w) in zip(here, ones, strict=True):
                     self._begin_at(target, s, y, w, carry.step, states, rings)
-        return Carry(carry.step, states, rings)
+        return carry._replace(states=states, rings=rings)
 
     def _begin_at(
         self, target: Any, s: Synapses, y: Any, w: Any, step: Any, states: Any, rings: Any
@@ -179,7 +184,8 @@ class Local:
             spikes.append(spike)
         gathered, message = self._gathered(spikes, states, message)
         self._deliver(gathered, rings, stamp, added or {})
-        carry = Carry(stamp, tuple(states), tuple(rings))
+        layers = self._pass_layers(gathered, carry.layers, rings, stamp)
+        carry = Carry(stamp, tuple(states), tuple(rings), layers)
         return Advanced(carry, spikes, gathered, message)
 
     def watched(self, step: Advanced) -> list[Any]:
@@ -256,6 +262,7 @@ class Local:
     def _senders(self) -> tuple[list[int], list[int]]:
         """The groups whose spikes somebody asks for, and those whose values."""
         asked = {source.group for s in self.net.synapses for of in s.sources for source in of}
+        asked |= {source.group for plan in self.net.layers for source in plan.sources}
         plans = self.net.plans
         values = [k for k in sorted(asked) if plans[k].value is not None]
         return [k for k in sorted(asked) if plans[k].value is None], values
@@ -314,6 +321,24 @@ class Local:
                     of, at = rings[target.group], layout.here[target.path]
                     of[ring] = _put(of[ring], s, of_target, at, stamp)
 
+    def _pass_layers(
+        self, gathered: Sequence[Any], states: Sequence[Any], rings: list[list[Any]], stamp: Any
+    ) -> tuple[Any, ...]:
+        """Add what layers give; their states afterwards."""
+        layout, new = self.net.layout, []
+        for plan, arrays, state in zip(self.net.layers, self.held.layers, states, strict=True):
+            y, state = plan.step(
+                arrays, gathered, layout, state, self.trial, stamp, is_training=self.is_training
+            )
+            new.append(state)
+            for target, of_target in plan.brought(y, layout):
+                ring = self.net.plans[target.group].rings[target.receptor]
+                assert ring is not None  # something arrives
+                of = rings[target.group]
+                slot = (stamp + plan.delay) % of[ring].shape[0]
+                of[ring] = of[ring].at[slot, :, layout.here[target.path]].add(of_target)
+        return tuple(new)
+
 
 @dataclass(frozen=True)
 class LocalSteps:
@@ -321,6 +346,7 @@ class LocalSteps:
 
     net: "Unrolled"
     window: int | None
+    is_training: bool = False
 
     def step(
         self, held: Any, carry: Carry, x: Given, message: Any = None, added: Any = None
@@ -328,7 +354,7 @@ class LocalSteps:
         if self.window is not None:
             is_cut = (carry.step - self.net.setting.origin) % self.window == 0
             carry = jax.tree.map(lambda x: _cut(x, is_cut), carry)
-        local = Local(self.net, *held)
+        local = Local(self.net, *held, is_training=self.is_training)
         step = local.advance(carry, x, message, added)
         return step.carry, local.watched(step), step.message
 

@@ -164,6 +164,10 @@ def learners(net: Unrolled) -> list[Learner]:
     Raises:
         TrainError: something cannot be trained in this way.
     """
+    if net.layers:
+        raise TrainError(
+            f'EProp: no eligibility passes layer "{net.layers[0].path}". Use BPTT, or projections.'
+        )
     watched = {path for path, _, _ in net.found}
     found = []
     for path in net.where:

@@ -1,13 +1,15 @@
-"""What is trained, by path: weights of projections, and parameters of populations.
+"""What is trained, by path: weights of projections and layers, and parameters of populations.
 
     "exc.weight"      one number where it is one, else one for each synapse
     "E.tau_m"         one number where it is one, else one for each neuron
     "E.INa.g"         the same of a part of a composed model
+    "conv.weight"     an array of a layer, "conv.layers.0.bias" of one inside of it
 
 A parameter lives where its neurons are. One that has a domain stays in it: after each update it is
 set to the nearest value that is allowed.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -21,6 +23,7 @@ from distdyn.core.integrators import Remembering
 from distdyn.core.parameters import fields_of
 from distdyn.errors import NameLookupError, suggestion
 from distdyn.network.distributions import Distribution
+from distdyn.network.layer import numbers
 from distdyn.parallel.operands import Fixed
 from distdyn.parallel.parameters import drawn
 from distdyn.random import stream_key
@@ -43,6 +46,7 @@ class Parameter:
         segment: the population's place in its group.
         here: the range of its cells on a device, where the operand is one for each cell.
         devices: along the axis of neurons.
+        is_whole: whether it is an array that all devices have.
     """
 
     path: str
@@ -54,6 +58,7 @@ class Parameter:
     segment: int = 0
     here: slice | None = None
     devices: int = 1
+    is_whole: bool = False
 
     def put(self, operands: list[Any], value: Any) -> None:
         """Set the operand to this value."""
@@ -81,6 +86,10 @@ def trained(net: Any, path: str) -> Parameter:
     for synapses in net.synapses:
         if path == f"{synapses.path}.weight":
             return _weight(net, synapses, path)
+    for plan in net.layers:
+        for name, array in numbers(plan.first).items():
+            if path == f"{plan.path}.{name}":
+                return Parameter(path, net.layout.place(array), P(), None, is_whole=True)
     for population in sorted(net.graph.populations, key=len, reverse=True):
         if path.startswith(f"{population}."):
             return _of_population(net, population, path[len(population) + 1 :])
@@ -90,11 +99,18 @@ def trained(net: Any, path: str) -> Parameter:
 def names(net: Any) -> list[str]:
     """All that can be trained."""
     found = [f"{synapses.path}.weight" for synapses in net.synapses]
+    found += [f"{plan.path}.{name}" for plan in net.layers for name in numbers(plan.first)]
     for path in net.graph.populations:
         group = net.group_of(path)
         if group.has_state:
             found += [f"{path}.{name}" for name in _numeric(net, group.index, path)]
     return found
+
+
+def of_path(parameters: Mapping[str, Any], path: str) -> dict[str, Any]:
+    """The parameters of one member of the network, by their names in it."""
+    start = f"{path}."
+    return {name.removeprefix(start): x for name, x in parameters.items() if name.startswith(start)}
 
 
 def _numeric(net: Any, k: int, path: str) -> list[str]:

@@ -85,8 +85,7 @@ class Synapses:
 
     def sent(self, part: int, gathered: Sequence[Any], layout: Layout) -> jax.Array:
         """What the pre end has sent, [trial, pre]."""
-        found = [layout.whole(s.path, gathered[s.group])[:, s.ids] for s in self.sources[part]]
-        return found[0] if len(found) == 1 else jnp.concatenate(found, axis=1)
+        return sent(self.sources[part], gathered, layout)
 
     def product(self, x: jax.Array, matrices: Sequence[Matrix]) -> jax.Array:
         """What x brings to all targets, [trial, column]."""
@@ -103,6 +102,12 @@ class Synapses:
             found.append((target, of.reshape(len(y), slots, width)))
             start += slots * width
         return found
+
+
+def sent(sources: Sequence[Source], gathered: Sequence[Any], layout: Layout) -> jax.Array:
+    """What some neurons have sent, [trial, neuron]."""
+    found = [layout.whole(s.path, gathered[s.group])[:, s.ids] for s in sources]
+    return found[0] if len(found) == 1 else jnp.concatenate(found, axis=1)
 
 
 def synapses(built: Built, path: str, layout: Layout, dtype: Any) -> Synapses:
@@ -122,7 +127,7 @@ def synapses(built: Built, path: str, layout: Layout, dtype: Any) -> Synapses:
     posts = [graph.path(view.population) for view in projection.post]
     sources = tuple(
         tuple(
-            Source(source_of(built.groups, home[p], p, receptor), p, _slice(view.ids))
+            Source(source_of(built.groups, home[p], p, receptor), p, slice_of(view.ids))
             for p, view in pres
         )
         for receptor in projection.receptors
@@ -150,7 +155,8 @@ def _data(matrix: Any) -> Any:
     return matrix.pieces.data
 
 
-def _slice(ids: range) -> slice:
+def slice_of(ids: range) -> slice:
+    """The slice that takes these ids."""
     return slice(ids.start, ids.stop, ids.step)
 
 

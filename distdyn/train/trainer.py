@@ -270,12 +270,20 @@ class DSTrainer:
         return score
 
     def _value(
-        self, parameters: Any, held: Any, given: Any, trial: Any, target: Any, steps: int
+        self,
+        parameters: Any,
+        held: Any,
+        given: Any,
+        trial: Any,
+        target: Any,
+        steps: int,
+        *,
+        is_training: bool = True,
     ) -> tuple[Any, Any]:
         """The loss, and how many trials are right."""
         outputs = self._net(
             parameters, held, given, trial,
-            steps=steps, chunk=self.rule.chunk, window=self.rule.window,
+            steps=steps, chunk=self.rule.chunk, window=self.rule.window, is_training=is_training,
         )  # fmt: skip
         return self._score(outputs, target)
 
@@ -414,7 +422,7 @@ class DSTrainer:
 
     @functools.partial(jax.jit, static_argnums=(0, 6))
     def _judge(self, *arguments: Any) -> Any:
-        return self._value(*arguments)
+        return self._value(*arguments, is_training=False)
 
     def predict(self, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """What is watched, [trial, step, neuron]. Collective: all ranks give and get all trials."""

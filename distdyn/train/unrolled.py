@@ -25,6 +25,7 @@ from jax.sharding import PartitionSpec as P
 
 from distdyn.core.cell import Cell
 from distdyn.core.firing import Firing
+from distdyn.network.layer import with_numbers
 from distdyn.network.network import Graph
 from distdyn.parallel import connect
 from distdyn.parallel.assemble import Assembly, assemble
@@ -34,9 +35,10 @@ from distdyn.parallel.operands import Fixed
 from distdyn.parallel.parameters import Setting, chosen_states, initial_state
 from distdyn.run.record import resolve
 from distdyn.train.inputs import Given
+from distdyn.train.layers import layer_plans
 from distdyn.train.layout import DATA, NEURON, Layout, varying
 from distdyn.train.local import GroupPlan, Held, Local, LocalSteps
-from distdyn.train.parameters import Parameter, coefficients, first_states, trained
+from distdyn.train.parameters import Parameter, coefficients, first_states, of_path, trained
 from distdyn.train.remat import chunk_length, scan
 from distdyn.train.synapses import synapses, with_weight
 
@@ -80,7 +82,11 @@ class Unrolled:
         self.synapses = tuple(
             synapses(self.built, path, self.layout, setting.precision) for path in graph.projections
         )
-        self.held = held._replace(matrices=tuple(s.matrices for s in self.synapses))
+        self.layers = layer_plans(self.built, setting.precision)
+        self.held = held._replace(
+            matrices=tuple(s.matrices for s in self.synapses),
+            layers=tuple(jax.tree.map(self.layout.place, plan.arrays) for plan in self.layers),
+        )
         self.watch = tuple(dict.fromkeys(watch))
         self.found = tuple(self._find(name) for name in self.watch)
         self.where: dict[str, Parameter] = {
@@ -134,7 +140,7 @@ class Unrolled:
             plans.append(plan)
             columns.append((operands, cells, segments, states, None))
         operands, cells, segments, states, schedules = zip(*columns, strict=True)
-        return Held(operands, cells, segments, states, schedules, ()), tuple(plans)
+        return Held(operands, cells, segments, states, schedules, (), ()), tuple(plans)
 
     def _chosen(self, group: Group, names: list[str], ids: np.ndarray) -> list[Any]:
         """The initial values that populations give, over the cells of a group."""
@@ -214,6 +220,8 @@ class Unrolled:
                 is_one = s.place.reshape(-1) >= 0
                 found[s.place.reshape(-1)[is_one]] = array.reshape(-1)[is_one]
                 return found
+        if parameter.is_whole:
+            return array
         if parameter.group is None:
             return array.reshape(()) if array.shape == (1,) else array
         population = self.groups[parameter.group].paths[parameter.segment]
@@ -255,6 +263,7 @@ class Unrolled:
         steps: int,
         chunk: int | Literal["auto"] | None = "auto",
         window: int | None = None,
+        is_training: bool = False,
     ) -> dict[str, jax.Array]:
         """What is watched, [trial, step, neuron].
 
@@ -267,12 +276,15 @@ class Unrolled:
             chunk: the steps that are computed again backwards in one go; "auto": those that need
                 the least memory; None: nothing is.
             window: steps after which derivatives are cut; None: they are not.
+            is_training: whether layers drop out what is only dropped in training.
         """
         again = chunk_length(steps, self.longest_delay) if chunk == "auto" else chunk
         held = self.with_parameters(held, parameters)
 
         run = jax.shard_map(
-            lambda *x: self._run(jax.tree.map(varying, x), steps, again, window),
+            lambda *x: self._run(
+                jax.tree.map(varying, x), LocalSteps(self, window, is_training), steps, again
+            ),
             mesh=self.layout.mesh,
             in_specs=(self.specs(held), P(DATA), given.specs()),
             out_specs=[P(None, DATA, NEURON)] * len(self.found),
@@ -285,12 +297,12 @@ class Unrolled:
         }
 
     def _run(
-        self, read: tuple[Held, Any, Given], steps: int, chunk: int | None, window: int | None
+        self, read: tuple[Held, Any, Given], of: LocalSteps, steps: int, chunk: int | None
     ) -> list[Any]:
         """What is watched, [step, trial, cell], of one device."""
         held, trial, given = read
         begin = Local(self, held, trial).begin()
-        return scan(LocalSteps(self, window), (held, trial), begin, given, steps, chunk)
+        return scan(of, (held, trial), begin, given, steps, chunk)
 
     def specs(self, held: Held) -> Held:
         per_cell = P(NEURON)
@@ -311,6 +323,7 @@ class Unrolled:
             states=jax.tree.map(lambda _: per_cell, held.states),
             schedules=jax.tree.map(lambda _: P(), held.schedules),
             matrices=tuple(tuple(matrix.specs() for matrix in of) for of in held.matrices),
+            layers=jax.tree.map(lambda _: P(), held.layers),
         )
 
     def with_parameters(self, held: Held, parameters: Mapping[str, Any]) -> Held:
@@ -331,6 +344,11 @@ class Unrolled:
             else of
             for s, of in zip(self.synapses, held.matrices, strict=True)
         )
-        return held._replace(
-            operands=tuple(map(tuple, operands)), states=tuple(states), matrices=matrices
+        layers = tuple(
+            with_numbers(arrays, of_path(parameters, plan.path))
+            for plan, arrays in zip(self.layers, held.layers, strict=True)
         )
+        return held._replace(
+            operands=tuple(map(tuple, operands)), states=tuple(states), matrices=matrices,
+            layers=layers,
+        )  # fmt: skip
