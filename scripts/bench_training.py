@@ -23,7 +23,8 @@ neurons, that of 256 synapses of each cell from other cells.
     python scripts/bench_training.py                                   # ten minutes, 6 GB of disk
     python scripts/bench_training.py --cells 128 --steps 50 --turns 2 --peers spyx
 
-Each peer gets a virtual environment of its own, made by pip when it is first needed.
+Each peer gets a virtual environment of its own, made by pip when it is first needed. With
+`--platform gpu` all run on the first GPU, distdyn on that one device.
 """
 
 import argparse
@@ -64,7 +65,10 @@ def parse() -> argparse.Namespace:
     peers = list(ENVIRONMENTS)
     parser.add_argument("--peers", nargs="*", default=peers, choices=peers)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2], help="of PyTorch")
-    parser.add_argument("--platform", default=None, help="of distdyn")
+    parser.add_argument("--platform", choices=("cpu", "gpu"), default="cpu", help="of all programs")
+    parser.add_argument(
+        "--installed", action="store_true", help="peers are where distdyn is, and not to be made"
+    )
     parser.add_argument("--weak", action="store_true", help="networks that grow with the devices")
     return parser.parse_args()
 
@@ -82,17 +86,19 @@ def compare(sizes: Sizes, options: argparse.Namespace) -> dict:
     programs: dict[str, Worker] = {}
     missing: dict[str, str] = {}
     with ExitStack() as open_:
-        for name in MESHES:
+        for name in MESHES if options.platform == "cpu" else ["one device"]:
             say(f"distdyn, {name}: compiling")
             programs[f"distdyn, {name}"] = open_.enter_context(ours(sizes, name, options))
         for peer in options.peers:
-            for threads in options.threads if ENVIRONMENTS[peer] == "torch" else [None]:
+            is_threaded = ENVIRONMENTS[peer] == "torch" and options.platform == "cpu"
+            for threads in options.threads if is_threaded else [None]:
                 name = peer if threads is None else f"{peer}, threads {threads}"
                 say(f"{name}: building")
                 try:
                     worker = Worker(
-                        ENVIRONMENTS[peer], peer, sizes=sizes, seed=options.seed, threads=threads
-                    )
+                        "distdyn" if options.installed else ENVIRONMENTS[peer], peer,
+                        sizes=sizes, seed=options.seed, threads=threads, platform=options.platform,
+                    )  # fmt: skip
                 except (PeerError, OSError) as error:
                     missing[name] = str(error)
                     continue
@@ -125,7 +131,7 @@ def judged(turns: list[dict], built: dict[str, float], missing: dict[str, str]) 
         theirs = [name for name in built if name.split(",")[0] == peer]
         if theirs and not disagreements:
             ratios[peer] = median(fastest(t, theirs) / fastest(t, of_us) for t in turns)
-    two = ["distdyn, (2, 1)", "distdyn, (1, 2)"]
+    two = [name for name in of_us if name.startswith("distdyn, (")]
     return {
         "ratios": ratios,
         "scaling": {

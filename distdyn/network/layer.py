@@ -1,6 +1,7 @@
 """Layer: a layer of a neural network between populations, such as a convolution.
 
-    self.conv = Layer(self.events, self.hidden, lambda key: eqx.nn.Conv2d(2, 8, 3, key=key), Delta(), delay=1.)
+    self.conv = Layer(self.events, self.hidden, lambda key: eqx.nn.Conv2d(2, 8, 3, key=key),
+                      Delta(), delay=1.)
 
 At every step it takes the spikes of all pre neurons, as one array of zeros and ones, and gives one
 number for each post neuron, which arrives there like the weight of a spike.
@@ -14,14 +15,15 @@ from typing import Any
 
 import equinox as eqx
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from distdyn.core.coupling import Coupling
 from distdyn.core.receptor import CUBA, Kinetics, Output, Receptor
-from distdyn.errors import NetworkError, ParameterError
+from distdyn.errors import NameLookupError, NetworkError, ParameterError, suggestion
 from distdyn.network.ends import Ends
 from distdyn.network.population import View, members
-from distdyn.network.projection import check_delay, check_post, check_pre, check_receptor
+from distdyn.network.projection import check_delay, check_post, check_pre, check_receptor, steps_of
 from distdyn.network.values import Domain, check_value
 from distdyn.random import stream_key
 from distdyn.units import shown
@@ -65,6 +67,7 @@ class Layer:
     output: Output | None
     delay: float
     most: float
+    given: dict[str, np.ndarray]  # arrays in the place of those that the module brings
 
     def __init__(
         self,
@@ -83,8 +86,8 @@ class Layer:
         check_post(post, what)
         if check_receptor(synapse, output, what).nonnegative:
             raise NetworkError(
-                f"{what}: {shown(output or synapse)} takes only what is not negative, which a layer "
-                "does not promise. Use a current, or Delta()."
+                f"{what}: {shown(output or synapse)} takes only what is not negative, which a "
+                "layer does not promise. Use a current, or Delta()."
             )
         if isinstance(synapse, Coupling):
             raise NetworkError(
@@ -101,6 +104,7 @@ class Layer:
             output=output,
             delay=check_delay(delay, what, None),
             most=check_value(most, f"{what}: most", Domain("", positive=True)),
+            given={},
         )
         self._check_module()
 
@@ -124,20 +128,44 @@ class Layer:
         """Whether `module` is a function of a key that makes one."""
         return not isinstance(self.module, eqx.Module)
 
-    # --- the module --------------------------------------------------------------------------------
+    def steps(self, dt: float, path: str) -> int:
+        """The delay in steps of `dt` ms.
+
+        Raises:
+            DelayError: it is shorter than one step, or not a multiple of it.
+        """
+        return int(steps_of(self.delay, dt, f'layer "{path}": delay'))
+
+    # --- the module ------------------------------------------------------------------------------
 
     def made(self, seed: int, path: str, dtype: Any) -> Any:
         """The module, drawn if it must be; its arrays are NumPy's, and floats of this type."""
         module = self.module
-        if self.makes:
-            words = np.array(stream_key(seed, "layer", path), np.uint32)
-            module = module(jax.random.wrap_key_data(words, impl="threefry2x32"))
-        return cast(module, dtype)
+        if (
+            self.makes
+        ):  # on the CPU and in single precision, so that it is the same wherever it runs
+            cpu = jax.local_devices(backend="cpu")[0]
+            with jax.enable_x64(False), jax.default_device(cpu):
+                module = module(_key(np.array(stream_key(seed, "layer", path), np.uint32)))
+        return with_numbers(cast(module, dtype), cast(dict(self.given), dtype))
 
-    def with_module(self, module: Any) -> "Layer":
-        """The same with another module."""
+    def with_given(self, name: str, value: np.ndarray) -> "Layer":
+        """The same with another array in the place of the one of this name.
+
+        Raises:
+            NameLookupError: there is none.
+            ParameterError: it has another shape.
+        """
+        known = numbers(eqx.filter_eval_shape(self._tried)[0])
+        if name not in known:
+            raise NameLookupError(f'{self!r} has no array "{name}". {suggestion(name, known)}')
+        if value.shape != known[name].shape:
+            raise ParameterError(
+                f'{self!r}: "{name}" has shape {list(known[name].shape)}; found '
+                f"{list(value.shape)}. Give an array of its shape."
+            )
         new = Layer.__new__(Layer)
-        vars(new).update({**vars(self), "module": module})
+        vars(new).update({**vars(self), "given": {**self.given, name: value}})
         return new
 
     def _check_module(self) -> None:
@@ -170,7 +198,7 @@ class Layer:
 
     def _tried(self) -> tuple[Any, Any]:
         """The module and what it gives, to be traced and never run."""
-        key = jax.random.wrap_key_data(np.zeros(2, np.uint32), impl="threefry2x32")
+        key = _key(np.zeros(2, np.uint32))
         module: Any = self.module(key) if self.makes else self.module
         if not isinstance(module, eqx.Module):
             raise TypeError(f"{shown(module)} is no eqx.Module (functions: eqx.nn.Lambda)")
@@ -219,16 +247,24 @@ def cast(tree: Any, dtype: Any) -> Any:
 
 def numbers(module: Any) -> dict[str, Any]:
     """The arrays of a module by name, as `weight`, `layers.0.bias`: what can be trained of it."""
-    found = jax.tree_util.tree_flatten_with_path(eqx.filter(module, eqx.is_inexact_array))[0]
+    found = jax.tree_util.tree_flatten_with_path(eqx.filter(module, _is_number))[0]
     return {jax.tree_util.keystr(path, simple=True, separator="."): x for path, x in found}
 
 
 def with_numbers(module: Any, new: dict[str, Any]) -> Any:
     """The module with other arrays in the place of those with these names."""
-    rest = {**numbers(module), **new}
-    inexact, other = eqx.partition(module, eqx.is_inexact_array)
-    structure = jax.tree.structure(inexact)
-    return eqx.combine(jax.tree.unflatten(structure, [rest[name] for name in numbers(module)]), other)
+    inexact, other = eqx.partition(module, _is_number)
+    found = list({**numbers(module), **new}.values())
+    return eqx.combine(jax.tree.unflatten(jax.tree.structure(inexact), found), other)
+
+
+def _is_number(x: Any) -> bool:
+    """Whether it is an array of floats, or stands for one."""
+    return hasattr(x, "dtype") and jnp.issubdtype(x.dtype, jnp.inexact)
+
+
+def _key(words: Any) -> Any:
+    return jax.random.wrap_key_data(jnp.asarray(words), impl="threefry2x32")
 
 
 def _shape(views: tuple[View, ...]) -> tuple[int, ...]:

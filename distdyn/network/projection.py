@@ -269,9 +269,9 @@ class CurrentInput:
 
 
 def delay_steps(
-    connection: Any, dt: float, path: str
+    connection: Projection | PoissonInput, dt: float, path: str
 ) -> int | np.ndarray | Distribution | ByDistance:
-    """The delay in steps of `dt` ms of a projection, input or layer: an int, or int64 per edge.
+    """The delay in steps of `dt` ms: an int, or int64 per edge.
 
     A distribution, or a function of distance, is in ms, as it is.
 
@@ -283,9 +283,16 @@ def delay_steps(
         return 1
     if isinstance(delay, Distribution | ByDistance):
         return delay
-    kinds = {Projection: "projection", PoissonInput: "input"}
-    noun = kinds.get(type(connection), "layer")
-    what = f'{noun} "{path}": delay'
+    noun = "projection" if isinstance(connection, Projection) else "input"
+    return steps_of(delay, dt, f'{noun} "{path}": delay')
+
+
+def steps_of(delay: float | np.ndarray, dt: float, what: str) -> int | np.ndarray:
+    """A delay in ms, or one of each edge, in steps.
+
+    Raises:
+        DelayError: as `delay_steps`.
+    """
     shortest = float(np.min(delay, initial=np.inf))
     if shortest < dt * (1 - 1e-6):
         raise DelayError(

@@ -125,7 +125,7 @@ def layer_arrivals(graph: Graph, groups: Sequence[Group], s: Setting) -> list[La
     """Where what layers give arrives."""
     found = []
     for path, layer in graph.layers.items():
-        steps = delay_steps(layer, s.dt, path)
+        steps = layer.steps(s.dt, path)
         longest = longest_delay(steps, s.dt, f'layer "{path}": delay')
         for view in layer.post:
             post = graph.path(view.population)

@@ -24,7 +24,6 @@ from jax.sharding import PartitionSpec
 from distdyn.errors import SimulationError
 from distdyn.network.layer import Layer, applied, begin, cast
 from distdyn.network.network import Graph
-from distdyn.network.projection import delay_steps
 from distdyn.parallel.built import Built
 from distdyn.parallel.chunk import MOST_STEPS
 from distdyn.parallel.groups import receptor_index
@@ -60,7 +59,7 @@ class Layers:
     def __init__(self, built: Built, stack: Stack, world: World) -> None:
         self.built, self.stack, self.world = built, stack, world
         graph, setting = built.graph, built.setting
-        self.delays = {p: int(delay_steps(x, setting.dt, p)) for p, x in graph.layers.items()}
+        self.delays = {p: x.steps(setting.dt, p) for p, x in graph.layers.items()}
         self.most = min(self.delays.values(), default=MOST_STEPS)
         self.sources = frozenset(
             graph.path(view.population) for layer in graph.layers.values() for view in layer.pre
@@ -107,9 +106,9 @@ class Layers:
                 bad = np.flatnonzero(~(np.abs(y) <= layer.most))
                 if bad.size:
                     failure = failure or SimulationError(
-                        f'layer "{path}": it gives {y[bad[0]]:g} to neuron {bad[0]} of its post end '
-                        f"at step {stamp}, beyond most = {layer.most:g}. Give a larger `most`, or "
-                        "check its weights."
+                        f'layer "{path}": it gives {y[bad[0]]:g} to neuron {bad[0]} of its post '
+                        f"end at step {stamp}, beyond most = {layer.most:g}. Give a larger `most`, "
+                        "or check its weights."
                     )
                     y[bad] = 0.0
                 self._add(path, y, stamp + self.delays[path], rings)

@@ -16,7 +16,6 @@ import numpy as np
 from distdyn.errors import NameLookupError, ParameterError, WeightError, suggestion
 from distdyn.network.distributions import Distribution
 from distdyn.network.edges import Edges
-from distdyn.network.layer import Layer, numbers, with_numbers
 from distdyn.network.network import Graph
 from distdyn.network.projection import Projection
 from distdyn.parallel.built import Built
@@ -29,7 +28,8 @@ def with_parameters(
     """The network with these weights, and by population the parameters that are yet to be set.
 
     Raises:
-        ParameterError: no mapping from paths to numbers or arrays.
+        ParameterError: no mapping from paths to numbers or arrays; an array of a layer that has
+            another shape.
         NameLookupError: a path that does not exist.
         WeightError: not as many weights as synapses.
     """
@@ -47,7 +47,7 @@ def with_parameters(
             projections[owner] = _weighted(graph, owner, np.asarray(value), setting)
             continue
         if (layer := _owner(path, layers)) is not None:
-            layers[layer] = _replaced(layers[layer], layer, path, np.asarray(value), setting)
+            layers[layer] = layers[layer].with_given(path[len(layer) + 1 :], np.asarray(value))
             continue
         population = _owner(path, graph.populations)
         if population is None:
@@ -63,20 +63,6 @@ def _owner(path: str, members: Mapping[str, Any]) -> str | None:
     """The member with the longest path that this one begins with."""
     found = [of for of in members if path.startswith(f"{of}.")]
     return max(found, key=len, default=None)
-
-
-def _replaced(layer: Layer, owner: str, path: str, value: np.ndarray, setting: Setting) -> Layer:
-    """The layer with another array."""
-    module = layer.made(setting.seed, owner, setting.precision)
-    name, known = path[len(owner) + 1 :], numbers(module)
-    if name not in known:
-        raise NameLookupError(f'parameters: there is no "{path}". {suggestion(name, known)}')
-    if value.shape != known[name].shape:
-        raise ParameterError(
-            f'parameters: "{path}" has shape {list(value.shape)}, the array of the layer '
-            f"{list(known[name].shape)}. Give one of its shape."
-        )
-    return layer.with_module(with_numbers(module, {name: value.astype(setting.precision)}))
 
 
 def _weighted(graph: Graph, path: str, weight: np.ndarray, setting: Setting) -> Projection:

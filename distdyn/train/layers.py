@@ -16,7 +16,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from distdyn.network.layer import Layer, applied, begin, cast
-from distdyn.network.projection import delay_steps
 from distdyn.parallel.built import Built
 from distdyn.parallel.groups import receptor_index
 from distdyn.random import stream_key
@@ -106,7 +105,7 @@ def layer_plans(built: Built, dtype: Any) -> tuple[LayerPlan, ...]:
         found.append(
             LayerPlan(
                 path, layer, layer.made(setting.seed, path, dtype), tuple(sources), tuple(targets),
-                int(delay_steps(layer, setting.dt, path)),
+                layer.steps(setting.dt, path),
                 np.array(stream_key(setting.seed, "dropout", path), np.uint32), dtype,
             )
         )  # fmt: skip

@@ -21,11 +21,15 @@ def train(made: Callable[[Sizes, int], torch.nn.Module], scale: float = 1.0) -> 
     """
 
     def prepare(request: dict) -> Generator[dict, dict, None]:
-        torch.set_num_threads(request["threads"])
+        if request["threads"] is not None:
+            torch.set_num_threads(request["threads"])
+        is_on_gpu = request["platform"] == "gpu"
+        device = torch.device("cuda" if is_on_gpu else "cpu")
         sizes, began = Sizes(*request["sizes"]), time.perf_counter()
         given, target = batch(sizes, request["seed"])
         x = torch.from_numpy(given).to(torch.float32).swapaxes(0, 1).contiguous()
-        net, y = made(sizes, request["seed"]), torch.from_numpy(target)
+        x, y = x.to(device), torch.from_numpy(target).to(device)
+        net = made(sizes, request["seed"]).to(device)
         optimizer = torch.optim.Adam(net.parameters(), scale * LEARNING_RATE)
         loss = torch.nn.CrossEntropyLoss()
 
@@ -34,6 +38,8 @@ def train(made: Callable[[Sizes, int], torch.nn.Module], scale: float = 1.0) -> 
             output, spiking = net(x)
             loss(output, y).backward()
             optimizer.step()
+            if is_on_gpu:
+                torch.cuda.synchronize()
             return float(spiking)
 
         spiking = update()

@@ -71,10 +71,12 @@ WHERE = [
 WATCH = ["out.V", "E.spikes", "C.V", "H.V"]
 
 
-def unrolled(shape, precision="float64", firing=None, network=None, where=WHERE, watch=WATCH):
+def unrolled(
+    shape, precision="float64", firing=None, network=None, where=WHERE, watch=WATCH, platform="cpu"
+):
     """The network on a mesh of this shape."""
     firing = firing or Firing(dd.surrogate.SoftSign(2.0))
-    devices = jax.devices("cpu")[: shape[0] * shape[1]]
+    devices = jax.devices(platform)[: shape[0] * shape[1]]
     setting = Setting(1.0, 1, precision, 0)
     mesh, members = mesh_of(devices, shape), graph(network or Every())
     with jax.enable_x64(True):
