@@ -7,6 +7,7 @@ import pytest
 
 import distdyn as dd
 from distdyn.errors import ParameterError
+from distdyn.train.tasks.moving_bars import events
 
 
 def same(one, other):
@@ -14,7 +15,9 @@ def same(one, other):
     return np.array_equal(inputs["inp"], others["inp"]) and np.array_equal(target, wanted)
 
 
-@pytest.mark.parametrize("name", ["DelayedMatch", "Evidence", "PerceptualDecision", "Randman"])
+@pytest.mark.parametrize(
+    "name", ["DelayedMatch", "Evidence", "MovingBars", "PerceptualDecision", "Randman"]
+)
 def test_a_batch_follows_from_seed_and_epoch(name):
     task = getattr(dd.tasks, name)
     first = [next(iter(task(seed=s).batches(e))) for s, e in ((1, 0), (1, 0), (1, 1), (2, 0))]
@@ -109,3 +112,63 @@ def test_manifolds_are_smooth_and_apart():
     apart = np.abs(times[:, None] - times[None]).mean(axis=2) + 1e9 * np.eye(600)
     assert (label[apart.argmin(axis=1)] == label).mean() > 0.95
     assert np.median(apart.min(axis=1)) < 2.0
+
+
+def test_a_bar_darkens_behind_and_brightens_before_itself():
+    """To the right, from 6.25 to 10.25, half a pixel a step; it covers two pixels on each side."""
+    bar = np.array([[0.0, 8.25, 5.0, 4.0, 5.0, 4.0, 1.0]])
+    step, polarity, row, column = events(bar, 8)[0].nonzero()
+    assert set(row) == {3, 4, 5, 6, 7}
+    for k in range(8):
+        before, behind = (np.abs(np.arange(16) - 6.25 - t / 2) <= 2 for t in (k, k + 1))
+        assert set(column[(step == k) & (polarity == 1)]) == set(np.flatnonzero(behind & ~before))
+        assert set(column[(step == k) & (polarity == 0)]) == set(np.flatnonzero(before & ~behind))
+
+
+def test_the_motion_of_a_bar_is_its_class():
+    """By how the phase of the field's longest waves moves on, for each polarity alone."""
+    task = dd.tasks.MovingBars(train=400, batch=400, classes=6, noise=0.0)
+    inputs, label = next(task.batches(0))
+    assert inputs["inp"].shape == (400, 30, 512) and inputs["inp"].dtype == bool
+    assert np.bincount(label).tolist() == [67, 67, 67, 67, 66, 66]
+    field = inputs["inp"].reshape(400, 3, 10, 2, 16, 16).sum(axis=2)  # thirds of a trial
+    wave = np.exp(2j * np.pi * np.arange(16) / 16)
+    right, down = (field.sum(axis=axis) @ wave for axis in (3, 4))
+    moved = [np.angle(z[:, 1:] / z[:, :-1]).sum(axis=(1, 2)) for z in (right, down)]
+    angle = np.arctan2(moved[1], moved[0]) / (2 * np.pi)
+    assert (np.rint(angle * 6) % 6 == label).mean() > 0.99
+
+
+def test_a_trial_run_backwards_is_one_of_the_opposite_class():
+    task = dd.tasks.MovingBars()
+    values, label = task.trials(300, 0)
+    bars = values[:, :-1].copy()
+    forwards = events(bars, 30)
+    bars[:, 0] += np.pi
+    bars[:, -1] *= -1
+    assert np.array_equal(events(bars, 30), forwards[:, ::-1])
+    assert 0.4 < (values[:, -2] > 0).mean() < 0.6
+    assert np.bincount(label[values[:, -2] > 0]).min() > 8, "as often brighter in each class"
+
+
+def test_pixels_do_not_tell_the_class_and_noise_is_what_is_asked():
+    task = dd.tasks.MovingBars(train=4000, batch=4000, classes=4, steps=12, noise=0.0, seed=3)
+    inputs, label = next(task.batches(0))
+    counts = inputs["inp"].sum(axis=1)
+    of_class = np.array([counts[label == c].mean(axis=0) for c in range(4)])
+    error = np.array([counts[label == c].std(axis=0) for c in range(4)]) / 1000**0.5
+    assert np.abs((of_class - counts.mean()) / error).max() < 4.5, "of 2048 normal numbers"
+    noisy = dd.tasks.MovingBars(train=4000, batch=4000, classes=4, steps=12, noise=0.6, seed=3)
+    (others, same_label), (again, _) = (next(noisy.batches(0)) for _ in range(2))
+    assert np.array_equal(label, same_label) and np.array_equal(others["inp"], again["inp"])
+    is_still = ~inputs["inp"]
+    assert not (inputs["inp"] & ~others["inp"]).any()
+    assert others["inp"][is_still].mean() == pytest.approx(0.6 / 12, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "options", [{"classes": 5}, {"classes": 0}, {"steps": 0}, {"noise": -1.0}, {"noise": 31.0}]
+)
+def test_bars_that_are_not_possible(options):
+    with pytest.raises(ParameterError, match="MovingBars"):
+        dd.tasks.MovingBars(**options)

@@ -8,6 +8,7 @@ from distdyn.train.tasks.dataset import Dataset as Dataset
 from distdyn.train.tasks.delayed_match import DelayedMatch as DelayedMatch
 from distdyn.train.tasks.evidence import Evidence as Evidence
 from distdyn.train.tasks.fresh import Fresh as Fresh
+from distdyn.train.tasks.moving_bars import MovingBars as MovingBars
 from distdyn.train.tasks.perceptual_decision import PerceptualDecision as PerceptualDecision
 from distdyn.train.tasks.randman import Randman as Randman
 from distdyn.train.tasks.signals import double_scroll as double_scroll
