@@ -74,7 +74,8 @@ def test_words_are_those_of_the_file(tmp_path, float_, int_, dt, pool):
 
 
 def test_a_time_on_the_grid_is_of_the_step_that_begins_there(tmp_path):
-    times = [np.arange(7) * 1e-4]  # 0.3 ms / 0.1 ms is 2.9999999999999996
+    assert 0.3 / 0.1 < 3 and 3e-4 * 1e3 / 0.1 < 3
+    times = [[0.0, 1e-4, 2e-4, 3e-4, 4e-4, 5e-4, 6e-4]]
     path = write_heidelberg(tmp_path / "a.h5", times, [np.arange(7)], [0], "f8")
     task = dd.tasks.SpikingHeidelberg(path, dt=0.1, duration=0.6)
     ((inputs, _),) = task.batches(0)

@@ -87,7 +87,11 @@ class Stored:
 
     @property
     def testing(self) -> Dataset:
-        """All trials for testing; the last batch may be smaller."""
+        """All trials for testing; the last batch may be smaller.
+
+        Devices and ranks that do not divide it need `dataclasses.replace(task.testing, rest=False)`
+        or another `batch`.
+        """
         if self.test is None:
             raise TrainError(
                 f"{type(self).__name__}: testing is asked for, but only {shown(str(self.train))} "
