@@ -12,7 +12,7 @@ are written last: a reader trusts nothing beyond them, should the process die wi
 
 Nothing is compressed: libsonata reads no compressed files. What the files of others may hide behind
 a name (links, external or virtual storage, plugins, shapes larger than the file) is refused before
-it is read. The one room of h5py.
+it is read. The one room of h5py, but for data to train on (`train/tasks/heidelberg.py`).
 """
 
 import errno

@@ -20,9 +20,11 @@ class Dataset:
     Attributes:
         inputs: what comes from outside, by path: arrays [trial, ...].
         target: what is wanted: an array [trial, ...], or a tree of these.
-        batch: trials of a batch; those that are left over at the end of an epoch wait for the next.
+        batch: trials of a batch.
         seed: of the order; None: that of the arrays, in every epoch.
         encode: from some trials of the inputs to what is given; None: they are it.
+        rest: those that are left over at the end of an epoch are a last, smaller batch; else they
+            wait for the next epoch.
     """
 
     inputs: Inputs
@@ -30,6 +32,7 @@ class Dataset:
     batch: int = 100
     seed: int | None = 0
     encode: Callable[[Inputs], Inputs] | None = None
+    rest: bool = False
 
     def __post_init__(self) -> None:
         lengths = {len(x) for x in (*self.inputs.values(), *jax.tree.leaves(self.target))}
@@ -47,7 +50,8 @@ class Dataset:
         order = np.arange(len(self))
         if self.seed is not None:
             order = np.random.default_rng([self.seed, epoch]).permutation(order)
-        for start in range(0, len(order) - self.batch + 1, self.batch):
+        end = len(order) if self.rest else len(order) - self.batch + 1
+        for start in range(0, end, self.batch):
             some = order[start : start + self.batch]
             inputs = {path: x[some] for path, x in self.inputs.items()}
             target = jax.tree.map(operator.itemgetter(some), self.target)
