@@ -102,7 +102,7 @@ def value_of(outputs):
     )
 
 
-def loss_and_gradient(net, chunk="auto", given=None, window=None):
+def loss_and_gradient(net, chunk="auto", given=None, window=None, value=value_of):
     """The loss, its derivatives as numpy arrays of one order for all meshes, and the outputs.
 
     Behind them the compiled program, for those who want to know how.
@@ -117,15 +117,15 @@ def loss_and_gradient(net, chunk="auto", given=None, window=None):
                 found = net(
                     parameters, held, placed, trial, steps=steps, chunk=chunk, window=window
                 )
-                return value_of(found), found
+                return value(found), found
 
             return jax.value_and_grad(loss, has_aux=True)(parameters)
 
         program = derive.lower(net.parameters, net.held).compile()
-        (value, outputs), gradient = program(net.parameters, net.held)
+        (loss, outputs), gradient = program(net.parameters, net.held)
         canonical = {path: net.canonical(path, x) for path, x in gradient.items()}
         outputs = {name: np.asarray(x) for name, x in outputs.items()}
-        return float(value), canonical, outputs, program
+        return float(loss), canonical, outputs, program
 
 
 def check_same(found, expected):

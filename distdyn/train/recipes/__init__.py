@@ -9,6 +9,7 @@ from collections.abc import Callable
 from distdyn.errors import NameLookupError, suggestion
 from distdyn.train.recipes.delayed_match import delayed_match
 from distdyn.train.recipes.evidence import evidence
+from distdyn.train.recipes.moving_bars import moving_bars
 from distdyn.train.recipes.perceptual_decision import perceptual_decision
 from distdyn.train.recipes.randman import randman
 from distdyn.train.recipes.recipe import Recipe as Recipe
@@ -17,6 +18,7 @@ from distdyn.train.recipes.yinyang import yinyang
 RECIPES: dict[str, Callable[..., Recipe]] = {
     "delayed_match": delayed_match,
     "evidence": evidence,
+    "moving_bars": moving_bars,
     "perceptual_decision": perceptual_decision,
     "randman": randman,
     "yinyang": yinyang,
