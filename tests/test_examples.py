@@ -1,4 +1,4 @@
-"""The examples: each runs as it is, small in seconds, draws its picture and says what it reached."""
+"""The examples: each runs as it is, small in seconds, draws its picture, says what it reached."""
 
 import re
 import runpy
