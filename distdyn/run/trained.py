@@ -1,9 +1,10 @@
 """What was trained, put into the description of a network.
 
-    graph, values = with_parameters(graph, {"exc.weight": array, "E.tau_m": 12.}, setting)
+    given = {"exc.weight": array, "exc.tau": 4., "E.tau_m": 12.}
+    graph, values = with_parameters(graph, given, setting)
 
 Weights of a projection whose synapses are drawn belong to the synapses of one seed: they become
-edges. What belongs to populations is set when the network has been built.
+edges. A number of synapses becomes that of all that share it (`parallel.receptors`). What belongs to populations is set when the network has been built.
 """
 
 from collections.abc import Mapping
@@ -20,15 +21,19 @@ from distdyn.network.network import Graph
 from distdyn.network.projection import Projection
 from distdyn.parallel.built import Built
 from distdyn.parallel.parameters import Setting
+from distdyn.parallel.receptors import numbers, with_numbers
 
 
 def with_parameters(
     graph: Graph, parameters: Any, setting: Setting
 ) -> tuple[Graph, dict[str, dict[str, Any]]]:
-    """The network with these weights, and by population the parameters that are yet to be set.
+    """The network with these weights and numbers of synapses; and what is yet to be set.
+
+    Returns:
+        The network, and by population its parameters.
 
     Raises:
-        ParameterError: no mapping from paths to numbers or arrays.
+        ParameterError: no mapping from paths to numbers or arrays; one number by two of its paths.
         NameLookupError: a path that does not exist.
         WeightError: not as many weights as synapses.
     """
@@ -39,21 +44,39 @@ def with_parameters(
             "parameters: give a mapping by path, as `DSTrainer.parameters` is one."
         )
     values: dict[str, dict[str, Any]] = {}
+    shared, of_synapses = numbers(graph), {}
     projections = dict(graph.projections)
     for path, value in parameters.items():
         owner, _, name = path.rpartition(".")
         if name == "weight" and owner in projections:
             projections[owner] = _weighted(graph, owner, np.asarray(value), setting)
             continue
+        if path in shared:
+            if shared[path] in of_synapses:
+                raise ParameterError(
+                    f'parameters: "{path}" is given twice, for connections with equal synapse and '
+                    "output share it. Give it by one path."
+                )
+            of_synapses[shared[path]] = _one(path, value)
+            continue
         longest = sorted(graph.populations, key=len, reverse=True)
         population = next((p for p in longest if path.startswith(f"{p}.")), None)
         if population is None:
-            known = [*graph.populations, *(f"{p}.weight" for p in projections)]
+            known = [*graph.populations, *shared, *(f"{p}.weight" for p in projections)]
             raise NameLookupError(f'parameters: there is no "{path}". {suggestion(path, known)}')
         array = np.asarray(value)
         of = values.setdefault(population, {})
         of[path[len(population) + 1 :]] = array if array.ndim else float(array)
-    return replace(graph, projections=projections), values
+    return with_numbers(replace(graph, projections=projections), of_synapses), values
+
+
+def _one(path: str, value: Any) -> float:
+    if np.shape(value):
+        raise ParameterError(
+            f'parameters: "{path}" has shape {list(np.shape(value))}. Give one number: all '
+            "synapses of a projection have the same."
+        )
+    return float(value)
 
 
 def _weighted(graph: Graph, path: str, weight: np.ndarray, setting: Setting) -> Projection:

@@ -1,6 +1,7 @@
-"""What is trained, by path: weights of projections, and parameters of populations.
+"""What is trained, by path: weights, numbers of synapses, and parameters of populations.
 
     "exc.weight"      one number where it is one, else one for each synapse
+    "exc.tau"         the number of a synapse or an output, of all that share it (`receptors`)
     "E.tau_m"         one number where it is one, else one for each neuron
     "E.INa.g"         the same of a part of a composed model
 
@@ -8,6 +9,7 @@ A parameter lives where its neurons are. One that has a domain stays in it: afte
 set to the nearest value that is allowed.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -17,41 +19,36 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import PartitionSpec as P
 
+from distdyn.core.coupling import Coupling
 from distdyn.core.integrators import Remembering
 from distdyn.core.parameters import fields_of
-from distdyn.errors import NameLookupError, suggestion
+from distdyn.errors import NameLookupError, TrainError, suggestion
 from distdyn.network.distributions import Distribution
+from distdyn.parallel.groups import key_of, receptor_index
 from distdyn.parallel.operands import Fixed
 from distdyn.parallel.parameters import drawn
+from distdyn.parallel.receptors import Number, connections, numbers
 from distdyn.random import stream_key
 from distdyn.train.layout import NEURON
 
 SMALLEST = 1e-6  # of a parameter that is positive, in parts of what it was at first
 
 
-@dataclass(frozen=True, eq=False)
-class Parameter:
-    """One parameter.
+@dataclass(frozen=True)
+class Place:
+    """Where a parameter is read: which values of an operand of a group are those.
 
     Attributes:
-        path: its name.
-        first: its value before training, on the mesh.
-        spec: how it lies there.
-        low: the least value that it may have; None: any.
-        group: of a parameter of a population its group; None: weights.
-        operand: which operand of the group it is in.
+        group: which group.
+        operand: which of its operands.
         segment: the population's place in its group.
         here: the range of its cells on a device, where the operand is one for each cell.
         devices: along the axis of neurons.
     """
 
-    path: str
-    first: jax.Array
-    spec: P
-    low: float | None
-    group: int | None = None
-    operand: int = 0
-    segment: int = 0
+    group: int
+    operand: int
+    segment: int
     here: slice | None = None
     devices: int = 1
 
@@ -66,21 +63,80 @@ class Parameter:
         mine = value if value.ndim == 0 else value.reshape(self.devices, -1)
         operands[self.operand] = devices.at[:, self.here].set(mine).reshape(-1)
 
+
+@dataclass(frozen=True, eq=False)
+class Parameter:
+    """One parameter.
+
+    Attributes:
+        path: its name.
+        first: its value before training, on the mesh.
+        spec: how it lies there.
+        low: the least value that it may have; None: any.
+        places: where it is read; none: weights, which are in matrices.
+        population: whose it is, if a population's.
+        number: which it is, if one of synapses.
+    """
+
+    path: str
+    first: jax.Array
+    spec: P
+    low: float | None
+    places: tuple[Place, ...] = ()
+    population: str | None = None
+    number: Number | None = None
+
     def allowed(self, value: Any) -> Any:
         """The nearest value that it may have."""
         return value if self.low is None else jnp.maximum(value, self.low)
 
 
-def trained(net: Any, path: str) -> Parameter:
-    """The parameter at a path.
+def chosen(net: Any, where: Sequence[str] | Callable[[str], bool]) -> list[str]:
+    """The paths that `where` holds, or of which it is true: of those of one number the first.
 
     Raises:
-        NameLookupError: there is none.
-        TrainError: it is no number.
+        TrainError: there is none.
     """
+    if callable(where):
+        shared, found = numbers(net.graph), {}
+        for path in filter(where, names(net)):
+            found.setdefault(shared.get(path, path), path)
+        paths = list(found.values())
+    else:
+        paths = list(where)
+    if not paths:
+        raise TrainError('where: nothing is trained. Give paths such as "exc.weight".')
+    return paths
+
+
+def trained(net: Any, paths: Sequence[str]) -> dict[str, Parameter]:
+    """The parameters at these paths.
+
+    Raises:
+        NameLookupError: there is none at one of them.
+        TrainError: two of them are one number.
+    """
+    found = {path: _trained(net, path) for path in dict.fromkeys(paths)}
+    named: dict[Number, str] = {}
+    for path, parameter in found.items():
+        if parameter.number is None:
+            continue
+        first = named.setdefault(parameter.number, path)
+        if first != path:
+            raise TrainError(
+                f'where: "{first}" and "{path}" are one number: connections with equal synapse and '
+                "output share a receptor. Name it once, or give them different numbers at first."
+            )
+    return found
+
+
+def _trained(net: Any, path: str) -> Parameter:
     for synapses in net.synapses:
         if path == f"{synapses.path}.weight":
             return _weight(net, synapses, path)
+    number = numbers(net.graph).get(path)
+    if number is not None:
+        return _number(net, path, number)
     for population in sorted(net.graph.populations, key=len, reverse=True):
         if path.startswith(f"{population}."):
             return _of_population(net, population, path[len(population) + 1 :])
@@ -90,6 +146,7 @@ def trained(net: Any, path: str) -> Parameter:
 def names(net: Any) -> list[str]:
     """All that can be trained."""
     found = [f"{synapses.path}.weight" for synapses in net.synapses]
+    found += numbers(net.graph)
     for path in net.graph.populations:
         group = net.group_of(path)
         if group.has_state:
@@ -123,22 +180,60 @@ def _weight(net: Any, synapses: Any, path: str) -> Parameter:
     return Parameter(path, synapses.weight, spec, 0.0 if is_nonnegative else None)
 
 
+def _number(net: Any, path: str, number: Number) -> Parameter:
+    """The number in the receptors of the post cells, and in the couplings of the pre cells."""
+    found = connections(net.graph)
+    places: list[Place] = []
+    for connection in (found[of] for of in number.connections):
+        for receptor in connection.receptors:
+            for view in connection.post:
+                home = net.graph.path(view.population)
+                k = receptor_index(net.group_of(home), home, receptor)
+                owner = "kinetics" if number.owner == "synapse" else "output"
+                places.append(_place(net, home, f"receptors.{k}.{owner}.{number.name}"))
+            if number.owner == "output" or not isinstance(receptor.kinetics, Coupling):
+                continue
+            for view in connection.pre:
+                home = net.graph.path(view.population)
+                group = net.group_of(home)
+                keys = group.coupling_keys[group.segment[home]]
+                k = keys.index(key_of(receptor.kinetics))
+                places.append(_place(net, home, f"couplings.{k}.{number.name}"))
+    value, field = number.of(net.graph)
+    first = np.asarray(value, net.setting.precision)
+    low = _low(field, first)
+    return Parameter(path, net.layout.place(first), P(), low, tuple(places), number=number)
+
+
+def _place(net: Any, population: str, name: str) -> Place:
+    """Where a parameter of a population is read, or one of its receptors or couplings."""
+    group = net.group_of(population)
+    parameters, plan = net.built.parameters[0][group.index], net.plans[group.index]
+    leaf = parameters.names.index(name)
+    operand = int(plan.program.has_current) + sum(map(parameters.is_numeric, range(leaf)))
+    here = net.layout.here[population] if plan.per[operand] == "cell" else None
+    return Place(group.index, operand, group.segment[population], here, net.layout.devices)
+
+
+def _low(field: Any, first: np.ndarray) -> float | None:
+    """The least value of a parameter that is this at first."""
+    if field.get("positive"):
+        return SMALLEST * float(np.min(first))
+    return 0.0 if field.get("nonnegative") else None
+
+
 def _of_population(net: Any, population: str, name: str) -> Parameter:
     group = net.group_of(population)
     k, path = group.index, f"{population}.{name}"
     if not group.has_state or name not in _numeric(net, k, population):
         known = [x for x in names(net) if x.startswith(f"{population}.")]
         raise NameLookupError(f'where: "{path}" cannot be trained. {suggestion(path, known)}')
-    parameters, plan = net.built.parameters[0][k], net.plans[k]
-    leaf = parameters.names.index(name)
-    operand = int(plan.program.has_current) + sum(map(parameters.is_numeric, range(leaf)))
     model = net.graph.populations[population].model
     *parts, last = name.split(".")
     owner = reduce(getattr, parts, model)
     value = getattr(owner, last)
     field = fields_of(owner)[last].metadata
     layout, precision = net.layout, net.setting.precision
-    here = layout.here[population] if plan.per[operand] == "cell" else None
     if np.ndim(value) or isinstance(value, Distribution):
         size = net.graph.populations[population].size
         first = drawn(value, np.arange(size), net.setting.seed, population, name)
@@ -149,22 +244,8 @@ def _of_population(net: Any, population: str, name: str) -> Parameter:
     else:
         first = np.asarray(float(value), precision)
         placed, spec = layout.place(first), P()
-    low = None
-    if field.get("positive"):
-        low = SMALLEST * float(np.min(first))
-    elif field.get("nonnegative"):
-        low = 0.0
-    return Parameter(
-        path,
-        placed,
-        spec,
-        low,
-        k,
-        operand,
-        group.segment[population],
-        here,
-        layout.devices,
-    )
+    places = (_place(net, population, name),)
+    return Parameter(path, placed, spec, _low(field, first), places, population)
 
 
 def coefficients(net: Any, k: int, operands: list[Any], segment: Any) -> None:

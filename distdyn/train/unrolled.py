@@ -83,9 +83,7 @@ class Unrolled:
         self.held = held._replace(matrices=tuple(s.matrices for s in self.synapses))
         self.watch = tuple(dict.fromkeys(watch))
         self.found = tuple(self._find(name) for name in self.watch)
-        self.where: dict[str, Parameter] = {
-            path: trained(self, path) for path in dict.fromkeys(where)
-        }
+        self.where: dict[str, Parameter] = trained(self, where)
 
     # --- what `resolve` asks ---------------------------------------------------------------------
 
@@ -214,10 +212,9 @@ class Unrolled:
                 is_one = s.place.reshape(-1) >= 0
                 found[s.place.reshape(-1)[is_one]] = array.reshape(-1)[is_one]
                 return found
-        if parameter.group is None:
+        if parameter.population is None:
             return array.reshape(()) if array.shape == (1,) else array
-        population = self.groups[parameter.group].paths[parameter.segment]
-        return array[: self.layout.size[population]] if array.ndim else array
+        return array[: self.layout.size[parameter.population]] if array.ndim else array
 
     def laid(self, path: str, canonical: np.ndarray) -> jax.Array:
         """The inverse of `canonical`, on the mesh."""
@@ -229,7 +226,7 @@ class Unrolled:
                 assert s.place is not None
                 whole = np.concatenate([array, np.zeros(1, array.dtype)])[s.place]
                 return self.layout.place(whole.reshape(old.shape).astype(old.dtype), *spec)
-        if parameter.group is not None and array.ndim:
+        if parameter.population is not None and array.ndim:
             missing = old.shape[0] - len(array)
             array = np.pad(array, (0, missing), mode="edge" if len(array) else "constant")
         return self.layout.place(array.reshape(old.shape).astype(old.dtype), *spec)
@@ -318,10 +315,9 @@ class Unrolled:
         operands, states = [list(of) for of in held.operands], list(held.states)
         changed = set()
         for path, value in parameters.items():
-            parameter = self.where[path]
-            if parameter.group is not None:
-                parameter.put(operands[parameter.group], value)
-                changed.add(parameter.group)
+            for place in self.where[path].places:
+                place.put(operands[place.group], value)
+                changed.add(place.group)
         for k in changed:
             coefficients(self, k, operands[k], held.segments[k])
             states[k] = tuple(first_states(self, k, operands[k], held))
