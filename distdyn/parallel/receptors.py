@@ -125,21 +125,27 @@ def _is_number(x: Any) -> bool:
 
 def _sharing(graph: Graph, owner: str) -> dict[str, tuple[str, ...]]:
     """Of each connection all with which it shares the numbers of its synapse, or of its output."""
-    found: list[tuple[set[Any], list[str]]] = []
+    above: dict[str, str] = {}  # of each connection another one; of one in each set itself
+    first: dict[Any, str] = {}  # of each place the first connection that has it
+
+    def top(path: str) -> str:
+        while above[path] != path:
+            path = above[path]
+        return path
+
     for path, connection in connections(graph).items():
-        places, names = _places(graph, connection, owner), [path]
-        for other in [x for x in found if x[0] & places]:
-            found.remove(other)
-            places, names = places | other[0], other[1] + names
-        found.append((places, names))
-    order = list(connections(graph))
-    return {
-        path: tuple(sorted(names, key=order.index)) for _, names in found for path in names
-    }
+        above[path] = path
+        for place in _places(graph, connection, owner):
+            above[top(path)] = top(first.setdefault(place, path))
+    sets: dict[str, list[str]] = {}
+    for path in above:
+        sets.setdefault(top(path), []).append(path)
+    shared = {name: tuple(of) for name, of in sets.items()}
+    return {path: shared[top(path)] for path in above}
 
 
 def _places(graph: Graph, connection: Connection, owner: str) -> set[Any]:
-    """Where the numbers of a connection are: receptors of post, and couplings of pre populations."""
+    """Where its numbers are: in receptors of post, and in couplings of pre populations."""
     found: set[Any] = set()
     for receptor in connection.receptors:
         posts = {graph.path(view.population) for view in connection.post}

@@ -4,7 +4,8 @@
     graph, values = with_parameters(graph, given, setting)
 
 Weights of a projection whose synapses are drawn belong to the synapses of one seed: they become
-edges. A number of synapses becomes that of all that share it (`parallel.receptors`). What belongs to populations is set when the network has been built.
+edges. A number of synapses becomes that of all that share it (`parallel.receptors`). What belongs
+to populations is set when the network has been built.
 """
 
 from collections.abc import Mapping

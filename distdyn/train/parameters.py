@@ -191,13 +191,14 @@ def _number(net: Any, path: str, number: Number) -> Parameter:
                 k = receptor_index(net.group_of(home), home, receptor)
                 owner = "kinetics" if number.owner == "synapse" else "output"
                 places.append(_place(net, home, f"receptors.{k}.{owner}.{number.name}"))
-            if number.owner == "output" or not isinstance(receptor.kinetics, Coupling):
+            coupling = receptor.kinetics
+            if number.owner == "output" or not isinstance(coupling, Coupling):
                 continue
-            for view in connection.pre:
+            for view in getattr(connection, "pre", ()):
                 home = net.graph.path(view.population)
                 group = net.group_of(home)
                 keys = group.coupling_keys[group.segment[home]]
-                k = keys.index(key_of(receptor.kinetics))
+                k = keys.index(key_of(coupling))
                 places.append(_place(net, home, f"couplings.{k}.{number.name}"))
     value, field = number.of(net.graph)
     first = np.asarray(value, net.setting.precision)
