@@ -50,6 +50,11 @@ class Number:
         model = _owner(connections(graph)[self.connections[0]], self.owner)
         return float(getattr(model, self.name)), dict(fields_of(model)[self.name].metadata)
 
+    def is_of_coupling(self, graph: Graph) -> bool:
+        """Whether it belongs to couplings, which the pre cells have."""
+        synapse = connections(graph)[self.connections[0]].synapse
+        return self.owner == "synapse" and isinstance(synapse, Coupling)
+
 
 def connections(graph: Graph) -> dict[str, Connection]:
     """All that has a synapse, by path."""

@@ -249,19 +249,27 @@ def _of_population(net: Any, population: str, name: str) -> Parameter:
     return Parameter(path, placed, spec, _low(field, first), places, population)
 
 
+def prepared(net: Any, k: int) -> range:
+    """Which operands of a group are the integrator's coefficients."""
+    plan, parameters = net.plans[k], net.built.parameters[0][k]
+    start = int(plan.program.has_current) + sum(
+        map(parameters.is_numeric, range(len(parameters.values)))
+    )
+    tree = plan.program.prepared
+    return range(start, start + (0 if tree is None else tree.num_leaves))
+
+
 def coefficients(net: Any, k: int, operands: list[Any], segment: Any) -> None:
     """Compute anew what follows from the parameters of a group: the integrator's coefficients."""
     plan, parameters = net.plans[k], net.built.parameters[0][k]
     if plan.program.prepared is None:
         return
-    start = int(plan.program.has_current)
-    count = sum(map(parameters.is_numeric, range(len(parameters.values))))
-    made = slice(start + count, start + count + plan.program.prepared.num_leaves)
-    if made.start == made.stop:
+    start, made = int(plan.program.has_current), prepared(net, k)
+    if not made:
         return
     is_per_cell = plan.per[made.start] == "cell"
     leaves = []
-    for index in range(start, start + count):
+    for index in range(start, made.start):
         if plan.functions[index] is not None:
             leaves.append(
                 jnp.full(segment.shape if is_per_cell else (), 0.5, net.setting.precision)
@@ -281,9 +289,9 @@ def coefficients(net: Any, k: int, operands: list[Any], segment: Any) -> None:
         return jax.tree.leaves(system.prepare(net.setting.dt))
 
     new = jax.vmap(of_one, in_axes=[0 if x.ndim else None for x in leaves])(*leaves)
-    operands[made] = [
+    operands[made.start : made.stop] = [
         jnp.broadcast_to(x.astype(old.dtype), old.shape)
-        for x, old in zip(new, operands[made], strict=True)
+        for x, old in zip(new, operands[made.start : made.stop], strict=True)
     ]
 
 

@@ -61,6 +61,48 @@ def score(outputs):
     return (V**2).mean() + 1e-3 * outputs["E.spikes"].mean() + 1e-6 * (A**3).mean(), None
 
 
+class Mixed(dd.Network):
+    """Projections onto two populations, weights of a few numbers, and numbers of cells."""
+
+    def __init__(self):
+        cell = dd.LIF(
+            C_m=10.0, tau_m=dd.Uniform(8.0, 14.0), E_L=0.0, V_th=1.0, V_reset=0.0, t_ref=1.0
+        )
+        self.inp = dd.Population(5, dd.SpikeTimes([], []))
+        self.E = dd.Population(7, cell, V=dd.Uniform(0.0, 0.9))
+        self.A = dd.Population(4, dd.ALIF(tau_a=50.0, beta=0.3, t_ref=2.0))
+        self.out = dd.Population(3, dd.LeakyIntegrator(C_m=10.0, tau_m=10.0, E_L=0.0))
+        both, delay, normal = (self.E[:6], self.A), dd.Uniform(1.0, 4.0), dd.Normal(0.6, 0.8)
+        for name, pre, post, rule, weight, at in (
+            ("dense", self.inp, (self.E, self.A), dd.AllToAll(), normal, 2.0),
+            ("sparse", self.inp, both, dd.FixedProb(0.6), normal, delay),
+            ("one", self.inp, both, dd.FixedProb(0.6), 0.4, delay),
+            ("all", self.inp, (self.A, self.E), dd.AllToAll(), 0.2, 1.0),
+            ("back", self.E, both, dd.FixedProb(0.5), dd.Normal(0.0, 0.3), delay),
+            ("over", self.E, self.A, dd.FixedProb(0.5), 0.3, 3.0),
+            ("read", self.E, self.out, dd.AllToAll(), dd.Normal(0.0, 0.5), 2.0),
+            ("some", (self.A[:3], self.E[3:6]), self.out, dd.FixedProb(0.7), 0.3, 1.0),
+        ):
+            of = dd.Projection(pre, post, rule, CURRENT, weight=weight, delay=at)
+            setattr(self, name, of)
+        self.drawn = dd.Projection(
+            self.inp, self.E, dd.FixedProb(0.6), CURRENT, weight=dd.Normal(0.2, 0.4), delay=2.0,
+            storage="procedural",
+        )  # fmt: skip
+
+
+MIXED = [
+    *(f"{path}.weight" for path in (
+        "dense", "sparse", "one", "all", "back", "over", "read", "some", "drawn"
+    )),
+    "E.tau_m", "E.V_th", "A.beta", "A.tau_a", "out.tau_m", "dense.tau",
+]  # fmt: skip
+
+
+def mixed(shape):
+    return unrolled(shape, network=Mixed(), where=MIXED, watch=WATCH)
+
+
 def net_of(shape, is_recurrent=True):
     paths = ["dense", "sparse", "read", "some", *(INNER if is_recurrent else ())]
     where = [f"{path}.weight" for path in paths]
@@ -143,6 +185,25 @@ def test_with_recurrence_it_is_not_backpropagation(
 )
 def test_it_does_not_depend_on_the_mesh(shape, alone):  # 6.A1
     check_same(forwards(net_of(shape)), alone)
+
+
+@pytest.fixture(scope="module")
+def of_mixed():
+    """On four devices."""
+    return forwards(mixed((2, 2)))
+
+
+def test_numbers_and_ends_of_several_populations(of_mixed, monkeypatch):  # 6.A6
+    """One number of many synapses or cells sums what those say: with others it is this as well."""
+    check_same(of_mixed, backwards(mixed((1, 1)), monkeypatch))
+
+
+def test_numbers_are_exact_where_weights_are_factored(of_mixed):
+    _, factored = forwards(mixed((1, 1)), decay=0.9)
+    for path, exact in of_mixed[1].items():
+        apart = np.abs(factored[path] - exact).max() / np.abs(exact).max()
+        is_each = path.split(".")[0] in ("dense", "sparse", "back", "read") and "weight" in path
+        assert apart > 1e-3 if is_each else apart < 1e-12, path
 
 
 @pytest.fixture(scope="module")
@@ -341,6 +402,20 @@ class Lost(small.Small):
         )
 
 
+class Rates(small.Small):
+    """With couplings to the readout."""
+
+    def __init__(self):
+        super().__init__()
+        self.R = dd.Population(3, dd.ThresholdLinear())
+        self.far = dd.Projection(
+            self.R, self.out, dd.AllToAll(), dd.Additive(), weight=dd.Normal(0.0, 1.0), delay=1.0
+        )
+        self.nmda = dd.Projection(
+            self.E, self.out, dd.AllToAll(), dd.NMDA(), weight=dd.Normal(0.0, 1.0), delay=1.0
+        )
+
+
 class Delayed(small.Small):
     """With a readout that is reached by several delays."""
 
@@ -367,7 +442,9 @@ class Conductances(small.Small):
     "network, path, what",
     [
         (Conductances, "w_in.weight", 'no error comes back from it over "w_out"'),
-        (small.Small, "E.tau_m", "one for each synapse"),
+        (Rates, "far.weight", "Additive acts without spikes"),
+        (Rates, "nmda.tau_decay", "of what the pre cells send"),
+        (Lost, "B.V_th", 'no error reaches "B"'),
         (Lost, "inner.weight", 'no error reaches "B"'),
         (Delayed, "w_in.weight", '"w_out" has several delays'),
     ],
