@@ -362,28 +362,29 @@ class Learning(Local):
         self, k: int, plan: GroupPlan, carry: Carry, given: Given, tick: Any
     ) -> tuple[list[Any], list[Any], Any]:
         """A group one step later; how it depends on numbers of cells is noted."""
-        for path, direction in self.directions.items():
-            if k in direction.operands:
-                self.direct[path][k] = self._along(path, k, plan, carry, given, tick)
-        return super()._update(k, plan, carry, given, tick)
-
-    def _along(
-        self, path: str, k: int, plan: GroupPlan, carry: Carry, given: Given, tick: Any
-    ) -> list[Any]:
-        """How far the new state of a group, by float leaf, and its spikes depend on a number."""
-        index, old = _depending(self.net, path)[k], self.held.operands
+        mine = [path for path, of in self.directions.items() if k in of.operands]
+        index = {path: _depending(self.net, path)[k] for path in mine}
+        every, old = sorted({i for of in index.values() for i in of}), self.held.operands
 
         def step(of: list[Any]) -> list[Any]:
             new = list(old[k])
-            for i, x in zip(index, of, strict=True):
+            for i, x in zip(every, of, strict=True):
                 new[i] = x
             held = self.held._replace(operands=(*old[:k], tuple(new), *old[k + 1 :]))
             plain = Local(self.net, held, self.read.trial)
             state, _, spike = plain._update(k, plan, carry, given, tick)
             return [*(state[leaf] for leaf in self.leaves(k)), spike]
 
-        of = self.directions[path].operands[k]
-        return jax.jvp(step, ([old[k][i] for i in index],), (of,))[1]
+        if mine:
+            at = [old[k][i] for i in every]
+            _, push = jax.linearize(step, at)
+            none = [varying(jnp.zeros_like(x)) for x in at]
+        for path in mine:
+            way = list(none)
+            for i, x in zip(index[path], self.directions[path].operands[k], strict=True):
+                way[every.index(i)] = x
+            self.direct[path][k] = push(way)
+        return super()._update(k, plan, carry, given, tick)
 
     def stepped(
         self, k: int, cells: Cells, state: list[Any], due: list[Any]

@@ -3,6 +3,7 @@
 import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -75,11 +76,9 @@ class Mixed(dd.Network):
         both, delay, normal = (self.E[:6], self.A), dd.Uniform(1.0, 4.0), dd.Normal(0.6, 0.8)
         for name, pre, post, rule, weight, at in (
             ("dense", self.inp, (self.E, self.A), dd.AllToAll(), normal, 2.0),
-            ("sparse", self.inp, both, dd.FixedProb(0.6), normal, delay),
             ("one", self.inp, both, dd.FixedProb(0.6), 0.4, delay),
             ("all", self.inp, (self.A, self.E), dd.AllToAll(), 0.2, 1.0),
             ("back", self.E, both, dd.FixedProb(0.5), dd.Normal(0.0, 0.3), delay),
-            ("over", self.E, self.A, dd.FixedProb(0.5), 0.3, 3.0),
             ("read", self.E, self.out, dd.AllToAll(), dd.Normal(0.0, 0.5), 2.0),
             ("some", (self.A[:3], self.E[3:6]), self.out, dd.FixedProb(0.7), 0.3, 1.0),
         ):
@@ -92,10 +91,8 @@ class Mixed(dd.Network):
 
 
 MIXED = [
-    *(f"{path}.weight" for path in (
-        "dense", "sparse", "one", "all", "back", "over", "read", "some", "drawn"
-    )),
-    "E.tau_m", "E.V_th", "A.beta", "A.tau_a", "out.tau_m", "dense.tau",
+    *(f"{path}.weight" for path in ("dense", "one", "all", "back", "some", "drawn")),
+    "E.tau_m", "E.V_th", "A.beta", "A.E_L", "dense.tau",
 ]  # fmt: skip
 
 
@@ -198,11 +195,12 @@ def test_numbers_and_ends_of_several_populations(of_mixed, monkeypatch):  # 6.A6
     check_same(of_mixed, backwards(mixed((1, 1)), monkeypatch))
 
 
+@pytest.mark.slow
 def test_numbers_are_exact_where_weights_are_factored(of_mixed):
     _, factored = forwards(mixed((1, 1)), decay=0.9)
     for path, exact in of_mixed[1].items():
         apart = np.abs(factored[path] - exact).max() / np.abs(exact).max()
-        is_each = path.split(".")[0] in ("dense", "sparse", "back", "read") and "weight" in path
+        is_each = path.split(".")[0] in ("dense", "back") and "weight" in path
         assert apart > 1e-3 if is_each else apart < 1e-12, path
 
 
@@ -271,31 +269,32 @@ def test_instant_errors_are_exact_where_readouts_forget(kept):  # 6.A6
 
 
 class Chain(dd.Network):
-    """Generators, integrators that are watched, and no spike of theirs."""
+    """Generators, integrators of two populations that are watched, and no spike of theirs."""
 
     def __init__(self):
+        cell = dd.LeakyIntegrator(C_m=10.0, tau_m=10.0, E_L=0.0)
         self.inp = dd.Population(5, dd.SpikeTimes([], []))
-        self.out = dd.Population(4, dd.LeakyIntegrator(C_m=10.0, tau_m=10.0, E_L=0.0))
+        self.out, self.too = dd.Population(4, cell), dd.Population(3, cell)
         for name, rule, delay in (
             ("all", dd.AllToAll(), 2.0),
             ("some", dd.FixedProb(0.6), dd.Uniform(1.0, 4.0)),
         ):
-            weight = dd.Normal(0.6, 0.8)
-            of = dd.Projection(self.inp, self.out, rule, dd.Delta(), weight=weight, delay=delay)
+            post, weight = (self.out, self.too), dd.Normal(0.6, 0.8)
+            of = dd.Projection(self.inp, post, rule, dd.Delta(), weight=weight, delay=delay)
             setattr(self, name, of)
 
 
 def test_factored_eligibilities_are_what_their_equations_say():
     """V(t) = l V(t-1) + w x(t-d), dE/dV(t) = 2 V(t): factors and derivatives, step by step."""
     decay, left = 0.9, np.exp(-0.1)
-    net = unrolled(
-        (1, 1), network=Chain(), where=["all.weight", "some.weight"], watch=["out.V"]
-    )  # fmt: skip
+    where, watch = ["all.weight", "some.weight"], ["out.V", "too.V"]
+    net = unrolled((1, 1), network=Chain(), where=where, watch=watch)
     with jax.enable_x64(True):
         given, trial = placed(net)
 
         def of(outputs):
-            return (outputs["out.V"] ** 2).sum(), outputs["out.V"]
+            V = jnp.concatenate([outputs[name] for name in watch], axis=2)
+            return (V**2).sum(), V
 
         (_, V), found = online.gradient(
             net, net.parameters, net.held, given, trial, STEPS, of, decay=decay
