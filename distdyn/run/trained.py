@@ -19,7 +19,7 @@ from distdyn.errors import NameLookupError, ParameterError, WeightError, suggest
 from distdyn.network.distributions import Distribution
 from distdyn.network.edges import Edges
 from distdyn.network.network import Graph
-from distdyn.network.projection import Projection
+from distdyn.network.projection import PoissonInput, Projection
 from distdyn.parallel.built import Built
 from distdyn.parallel.parameters import Setting
 from distdyn.parallel.receptors import numbers, with_numbers
@@ -46,11 +46,18 @@ def with_parameters(
         )
     values: dict[str, dict[str, Any]] = {}
     shared, of_synapses = numbers(graph), {}
-    projections = dict(graph.projections)
+    projections, inputs = dict(graph.projections), dict(graph.inputs)
+    poisson = {path: x for path, x in inputs.items() if isinstance(x, PoissonInput)}
     for path, value in parameters.items():
         owner, _, name = path.rpartition(".")
         if name == "weight" and owner in projections:
             projections[owner] = _weighted(graph, owner, np.asarray(value), setting)
+            continue
+        if name == "weight" and owner in poisson:
+            old, weight = poisson[owner], _one(path, value)
+            inputs[owner] = PoissonInput(
+                old.post, old.rate, old.synapse, old.output, weight=weight, delay=old.delay
+            )
             continue
         if path in shared:
             if shared[path] in of_synapses:
@@ -63,19 +70,24 @@ def with_parameters(
         longest = sorted(graph.populations, key=len, reverse=True)
         population = next((p for p in longest if path.startswith(f"{p}.")), None)
         if population is None:
-            known = [*graph.populations, *shared, *(f"{p}.weight" for p in projections)]
+            known = [
+                *graph.populations,
+                *shared,
+                *(f"{p}.weight" for p in (*projections, *poisson)),
+            ]
             raise NameLookupError(f'parameters: there is no "{path}". {suggestion(path, known)}')
         array = np.asarray(value)
         of = values.setdefault(population, {})
         of[path[len(population) + 1 :]] = array if array.ndim else float(array)
-    return with_numbers(replace(graph, projections=projections), of_synapses), values
+    graph = replace(graph, projections=projections, inputs=inputs)
+    return with_numbers(graph, of_synapses), values
 
 
 def _one(path: str, value: Any) -> float:
     if np.shape(value):
         raise ParameterError(
-            f'parameters: "{path}" has shape {list(np.shape(value))}. Give one number: all '
-            "synapses of a projection have the same."
+            f'parameters: "{path}" has shape {list(np.shape(value))}. Give one number, which '
+            "is that of all synapses."
         )
     return float(value)
 

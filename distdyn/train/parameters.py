@@ -1,6 +1,7 @@
 """What is trained, by path: weights, numbers of synapses, and parameters of populations.
 
     "exc.weight"      one number where it is one, else one for each synapse
+    "noise.weight"    of a Poisson input: one number
     "exc.tau"         the number of a synapse or an output, of all that share it (`receptors`)
     "E.tau_m"         one number where it is one, else one for each neuron
     "E.INa.g"         the same of a part of a composed model
@@ -23,18 +24,21 @@ from distdyn.core.coupling import Coupling
 from distdyn.core.integrators import Remembering
 from distdyn.core.parameters import fields_of
 from distdyn.errors import NameLookupError, TrainError, suggestion
+from distdyn.models.sources import Poisson
 from distdyn.network.distributions import Distribution
-from distdyn.parallel.groups import key_of, receptor_index
+from distdyn.network.projection import PoissonInput
+from distdyn.parallel.groups import key_of, reached, receptor_index
+from distdyn.parallel.inputs import poisson_layers
 from distdyn.parallel.operands import Fixed
 from distdyn.parallel.parameters import drawn
-from distdyn.parallel.receptors import Number, connections, numbers
+from distdyn.parallel.receptors import Connection, Number, connections, numbers
 from distdyn.random import stream_key
 from distdyn.train.layout import NEURON
 
 SMALLEST = 1e-6  # of a parameter that is positive, in parts of what it was at first
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Place:
     """Where a parameter is read: which values of an operand of a group are those.
 
@@ -44,6 +48,7 @@ class Place:
         segment: the population's place in its group.
         here: the range of its cells on a device, where the operand is one for each cell.
         devices: along the axis of neurons.
+        some: bool[device, cell], which of these cells, if not all of the population.
     """
 
     group: int
@@ -51,6 +56,7 @@ class Place:
     segment: int
     here: slice | None = None
     devices: int = 1
+    some: np.ndarray | None = None
 
     def put(self, operands: list[Any], value: Any) -> None:
         """Set the operand to this value."""
@@ -61,6 +67,8 @@ class Place:
             return
         devices = old.reshape(self.devices, -1)
         mine = value if value.ndim == 0 else value.reshape(self.devices, -1)
+        if self.some is not None:
+            mine = jnp.where(self.some, mine, devices[:, self.here])
         operands[self.operand] = devices.at[:, self.here].set(mine).reshape(-1)
 
 
@@ -116,7 +124,8 @@ def trained(net: Any, paths: Sequence[str]) -> dict[str, Parameter]:
         NameLookupError: there is none at one of them.
         TrainError: two of them are one number.
     """
-    found = {path: _trained(net, path) for path in dict.fromkeys(paths)}
+    shared = numbers(net.graph)
+    found = {path: _trained(net, path, shared.get(path)) for path in dict.fromkeys(paths)}
     named: dict[Number, str] = {}
     for path, parameter in found.items():
         if parameter.number is None:
@@ -130,13 +139,22 @@ def trained(net: Any, paths: Sequence[str]) -> dict[str, Parameter]:
     return found
 
 
-def _trained(net: Any, path: str) -> Parameter:
+def _trained(net: Any, path: str, number: Number | None) -> Parameter:
     for synapses in net.synapses:
         if path == f"{synapses.path}.weight":
             return _weight(net, synapses, path)
-    number = numbers(net.graph).get(path)
     if number is not None:
         return _number(net, path, number)
+    owner, _, name = path.rpartition(".")
+    source = net.graph.inputs.get(owner)
+    if isinstance(source, PoissonInput) and name == "weight":
+        return _weight_of_input(net, owner, source)
+    model = getattr(net.graph.populations.get(owner), "model", source)
+    if isinstance(model, PoissonInput | Poisson) and name == "rate":
+        raise TrainError(
+            f'where: "{path}" has no derivative: a spike is drawn or is not, whatever surrogates '
+            "cells have. Train weights, or give a current (CurrentInput)."
+        )
     for population in sorted(net.graph.populations, key=len, reverse=True):
         if path.startswith(f"{population}."):
             return _of_population(net, population, path[len(population) + 1 :])
@@ -146,10 +164,15 @@ def _trained(net: Any, path: str) -> Parameter:
 def names(net: Any) -> list[str]:
     """All that can be trained."""
     found = [f"{synapses.path}.weight" for synapses in net.synapses]
+    found += [
+        f"{path}.weight"
+        for path, source in net.graph.inputs.items()
+        if isinstance(source, PoissonInput) and np.ndim(source.weight) == 0
+    ]
     found += numbers(net.graph)
-    for path in net.graph.populations:
+    for path, population in net.graph.populations.items():
         group = net.group_of(path)
-        if group.has_state:
+        if group.has_state and not isinstance(population.model, Poisson):
             found += [f"{path}.{name}" for name in _numeric(net, group.index, path)]
     return found
 
@@ -166,9 +189,6 @@ def _numeric(net: Any, k: int, path: str) -> list[str]:
 
 
 def _weight(net: Any, synapses: Any, path: str) -> Parameter:
-    projection = net.graph.projections[synapses.path]
-    output = projection.output
-    is_nonnegative = projection.synapse.nonnegative or (output and output.nonnegative)
     split = synapses.matrices[0]
     leaves = jax.tree.leaves(split.pieces)
     is_stacked = next(
@@ -177,7 +197,49 @@ def _weight(net: Any, synapses: Any, path: str) -> Parameter:
         if leaf is split.pieces.data
     )
     spec = P(NEURON) if is_stacked else P()
-    return Parameter(path, synapses.weight, spec, 0.0 if is_nonnegative else None)
+    low = _least(net.graph.projections[synapses.path])
+    return Parameter(path, synapses.weight, spec, low)
+
+
+def _least(connection: Connection) -> float | None:
+    """The least weight."""
+    output = connection.output
+    is_nonnegative = connection.synapse.nonnegative or (output and output.nonnegative)
+    return 0.0 if is_nonnegative else None
+
+
+def _weight_of_input(net: Any, path: str, source: PoissonInput) -> Parameter:
+    """The one weight of a Poisson input, in the layers of its receptors."""
+    name = f"{path}.weight"
+    if np.ndim(source.weight):
+        raise TrainError(
+            f'where: "{name}" is an array. One number can be trained: give one, or as many inputs '
+            "as there are weights."
+        )
+    (receptor,) = source.receptors
+    places = []
+    for view in source.post:
+        home = net.graph.path(view.population)
+        group = net.group_of(home)
+        k, plan = receptor_index(group, home, receptor), net.plans[group.index]
+        layers = poisson_layers(net.graph, group, k, net.setting.dt)
+        layer = next(
+            i
+            for i, of in enumerate(layers)
+            if path in dict(of.inputs) and home in reached(net.graph, group, source, k)
+        )
+        before = prepared(net, group.index).stop + 2 * plan.program.has_noise
+        before += sum(1 + 5 * len(x.poisson) for x in plan.program.receptors[:k])
+        operand = before + 1 + 5 * layer + 4  # as `parallel.program` has them
+        layout, here, some = net.layout, None, None
+        if plan.per[operand] == "cell":
+            here = layout.here[home]
+            ids = np.arange(layout.devices * layout.width(home)).reshape(layout.devices, -1)
+            some = np.isin(ids, view.ids)
+        segment = group.segment[home]
+        places.append(Place(group.index, operand, segment, here, layout.devices, some))
+    first = net.layout.place(np.asarray(source.weight, net.setting.precision))
+    return Parameter(name, first, P(), _least(source), tuple(places))
 
 
 def _number(net: Any, path: str, number: Number) -> Parameter:

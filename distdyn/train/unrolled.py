@@ -36,7 +36,7 @@ from distdyn.run.record import resolve
 from distdyn.train.inputs import Given
 from distdyn.train.layout import DATA, NEURON, Layout, varying
 from distdyn.train.local import GroupPlan, Held, Local, LocalSteps
-from distdyn.train.parameters import Parameter, coefficients, first_states, trained
+from distdyn.train.parameters import Parameter, coefficients, first_states, prepared, trained
 from distdyn.train.remat import chunk_length, scan
 from distdyn.train.synapses import synapses, with_weight
 
@@ -317,7 +317,8 @@ class Unrolled:
         for path, value in parameters.items():
             for place in self.where[path].places:
                 place.put(operands[place.group], value)
-                changed.add(place.group)
+                if place.operand < prepared(self, place.group).start:  # a parameter of the cells
+                    changed.add(place.group)
         for k in changed:
             coefficients(self, k, operands[k], held.segments[k])
             states[k] = tuple(first_states(self, k, operands[k], held))

@@ -84,6 +84,7 @@ class Mixed(dd.Network):
         ):
             of = dd.Projection(pre, post, rule, CURRENT, weight=weight, delay=at)
             setattr(self, name, of)
+        self.noise = dd.PoissonInput((self.E[:4], self.A), 300.0, CURRENT, weight=0.3)
         self.drawn = dd.Projection(
             self.inp, self.E, dd.FixedProb(0.6), CURRENT, weight=dd.Normal(0.2, 0.4), delay=2.0,
             storage="procedural",
@@ -92,7 +93,7 @@ class Mixed(dd.Network):
 
 MIXED = [
     *(f"{path}.weight" for path in ("dense", "one", "all", "back", "some", "drawn")),
-    "E.tau_m", "E.V_th", "A.beta", "A.E_L", "dense.tau",
+    "E.tau_m", "E.V_th", "A.beta", "out.E_L", "dense.tau", "noise.weight",
 ]  # fmt: skip
 
 
@@ -200,7 +201,7 @@ def test_numbers_are_exact_where_weights_are_factored(of_mixed):
     _, factored = forwards(mixed((1, 1)), decay=0.9)
     for path, exact in of_mixed[1].items():
         apart = np.abs(factored[path] - exact).max() / np.abs(exact).max()
-        is_each = path.split(".")[0] in ("dense", "back") and "weight" in path
+        is_each = path in ("dense.weight", "back.weight")
         assert apart > 1e-3 if is_each else apart < 1e-12, path
 
 

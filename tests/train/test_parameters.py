@@ -9,7 +9,7 @@ from distdyn.errors import NameLookupError, ParameterError, TrainError
 from distdyn.network.network import graph
 from distdyn.parallel.receptors import numbers
 from distdyn.train.inputs import given_to
-from distdyn.train.parameters import chosen, trained
+from distdyn.train.parameters import chosen, names, trained
 from tests.train.nets import Smooth, smooth, unrolled
 
 pytestmark = pytest.mark.xdist_group("parameters")
@@ -36,6 +36,10 @@ class Kinds(dd.Network):
         self.connect("coba", self.C[:2], dd.Exponential(tau=5.0), dd.COBA(E=0.0))
         self.connect("nmda", self.C, dd.NMDA(), dd.MgBlock(E=-5.0))
         self.noise = dd.PoissonInput(self.far, 300.0, FAST, weight=0.5, delay=2.0)
+        self.hum = dd.PoissonInput(
+            (self.E[1:4:2], self.far[:1]), dd.Steps([0.0, 9.0], [900.0, 400.0]), FAST, weight=0.2
+        )
+        self.hiss = dd.PoissonInput(self.out, 500.0, FAST, weight=0.3)
 
     def connect(self, name, post, kinetics, output=None):
         of = dd.Projection(self.E, post, dd.AllToAll(), kinetics, output, weight=WEIGHT, delay=1.0)
@@ -57,8 +61,8 @@ class More(Kinds):
 
 
 NUMBERS = [
-    "fast.tau", "dual.tau_rise", "dual.tau_decay", "coba.tau", "coba.E", "nmda.tau_rise",
-    "nmda.tau_decay", "nmda.a", "nmda.E", "nmda.beta",
+    "noise.weight", "hum.weight", "fast.tau", "dual.tau_rise", "dual.tau_decay", "coba.tau",
+    "coba.E", "nmda.tau_rise", "nmda.tau_decay", "nmda.a", "nmda.E", "nmda.beta",
 ]  # fmt: skip
 MORE = [
     "alpha.tau", "late.tau", "ampa.synapse.beta", "ampa.output.beta", "ampa.T_duration", "ring.lag"
@@ -129,6 +133,16 @@ def test_a_number_has_the_paths_of_all_that_share_it():
         trained(net, ["fast.tau", "noise.tau"])
     with pytest.raises(ParameterError, match="given twice"):
         dd.DSRunner(Kinds(), dt=1.0, parameters={"fast.tau": 1.0, "same.tau": 2.0})
+
+
+def test_rates_of_drawn_spikes_have_no_derivative():
+    network = Kinds()
+    network.P = dd.Population(3, dd.Poisson(rate=20.0))
+    net = unrolled((1, 1), network=network, where=["same.tau"], watch=WATCH)
+    for path in ("noise.rate", "hum.rate", "P.rate"):
+        with pytest.raises(TrainError, match=f'"{path}" has no derivative'):
+            trained(net, [path])
+    assert not [path for path in names(net) if path.endswith(".rate")]
 
 
 def test_a_number_that_is_none():
