@@ -7,6 +7,7 @@ At every step it takes the spikes of all pre neurons, as one array of zeros and 
 number for each post neuron, which arrives there like the weight of a spike.
 """
 
+import dataclasses
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -147,7 +148,7 @@ class Layer:
             cpu = jax.local_devices(backend="cpu")[0]
             with jax.enable_x64(False), jax.default_device(cpu):
                 module = module(_key(np.array(stream_key(seed, "layer", path), np.uint32)))
-        return with_numbers(cast(module, dtype), cast(dict(self.given), dtype))
+        return with_arrays(cast(module, dtype), cast(dict(self.given), dtype))
 
     def with_given(self, name: str, value: np.ndarray) -> "Layer":
         """The same with another array in the place of the one of this name.
@@ -156,7 +157,7 @@ class Layer:
             NameLookupError: there is none.
             ParameterError: it has another shape.
         """
-        known = numbers(eqx.filter_eval_shape(self._tried)[0])
+        known = arrays_of(eqx.filter_eval_shape(self._tried)[0])
         if name not in known:
             raise NameLookupError(f'{self!r} has no array "{name}". {suggestion(name, known)}')
         if value.shape != known[name].shape:
@@ -164,8 +165,15 @@ class Layer:
                 f'{self!r}: "{name}" has shape {list(known[name].shape)}; found '
                 f"{list(value.shape)}. Give an array of its shape."
             )
-        new = Layer.__new__(Layer)
-        vars(new).update({**vars(self), "given": {**self.given, name: value}})
+        return self._with(given={**self.given, name: value})
+
+    def with_receptor(self, synapse: Kinetics, output: Output | None) -> "Layer":
+        """The same with other kinetics and another output."""
+        return self._with(synapse=synapse, output=output)
+
+    def _with(self, **changed: Any) -> "Layer":
+        new, fields = Layer.__new__(Layer), (field.name for field in dataclasses.fields(self))
+        vars(new).update({name: getattr(self, name) for name in fields} | changed)
         return new
 
     def _check_module(self) -> None:
@@ -245,16 +253,16 @@ def cast(tree: Any, dtype: Any) -> Any:
     return jax.tree.map(of, tree)
 
 
-def numbers(module: Any) -> dict[str, Any]:
+def arrays_of(module: Any) -> dict[str, Any]:
     """The arrays of a module by name, as `weight`, `layers.0.bias`: what can be trained of it."""
     found = jax.tree_util.tree_flatten_with_path(eqx.filter(module, _is_number))[0]
     return {jax.tree_util.keystr(path, simple=True, separator="."): x for path, x in found}
 
 
-def with_numbers(module: Any, new: dict[str, Any]) -> Any:
+def with_arrays(module: Any, new: dict[str, Any]) -> Any:
     """The module with other arrays in the place of those with these names."""
     inexact, other = eqx.partition(module, _is_number)
-    found = list({**numbers(module), **new}.values())
+    found = list({**arrays_of(module), **new}.values())
     return eqx.combine(jax.tree.unflatten(jax.tree.structure(inexact), found), other)
 
 

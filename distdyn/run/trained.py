@@ -1,9 +1,11 @@
 """What was trained, put into the description of a network.
 
-    graph, values = with_parameters(graph, {"exc.weight": array, "E.tau_m": 12.}, setting)
+    given = {"exc.weight": array, "exc.tau": 4., "E.tau_m": 12.}
+    graph, values = with_parameters(graph, given, setting)
 
 Weights of a projection whose synapses are drawn belong to the synapses of one seed: they become
-edges. What belongs to populations is set when the network has been built.
+edges. A number of synapses becomes that of all that share it (`parallel.receptors`). What belongs
+to populations is set when the network has been built.
 """
 
 from collections.abc import Mapping
@@ -17,19 +19,23 @@ from distdyn.errors import NameLookupError, ParameterError, WeightError, suggest
 from distdyn.network.distributions import Distribution
 from distdyn.network.edges import Edges
 from distdyn.network.network import Graph
-from distdyn.network.projection import Projection
+from distdyn.network.projection import PoissonInput, Projection
 from distdyn.parallel.built import Built
 from distdyn.parallel.parameters import Setting
+from distdyn.parallel.receptors import numbers, with_numbers
 
 
 def with_parameters(
     graph: Graph, parameters: Any, setting: Setting
 ) -> tuple[Graph, dict[str, dict[str, Any]]]:
-    """The network with these weights, and by population the parameters that are yet to be set.
+    """The network with these weights and numbers of synapses; and what is yet to be set.
+
+    Returns:
+        The network, and by population its parameters.
 
     Raises:
-        ParameterError: no mapping from paths to numbers or arrays; an array of a layer that has
-            another shape.
+        ParameterError: no mapping from paths to numbers or arrays; one number by two of its paths;
+            an array of a layer that has another shape.
         NameLookupError: a path that does not exist.
         WeightError: not as many weights as synapses.
     """
@@ -40,29 +46,60 @@ def with_parameters(
             "parameters: give a mapping by path, as `DSTrainer.parameters` is one."
         )
     values: dict[str, dict[str, Any]] = {}
-    projections, layers = dict(graph.projections), dict(graph.layers)
+    shared, of_synapses = numbers(graph), {}
+    projections, inputs = dict(graph.projections), dict(graph.inputs)
+    layers = dict(graph.layers)
+    poisson = {path: x for path, x in inputs.items() if isinstance(x, PoissonInput)}
     for path, value in parameters.items():
         owner, _, name = path.rpartition(".")
         if name == "weight" and owner in projections:
             projections[owner] = _weighted(graph, owner, np.asarray(value), setting)
+            continue
+        if name == "weight" and owner in poisson:
+            old, weight = poisson[owner], _one(path, value)
+            inputs[owner] = PoissonInput(
+                old.post, old.rate, old.synapse, old.output, weight=weight, delay=old.delay
+            )
+            continue
+        if path in shared:
+            if shared[path] in of_synapses:
+                raise ParameterError(
+                    f'parameters: "{path}" is given twice, for connections with equal synapse and '
+                    "output share it. Give it by one path."
+                )
+            of_synapses[shared[path]] = _one(path, value)
             continue
         if (layer := _owner(path, layers)) is not None:
             layers[layer] = layers[layer].with_given(path[len(layer) + 1 :], np.asarray(value))
             continue
         population = _owner(path, graph.populations)
         if population is None:
-            known = [*graph.populations, *(f"{p}.weight" for p in projections)]
+            known = [
+                *graph.populations,
+                *shared,
+                *(f"{p}.weight" for p in (*projections, *poisson)),
+            ]
             raise NameLookupError(f'parameters: there is no "{path}". {suggestion(path, known)}')
         array = np.asarray(value)
         of = values.setdefault(population, {})
         of[path[len(population) + 1 :]] = array if array.ndim else float(array)
-    return replace(graph, projections=projections, layers=layers), values
+    graph = replace(graph, projections=projections, inputs=inputs, layers=layers)
+    return with_numbers(graph, of_synapses), values
 
 
 def _owner(path: str, members: Mapping[str, Any]) -> str | None:
     """The member with the longest path that this one begins with."""
     found = [of for of in members if path.startswith(f"{of}.")]
     return max(found, key=len, default=None)
+
+
+def _one(path: str, value: Any) -> float:
+    if np.shape(value):
+        raise ParameterError(
+            f'parameters: "{path}" has shape {list(np.shape(value))}. Give one number, which '
+            "is that of all synapses."
+        )
+    return float(value)
 
 
 def _weighted(graph: Graph, path: str, weight: np.ndarray, setting: Setting) -> Projection:

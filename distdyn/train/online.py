@@ -17,6 +17,9 @@ not both: with a decay r, in memory that does not even grow with the synapses,
 
     e ~ x_ f_,    x_(t) = r x_(t-1) + x(t),    f_(t) = r dh(t)/dh(t-1) f_(t-1) + (1 - r) dh(t)/da(t)
 
+One number that many synapses or cells have, and parameters of cells, have an eligibility of each
+cell; the derivative is the sum over the cells. `eligibility` has the kinds.
+
 What is watched is computed first, for a loss may be any function of it; then once more together
 with the eligibilities, which meet what the loss says of each step.
 
@@ -24,9 +27,7 @@ Source: Bellec, Scherr, Subramoney, Hajek, Salaj, Legenstein & Maass (2020), Nat
 factored: Wang, Dong, Ji, Jiang, Liu & Wu (2024), bioRxiv 2024.09.24.614728.
 """
 
-import functools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
@@ -35,13 +36,23 @@ import numpy as np
 from jax.sharding import PartitionSpec as P
 
 from distdyn.core.cell import Cell
+from distdyn.core.coupling import Coupling
 from distdyn.core.flow import is_linear
 from distdyn.errors import TrainError
-from distdyn.ops.matrix.dense import Dense
 from distdyn.random import stream_key
+from distdyn.train.eligibility import (
+    Each,
+    Eligibility,
+    Factored,
+    Few,
+    Learner,
+    OfCells,
+    Way,
+)
 from distdyn.train.inputs import Given
 from distdyn.train.layout import DATA, NEURON, varying
-from distdyn.train.local import Cells, Held, Local
+from distdyn.train.local import Carry, Cells, GroupPlan, Held, Local
+from distdyn.train.parameters import Parameter, prepared
 from distdyn.train.synapses import Synapses, Target
 from distdyn.train.unrolled import Unrolled
 
@@ -58,38 +69,67 @@ class Slopes(NamedTuple):
     due: list[list[Any]]
 
 
-class Eligible(NamedTuple):
-    """Eligibilities of the synapses of one projection, [trial, pre, cell] or [trial, synapse].
+class Direction(NamedTuple):
+    """How far what a run reads depends on one parameter; of one for each cell, on that cell's own.
 
-    Attributes:
-        vector: by float leaf of the post cell's state.
-        spike: the last ones of the spikes, [step, ...]: as many as the longest way to a readout.
-        filtered: by way to a readout, by float leaf of its state.
-        total: the derivative so far, without the axis of trials.
+    By group, as lists of what `_read` says.
     """
 
-    vector: list[Any]
-    spike: Any
-    filtered: list[list[Any]]
-    total: Any
+    operands: dict[int, list[Any]]
+    states: dict[int, list[Any]]
 
 
-@dataclass(frozen=True)
-class Way:
-    """From the cells that learn to a readout: the projection, and which target of it."""
+class Read(NamedTuple):
+    """What the steps of a device read; of what is wanted by name, and of directions by path."""
 
-    synapses: int
-    target: int
+    held: Held
+    given: Given
+    trial: Any
+    wanted: dict[str, Any]
+    directions: dict[str, Direction]
 
 
-@dataclass(frozen=True)
-class Learner:
-    """A projection that learns."""
+def _floats(net: Unrolled, k: int) -> list[int]:
+    """Which leaves of a group's state are numbers with derivatives."""
+    states = net.held.states[k]
+    return [i for i, x in enumerate(states) if jnp.issubdtype(x.dtype, jnp.floating)]
 
-    path: str
-    synapses: int
-    target: Target
-    ways: tuple[Way, ...]
+
+def _depending(net: Unrolled, path: str) -> dict[int, list[int]]:
+    """By group the operands that depend on a parameter: itself, and coefficients."""
+    found: dict[int, list[int]] = {}
+    for place in net.where[path].places:
+        of = found.setdefault(place.group, [])
+        of += [i for i in (place.operand, *prepared(net, place.group)) if i not in of]
+    return {
+        k: [i for i in of if jnp.issubdtype(net.held.operands[k][i].dtype, jnp.floating)]
+        for k, of in found.items()
+    }
+
+
+def _direction(net: Unrolled, parameters: Mapping[str, Any], held: Held, path: str) -> Direction:
+    depending = _depending(net, path)
+
+    def of(value: Any) -> Direction:
+        new = net.with_parameters(held, {**parameters, path: value})
+        return Direction(
+            {k: [new.operands[k][i] for i in index] for k, index in depending.items()},
+            {k: [new.states[k][i] for i in _floats(net, k)] for k in depending},
+        )
+
+    value = parameters[path]
+    return jax.jvp(of, (value,), (jnp.ones_like(value),))[1]
+
+
+def _specs(net: Unrolled, path: str) -> Direction:
+    depending = _depending(net, path)
+    return Direction(
+        {
+            k: [P(NEURON) if net.plans[k].per[i] == "cell" else P() for i in index]
+            for k, index in depending.items()
+        },
+        {k: [P(NEURON) for _ in _floats(net, k)] for k in depending},
+    )
 
 
 def gradient(
@@ -124,14 +164,19 @@ def gradient(
     outputs = net(parameters, held, given, trial, steps=steps, chunk=None)
     scored, errors = jax.value_and_grad(score, has_aux=True)(outputs)
     wanted = {name: jnp.moveaxis(_filled(net, name, error), 1, 0) for name, error in errors.items()}
+    ways = {
+        learner.path: _direction(net, parameters, held, learner.path)
+        for learner in who
+        if learner.synapses is None
+    }
     held = net.with_parameters(held, parameters)
-    made: Any = _Instant if is_instant else _Learning
-    if decay is not None:
-        made = functools.partial(_Factored, decay=decay)
 
     def steps_of(*x: Any) -> dict[str, Any]:
-        held, given, trial, wanted = jax.tree.map(varying, x)
-        return made(net, who, held, given, trial, wanted, feedback).derivatives(steps)
+        read = Read(*jax.tree.map(varying, x))
+        learning = Learning(
+            net, who, read, is_random=feedback == "random", decay=decay, is_instant=is_instant
+        )
+        return learning.derivatives(steps)
 
     found = jax.shard_map(
         steps_of,
@@ -141,10 +186,11 @@ def gradient(
             given.specs(),
             P(DATA),
             {name: P(None, DATA) for name in wanted},
+            {path: _specs(net, path) for path in ways},
         ),
         out_specs={learner.path: net.where[learner.path].spec for learner in who},
         check_vma=True,
-    )(held, given, trial, wanted)
+    )(held, given, trial, wanted, ways)
     return scored, found
 
 
@@ -170,29 +216,52 @@ def learners(net: Unrolled) -> list[Learner]:
         )
     watched = {path for path, _, _ in net.found}
     found = []
-    for path in net.where:
+    for path, parameter in net.where.items():
         index = next((k for k, s in enumerate(net.synapses) if path == f"{s.path}.weight"), None)
-        s = None if index is None else net.synapses[index]
-        if s is None or not s.is_each or len(s.targets) != 1 or len(s.targets[0]) != 1:
-            raise TrainError(
-                f'EProp: "{path}" cannot learn by it. Train weights that are one for each synapse '
-                "(weight=dd.Normal(...)) of projections of spikes onto one population; or use BPTT."
-            )
-        (target,) = s.targets[0]
-        leaves = [x.ndim for x in net.held.states[target.group]]
-        if any(ndim > 1 for ndim in leaves):
-            raise TrainError(
-                f'EProp: the cells of "{target.path}" have a past of their own. Use BPTT.'
-            )
-        ways = tuple(_ways(net, target.path, watched))
-        if target.path not in watched and not ways:
-            raise TrainError(
-                f'EProp: no error reaches "{target.path}", so that "{path}" cannot learn. Project '
-                "from it to a population of LeakyIntegrator that the loss watches, or use BPTT."
-            )
-        assert index is not None
-        found.append(Learner(path, index, target, ways))
+        targets = _of_cells(net, parameter) if index is None else _of_weights(net, index)
+        ways: dict[Way, None] = {}
+        for target in targets:
+            if any(x.ndim > 1 for x in net.held.states[target.group]):
+                raise TrainError(
+                    f'EProp: the cells of "{target.path}" have a past of their own. Use BPTT.'
+                )
+            mine = _ways(net, target.path, watched)
+            if target.path not in watched and not mine:
+                raise TrainError(
+                    f'EProp: no error reaches "{target.path}", so that "{path}" cannot learn. '
+                    "Project from it to a population of LeakyIntegrator that the loss watches, or "
+                    "use BPTT."
+                )
+            ways |= dict.fromkeys(mine)
+        found.append(Learner(path, index, targets, tuple(ways)))
     return found
+
+
+def _of_weights(net: Unrolled, index: int) -> tuple[Target, ...]:
+    """The ends of a projection whose weights learn."""
+    s = net.synapses[index]
+    synapse = net.graph.projections[s.path].synapse
+    if isinstance(synapse, Coupling) and not synapse.needs_spikes:
+        raise TrainError(
+            f'EProp: "{s.path}.weight" cannot learn by it, for {type(synapse).__name__} acts '
+            "without spikes. Use BPTT."
+        )
+    return s.targets[0]
+
+
+def _of_cells(net: Unrolled, parameter: Parameter) -> tuple[Target, ...]:
+    """The populations whose steps depend on a number."""
+    if parameter.number is not None and parameter.number.is_of_coupling(net.graph):
+        raise TrainError(
+            f'EProp: "{parameter.path}" cannot learn by it, for it is of what the pre cells send. '
+            "Use BPTT."
+        )
+    found = []
+    for place in parameter.places:
+        path = net.groups[place.group].paths[place.segment]
+        if all(path != target.path for target in found):
+            found.append(Target(place.group, 0, path))
+    return tuple(found)
 
 
 def _ways(net: Unrolled, path: str, watched: set[str]) -> list[Way]:
@@ -241,83 +310,91 @@ def _is_readout(net: Unrolled, target: Target) -> bool:
 # --- the steps -----------------------------------------------------------------------------------
 
 
-class _Learning(Local):
-    """The steps of what one device has, and the eligibilities of its synapses."""
-
-    kept = 1.0  # of an eligibility in a step, besides what the cell forgets
+class Learning(Local):
+    """The steps of what one device has, and the eligibilities of what is trained there."""
 
     def __init__(
-        self, net: Unrolled, learners: list[Learner], held: Held, given: Given, trial: Any,
-        wanted: Mapping[str, Any], feedback: str,
-    ) -> None:  # fmt: skip
-        super().__init__(net, held, trial)
-        self.learners, self.wanted, self.random = learners, wanted, feedback == "random"
-        self.given = given
-        self.slopes: dict[int, Slopes] = {}  # of the groups, of the step that is being traced
-        self.lists = {x.path: self._list(x) for x in learners}
-        self.feedback = {(x.path, way): self._feedback(x, way) for x in learners for way in x.ways}
+        self,
+        net: Unrolled,
+        learners: list[Learner],
+        read: Read,
+        *,
+        is_random: bool,
+        decay: float | None,
+        is_instant: bool,
+    ) -> None:
+        super().__init__(net, read.held, read.trial)
+        self.read, self.wanted, self.given = read, read.wanted, read.given
+        self.directions = read.directions
+        self.is_random, self.is_instant = is_random, is_instant
+        # Of the groups, and by path, of the step that is being traced:
+        self.slopes: dict[int, Slopes] = {}
+        self.direct: dict[str, dict[int, list[Any]]] = {path: {} for path in self.directions}
+        self.kinds = [self._kind(learner, decay) for learner in learners]
 
-    def _list(self, learner: Learner) -> tuple[Any, Any, Any] | None:
-        """Of each synapse (pre, cell, delay); None: all are connected to all."""
-        s, (matrix,) = self.net.synapses[learner.synapses], self.matrices[learner.synapses]
-        if isinstance(matrix, Dense):
-            return None
-        rows: Any = matrix
-        width, column = self.net.layout.width(learner.target.path), rows.indices
-        delay = column // width + 1 if s.delay is None else jnp.full_like(column, s.delay)
-        return rows.rows(), column % width, delay
+    def _kind(self, learner: Learner, decay: float | None) -> Eligibility:
+        if learner.synapses is None:
+            return OfCells(self, learner)
+        if not self.net.synapses[learner.synapses].is_each:
+            return Few(self, learner)
+        return Each(self, learner) if decay is None else Factored(self, learner, decay)
 
     def derivatives(self, steps: int) -> dict[str, Any]:
         """The sum over all steps, by path, as parameters lie on the mesh."""
-        start = self.begin(), self._nothing_sent(), [self._nothing(x) for x in self.learners]
-        start = jax.tree.map(varying, start)
-        (_, _, found), _ = jax.lax.scan(self._both, start, (self.given, self.wanted), steps)
-        totals = {}
-        for learner, of in zip(self.learners, found, strict=True):
-            is_one = self.net.where[learner.path].spec == P()  # there is one device along NEURON
-            total = jax.lax.psum(of.total, (DATA, NEURON) if is_one else DATA)
-            totals[learner.path] = total if is_one else total[None]
-        return totals
-
-    def _nothing_sent(self) -> dict[int, Any]:
-        """What the pre ends have sent, [step, trial, pre], as long as the longest delay."""
+        start = jax.tree.map(varying, (self.begin(), [of.nothing() for of in self.kinds]))
+        (_, found), _ = jax.lax.scan(self._both, start, (self.given, self.wanted), steps)
         return {
-            x.synapses: jnp.zeros(
-                (self.net.synapses[x.synapses].slots, self.trials, self._rows(x)), self.dtype
-            )
-            for x in self.learners
+            kind.learner.path: kind.summed(of.total)
+            for kind, of in zip(self.kinds, found, strict=True)
         }
 
-    def _rows(self, learner: Learner) -> int:
-        return self.net.synapses[learner.synapses].matrices[0].shape[0]
+    def _both(self, loop: tuple[Any, ...], xs: tuple[Any, Any]) -> tuple[tuple[Any, ...], None]:
+        carry, eligible = loop
+        given, wanted = xs
+        step = self.advance(carry, given)
+        new = [
+            kind.learned(of, step.gathered, wanted, carry.step + 1)
+            for kind, of in zip(self.kinds, eligible, strict=True)
+        ]
+        return (step.carry, new), None
 
-    def _nothing(self, learner: Learner) -> Eligible:
-        listed = self.lists[learner.path]
-        width = self.net.layout.width(learner.target.path)
-        shape = (self._rows(learner), width) if listed is None else listed[0].shape
-        zero = jnp.zeros((self.trials, *shape), self.dtype)
-        ways = [self.net.synapses[way.synapses] for way in learner.ways]
-        longest = max((int(s.delay or 0) for s in ways), default=0)
-        return Eligible(
-            [zero for _ in self._leaves(learner.target.group)],
-            jnp.zeros((longest, *zero.shape), self.dtype),
-            [[zero for _ in self._leaves(self._end(way).group)] for way in learner.ways],
-            jnp.zeros(shape, self.dtype),
-        )
-
-    def _end(self, way: Way) -> Target:
-        return self.net.synapses[way.synapses].targets[0][way.target]
-
-    def _leaves(self, k: int) -> list[int]:
+    def leaves(self, k: int) -> list[int]:
         """Which leaves of a group's state are numbers with derivatives."""
-        states = self.held.states[k]
-        return [i for i, x in enumerate(states) if jnp.issubdtype(x.dtype, jnp.floating)]
+        return _floats(self.net, k)
+
+    def _update(
+        self, k: int, plan: GroupPlan, carry: Carry, given: Given, tick: Any
+    ) -> tuple[list[Any], list[Any], Any]:
+        """A group one step later; how it depends on numbers of cells is noted."""
+        mine = [path for path, of in self.directions.items() if k in of.operands]
+        index = {path: _depending(self.net, path)[k] for path in mine}
+        every, old = sorted({i for of in index.values() for i in of}), self.held.operands
+
+        def step(of: list[Any]) -> list[Any]:
+            new = list(old[k])
+            for i, x in zip(every, of, strict=True):
+                new[i] = x
+            held = self.held._replace(operands=(*old[:k], tuple(new), *old[k + 1 :]))
+            plain = Local(self.net, held, self.read.trial)
+            state, _, spike = plain._update(k, plan, carry, given, tick)
+            return [*(state[leaf] for leaf in self.leaves(k)), spike]
+
+        if mine:
+            at = [old[k][i] for i in every]
+            _, push = jax.linearize(step, at)
+            none = [varying(jnp.zeros_like(x)) for x in at]
+        for path in mine:
+            way = list(none)
+            for i, x in zip(index[path], self.directions[path].operands[k], strict=True):
+                way[every.index(i)] = x
+            self.direct[path][k] = push(way)
+        return super()._update(k, plan, carry, given, tick)
 
     def stepped(
         self, k: int, cells: Cells, state: list[Any], due: list[Any]
     ) -> tuple[list[Any], Any]:
         """The cells of a group one step later; the slopes are noted."""
-        leaves = self._leaves(k)
+        leaves = self.leaves(k)
 
         def smooth(floats: list[Any], due: list[Any]) -> tuple[list[Any], Any]:
             whole = list(state)
@@ -340,106 +417,17 @@ class _Learning(Local):
         )
         return new, values[-1]
 
-    def _both(self, loop: tuple[Any, ...], xs: tuple[Any, Any]) -> tuple[tuple[Any, ...], None]:
-        carry, sent, eligible = loop
-        given, wanted = xs
-        stamp = carry.step + 1
-        step = self.advance(carry, given)
-        new = [
-            self._learned(x, of, sent[x.synapses], wanted, stamp)
-            for x, of in zip(self.learners, eligible, strict=True)
-        ]
-        sent = {
-            k: self._noted(of, self.net.synapses[k].sent(0, step.gathered, self.net.layout), stamp)
-            for k, of in sent.items()
-        }
-        return (step.carry, sent, new), None
-
-    def _noted(self, sent: Any, x: Any, stamp: Any) -> Any:
-        """What pre ends have sent, with what they have sent at the step `stamp`."""
-        return sent.at[stamp % len(sent)].set(x)
-
-    def _learned(
-        self, learner: Learner, of: Eligible, sent: Any, wanted: Mapping[str, Any], stamp: Any
-    ) -> Eligible:
-        """The eligibilities one step later."""
-        group, path = learner.target.group, learner.target.path
-        slopes, here = self.slopes[group], self.net.layout.here[path]
-        ring = self.net.plans[group].rings[learner.target.receptor]
-        assert ring is not None
-        x = self._arriving(learner, sent, stamp)
-        n = len(of.vector)
-
-        def later(to: int) -> Any:
-            """How far the leaf `to`, or the spike behind them, depends on the weights."""
-            total = self._entered(learner, slopes.due[ring][to][:, here], x)
-            for leaf in range(n):
-                slope = self.kept * slopes.state[leaf][to][:, here]
-                total = total + self._times(learner, slope) * of.vector[leaf]
-            return total
-
-        vector, spike = [later(to) for to in range(n)], later(n)
-        filtered, total = [], of.total
-        for name, (watched, k, leaf) in zip(self.net.watch, self.net.found, strict=True):
-            if watched == path:
-                e = spike if leaf is None else vector[self._leaves(k).index(leaf)]
-                total = total + self._met(learner, self._ours(path, wanted[name], 1), e, x)
-        for at, way in enumerate(learner.ways):
-            end, delay = self._end(way), int(self.net.synapses[way.synapses].delay or 0)
-            came = self.kept**delay * of.spike[(stamp - delay) % len(of.spike)]
-            filtered.append(self._filtered(end, of.filtered[at], came))
-            for name, (watched, k, leaf) in zip(self.net.watch, self.net.found, strict=True):
-                if watched == end.path and leaf is not None:
-                    error = wanted[name] @ self.feedback[learner.path, way].T
-                    e = filtered[at][self._leaves(k).index(leaf)]
-                    total = total + self._met(learner, error, e, x)
-        last = of.spike.at[stamp % len(of.spike)].set(spike) if len(of.spike) else of.spike
-        return Eligible(vector, last, filtered, total)
-
-    def _entered(self, learner: Learner, slope: Any, x: Any) -> Any:
-        """What an eligibility gets new, for [trial, cell] and what arrives."""
-        return self._times(learner, slope) * x
-
-    def _met(self, learner: Learner, error: Any, eligibility: Any, x: Any) -> Any:
-        """What an error [trial, cell] says of each weight."""
-        return (self._times(learner, error) * eligibility).sum(axis=0)
-
-    def _times(self, learner: Learner, of_cells: Any) -> Any:
-        """[trial, cell] as a factor of what is of synapses."""
-        listed = self.lists[learner.path]
-        return of_cells[:, None, :] if listed is None else of_cells[:, listed[1]]
-
-    def _arriving(self, learner: Learner, sent: Any, stamp: Any) -> Any:
-        """What arrives by each synapse now, of weight 1."""
-        listed, slots = self.lists[learner.path], len(sent)
-        if listed is None:
-            delay = self.net.synapses[learner.synapses].delay
-            assert delay is not None
-            return sent[(stamp - delay) % slots][:, :, None]
-        pre, _, delay = listed  # pre is beyond the last row where an entry only fills up
-        return sent.at[(stamp - delay) % slots, :, pre].get(mode="fill", fill_value=0).T
-
-    def _filtered(self, end: Target, before: list[Any], came: Any) -> list[Any]:
-        """What a readout makes of eligibilities of spikes: all its cells do the same."""
-        slopes, plan = self.slopes[end.group], self.net.plans[end.group]
-        ring, first = plan.rings[end.receptor], self.net.layout.here[end.path].start
-        assert ring is not None
-        found = []
-        for to in range(len(before)):
-            total = slopes.due[ring][to][0, first] * came
-            for leaf, e in enumerate(before):
-                total = total + self.kept * slopes.state[leaf][to][0, first] * e
-            found.append(total)
-        return found
-
-    def _feedback(self, learner: Learner, way: Way) -> Any:
-        """[cell, readout]: by which weight an error of each readout reaches each of our cells.
+    def feedback_to(self, path: str, way: Way) -> Any:
+        """[cell, readout]: by which weight errors of readouts reach our cells of a population.
 
         Before the steps weights are sent about once, and none of the errors ever.
         """
-        layout, path = self.net.layout, learner.target.path
-        s, end = self.net.synapses[way.synapses], self._end(way)
-        if self.random:
+        layout, s = self.net.layout, self.net.synapses[way.synapses]
+        end = s.targets[0][way.target]
+        if all(source.path != path for source in s.sources[0]):
+            width = layout.devices * layout.width(end.path)
+            return jnp.zeros((layout.width(path), width), self.dtype)
+        if self.is_random:
             whole = jnp.asarray(_random_feedback(self.net, s, path, end.path), self.dtype)
         else:
             of, ends = self.matrices[way.synapses], s.targets[0]
@@ -454,56 +442,14 @@ class _Learning(Local):
                 if source.path == path:
                     whole = whole.at[ids].add(rows[start : start + len(ids)])
                 start += len(ids)
-        return self._ours(path, whole, 0)
+        return self.ours(path, whole, 0)
 
-    def _ours(self, path: str, x: Any, axis: int) -> Any:
+    def ours(self, path: str, x: Any, axis: int) -> Any:
         """The part of our cells, of an array over a population, filled up where it is too short."""
         width = self.net.layout.width(path)
         missing = self.net.layout.devices * width - x.shape[axis]
         x = jnp.pad(x, [(0, missing if k == axis else 0) for k in range(x.ndim)])
         return jax.lax.dynamic_slice_in_dim(x, jax.lax.axis_index(NEURON) * width, width, axis)
-
-
-class _Instant(_Learning):
-    """The same for readouts that forget: what they keep of earlier spikes is left out."""
-
-    def _filtered(self, end: Target, before: list[Any], came: Any) -> list[Any]:
-        return super()._filtered(end, [jnp.zeros_like(e) for e in before], came)
-
-
-class _Factored(_Learning):
-    """The same with eligibilities that are products of one factor of the pre and of the post cell.
-
-    Those of the pre cells are in the place of what they have sent; [trial, cell] of the post cells.
-    """
-
-    def __init__(self, *given: Any, decay: float) -> None:
-        super().__init__(*given)
-        self.kept = decay
-
-    def _noted(self, sent: Any, x: Any, stamp: Any) -> Any:
-        before = sent[(stamp - 1) % len(sent)]
-        return super()._noted(sent, self.kept * before + x, stamp)
-
-    def _nothing(self, learner: Learner) -> Eligible:
-        whole = super()._nothing(learner)
-        width = self.net.layout.width(learner.target.path)
-        zero = jnp.zeros((self.trials, width), self.dtype)
-        vector, filtered = jax.tree.map(lambda _: zero, (whole.vector, whole.filtered))
-        spike = jnp.zeros((len(whole.spike), *zero.shape), self.dtype)
-        return Eligible(vector, spike, filtered, whole.total)
-
-    def _times(self, learner: Learner, of_cells: Any) -> Any:
-        return of_cells
-
-    def _entered(self, learner: Learner, slope: Any, x: Any) -> Any:
-        return (1.0 - self.kept) * slope
-
-    def _met(self, learner: Learner, error: Any, eligibility: Any, x: Any) -> Any:
-        listed, of_cells = self.lists[learner.path], error * eligibility
-        if listed is None:
-            return x[:, :, 0].T @ of_cells
-        return (x * of_cells[:, listed[1]]).sum(axis=0)
 
 
 def _random_feedback(net: Unrolled, s: Synapses, path: str, end: str) -> np.ndarray:

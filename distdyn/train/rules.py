@@ -52,7 +52,8 @@ class EProp:
     A derivative is that of `BPTT` if nothing passed back through synapses but those to readouts,
     linear cells (`LeakyIntegrator`) that the loss watches: exact where there is no recurrence. Its
     memory does not depend on how long a trial is, but for what the loss watches. What is trained
-    are weights, one for each synapse, onto a population that is watched or projects to a readout.
+    acts on populations that are watched or project to a readout: weights, their own parameters, and
+    numbers of their receptors.
 
     Attributes:
         surrogate: as in `BPTT`.

@@ -54,7 +54,7 @@ from distdyn.train.history import History, Score
 from distdyn.train.inputs import given_to
 from distdyn.train.layout import DATA, mesh_of
 from distdyn.train.loss import Loss
-from distdyn.train.parameters import names
+from distdyn.train.parameters import chosen
 from distdyn.train.report import Report
 from distdyn.train.rules import BPTT, DRTRL, EProp, PPProp, Rule
 from distdyn.train.saved import Learned, to_arrays, to_mesh
@@ -81,8 +81,8 @@ class DSTrainer:
         system: a `Network`.
         loss: what is made small, of `distdyn.loss`; it says what is watched.
         optimizer: of optax.
-        where: paths of what is trained, `"exc.weight"`, `"E.tau_m"`; or a function of such a path
-            that says whether it is.
+        where: paths of what is trained, `"exc.weight"`, `"exc.tau"`, `"E.tau_m"`; or a function of
+            such a path that says whether it is.
         rule: how derivatives are found.
         dt: time step, ms.
         seed: of all draws, as that of `DSRunner`.
@@ -149,10 +149,7 @@ class DSTrainer:
             make = functools.partial(
                 Unrolled, self.graph, setting, mesh_of(everywhere, mesh), firing, loss.watch
             )
-            paths = [p for p in names(make(())) if where(p)] if callable(where) else list(where)
-            if not paths:
-                raise TrainError('where: nothing is trained. Give paths such as "exc.weight".')
-            self._net = make(paths)
+            self._net = make(chosen(make(()), where) if callable(where) else chosen(None, where))
             if isinstance(self.rule, EProp):
                 online.learners(self._net)  # an error that comes early
             self._parameters = self._net.parameters

@@ -25,7 +25,7 @@ from jax.sharding import PartitionSpec as P
 
 from distdyn.core.cell import Cell
 from distdyn.core.firing import Firing
-from distdyn.network.layer import with_numbers
+from distdyn.network.layer import with_arrays
 from distdyn.network.network import Graph
 from distdyn.parallel import connect
 from distdyn.parallel.assemble import Assembly, assemble
@@ -38,7 +38,14 @@ from distdyn.train.inputs import Given
 from distdyn.train.layers import layer_plans
 from distdyn.train.layout import DATA, NEURON, Layout, varying
 from distdyn.train.local import GroupPlan, Held, Local, LocalSteps
-from distdyn.train.parameters import Parameter, coefficients, first_states, of_path, trained
+from distdyn.train.parameters import (
+    Parameter,
+    coefficients,
+    first_states,
+    of_path,
+    prepared,
+    trained,
+)
 from distdyn.train.remat import chunk_length, scan
 from distdyn.train.synapses import synapses, with_weight
 
@@ -89,9 +96,7 @@ class Unrolled:
         )
         self.watch = tuple(dict.fromkeys(watch))
         self.found = tuple(self._find(name) for name in self.watch)
-        self.where: dict[str, Parameter] = {
-            path: trained(self, path) for path in dict.fromkeys(where)
-        }
+        self.where: dict[str, Parameter] = trained(self, where)
 
     # --- what `resolve` asks ---------------------------------------------------------------------
 
@@ -222,10 +227,9 @@ class Unrolled:
                 return found
         if parameter.is_whole:
             return array
-        if parameter.group is None:
+        if parameter.population is None:
             return array.reshape(()) if array.shape == (1,) else array
-        population = self.groups[parameter.group].paths[parameter.segment]
-        return array[: self.layout.size[population]] if array.ndim else array
+        return array[: self.layout.size[parameter.population]] if array.ndim else array
 
     def laid(self, path: str, canonical: np.ndarray) -> jax.Array:
         """The inverse of `canonical`, on the mesh."""
@@ -237,7 +241,7 @@ class Unrolled:
                 assert s.place is not None
                 whole = np.concatenate([array, np.zeros(1, array.dtype)])[s.place]
                 return self.layout.place(whole.reshape(old.shape).astype(old.dtype), *spec)
-        if parameter.group is not None and array.ndim:
+        if parameter.population is not None and array.ndim:
             missing = old.shape[0] - len(array)
             array = np.pad(array, (0, missing), mode="edge" if len(array) else "constant")
         return self.layout.place(array.reshape(old.shape).astype(old.dtype), *spec)
@@ -331,10 +335,10 @@ class Unrolled:
         operands, states = [list(of) for of in held.operands], list(held.states)
         changed = set()
         for path, value in parameters.items():
-            parameter = self.where[path]
-            if parameter.group is not None:
-                parameter.put(operands[parameter.group], value)
-                changed.add(parameter.group)
+            for place in self.where[path].places:
+                place.put(operands[place.group], value)
+                if place.operand < prepared(self, place.group).start:  # a parameter of the cells
+                    changed.add(place.group)
         for k in changed:
             coefficients(self, k, operands[k], held.segments[k])
             states[k] = tuple(first_states(self, k, operands[k], held))
@@ -345,7 +349,7 @@ class Unrolled:
             for s, of in zip(self.synapses, held.matrices, strict=True)
         )
         layers = tuple(
-            with_numbers(arrays, of_path(parameters, plan.path))
+            with_arrays(arrays, of_path(parameters, plan.path))
             for plan, arrays in zip(self.layers, held.layers, strict=True)
         )
         return held._replace(

@@ -10,7 +10,7 @@ import pytest
 
 import distdyn as dd
 from distdyn.errors import DelayError, DistDynError, NameLookupError, NetworkError, ParameterError
-from distdyn.network.layer import numbers
+from distdyn.network.layer import arrays_of
 from distdyn.network.network import graph
 
 KEY = jax.random.key(0)
@@ -99,7 +99,7 @@ def test_it_is_a_member():
 def test_it_is_drawn_by_seed_and_path():
     made = layer()
     one, same = (made.made(1, "near", "float32") for _ in range(2))
-    assert all(isinstance(x, np.ndarray) for x in numbers(one).values())
+    assert all(isinstance(x, np.ndarray) for x in arrays_of(one).values())
     assert eqx.tree_equal(one, same)
     for other in (made.made(2, "near", "float32"), made.made(1, "far", "float32")):
         assert not np.array_equal(other.weight, one.weight)
@@ -121,4 +121,4 @@ def test_arrays_that_are_given():
 
 def test_its_numbers_have_the_names_of_attributes():
     module = eqx.nn.Sequential([eqx.nn.Lambda(jnp.ravel), eqx.nn.Linear(72, 36, key=KEY)])
-    assert list(numbers(module)) == ["layers.1.weight", "layers.1.bias"]
+    assert list(arrays_of(module)) == ["layers.1.weight", "layers.1.bias"]

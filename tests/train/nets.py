@@ -1,6 +1,7 @@
 """A small network with every kind of connection that has a derivative, and what it is given."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -8,6 +9,8 @@ import distdyn as dd
 from distdyn.core.firing import Firing
 from distdyn.network.network import graph
 from distdyn.parallel.parameters import Setting
+from distdyn.train import local
+from distdyn.train.exchange import gathered, read
 from distdyn.train.inputs import given_to
 from distdyn.train.layout import mesh_of
 from distdyn.train.unrolled import Unrolled
@@ -139,3 +142,32 @@ def check_same(found, expected):
     for mine, theirs in zip(found[2:3], expected[2:3], strict=True):
         for name, y in theirs.items():
             np.testing.assert_allclose(mine[name], y, rtol=1e-12, atol=1e-12)
+
+
+class Smooth(Firing):
+    """A spike that is smooth, so that differences can say what its derivative is."""
+
+    def spike(self, spike, distance, is_possible):
+        return jax.nn.sigmoid(4.0 * jnp.asarray(distance))
+
+    def choose(self, soft, spike, yes, no):
+        return jax.tree.map(
+            lambda a, b: b + soft * (a - b) if jnp.issubdtype(b.dtype, jnp.floating) else b, yes, no
+        )
+
+
+def smooth(monkeypatch):
+    """Let devices send what smooth spikes are: no bits."""
+    monkeypatch.setattr(local, "gathered", as_values)
+    monkeypatch.setattr(local, "read", as_read)
+
+
+def as_values(spikes, values, axis, n, message=None):
+    """Smooth spikes are no bits."""
+    _, found, message = gathered([], [*spikes, *values], axis, n, message)
+    return found[: len(spikes)], found[len(spikes) :], message
+
+
+def as_read(message, spikes, values, dtype):
+    _, found = read(message, [], [*spikes, *values], dtype)
+    return found[: len(spikes)], found[len(spikes) :]

@@ -3,6 +3,7 @@
 import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -59,6 +60,45 @@ def score(outputs):
     """Of what is watched, nothing linear but spikes."""
     V, A = outputs["out.V"], outputs["A.V"]
     return (V**2).mean() + 1e-3 * outputs["E.spikes"].mean() + 1e-6 * (A**3).mean(), None
+
+
+class Mixed(dd.Network):
+    """Projections onto two populations, weights of a few numbers, and numbers of cells."""
+
+    def __init__(self):
+        cell = dd.LIF(
+            C_m=10.0, tau_m=dd.Uniform(8.0, 14.0), E_L=0.0, V_th=1.0, V_reset=0.0, t_ref=1.0
+        )
+        self.inp = dd.Population(5, dd.SpikeTimes([], []))
+        self.E = dd.Population(7, cell, V=dd.Uniform(0.0, 0.9))
+        self.A = dd.Population(4, dd.ALIF(tau_a=50.0, beta=0.3, t_ref=2.0))
+        self.out = dd.Population(3, dd.LeakyIntegrator(C_m=10.0, tau_m=10.0, E_L=0.0))
+        both, delay, normal = (self.E[:6], self.A), dd.Uniform(1.0, 4.0), dd.Normal(0.6, 0.8)
+        for name, pre, post, rule, weight, at in (
+            ("dense", self.inp, (self.E, self.A), dd.AllToAll(), normal, 2.0),
+            ("one", self.inp, both, dd.FixedProb(0.6), 0.4, delay),
+            ("all", self.inp, (self.A, self.E), dd.AllToAll(), 0.2, 1.0),
+            ("back", self.E, both, dd.FixedProb(0.5), dd.Normal(0.0, 0.3), delay),
+            ("read", self.E, self.out, dd.AllToAll(), dd.Normal(0.0, 0.5), 2.0),
+            ("some", (self.A[:3], self.E[3:6]), self.out, dd.FixedProb(0.7), 0.3, 1.0),
+        ):
+            of = dd.Projection(pre, post, rule, CURRENT, weight=weight, delay=at)
+            setattr(self, name, of)
+        self.noise = dd.PoissonInput((self.E[:4], self.A), 300.0, CURRENT, weight=0.3)
+        self.drawn = dd.Projection(
+            self.inp, self.E, dd.FixedProb(0.6), CURRENT, weight=dd.Normal(0.2, 0.4), delay=2.0,
+            storage="procedural",
+        )  # fmt: skip
+
+
+MIXED = [
+    *(f"{path}.weight" for path in ("dense", "one", "all", "back", "some", "drawn")),
+    "E.tau_m", "E.V_th", "A.beta", "out.E_L", "dense.tau", "noise.weight",
+]  # fmt: skip
+
+
+def mixed(shape):
+    return unrolled(shape, network=Mixed(), where=MIXED, watch=WATCH)
 
 
 def net_of(shape, is_recurrent=True):
@@ -146,6 +186,26 @@ def test_it_does_not_depend_on_the_mesh(shape, alone):  # 6.A1
 
 
 @pytest.fixture(scope="module")
+def of_mixed():
+    """On four devices."""
+    return forwards(mixed((2, 2)))
+
+
+def test_numbers_and_ends_of_several_populations(of_mixed, monkeypatch):  # 6.A6
+    """One number of many synapses or cells sums what those say: with others it is this as well."""
+    check_same(of_mixed, backwards(mixed((1, 1)), monkeypatch))
+
+
+@pytest.mark.slow
+def test_numbers_are_exact_where_weights_are_factored(of_mixed):
+    _, factored = forwards(mixed((1, 1)), decay=0.9)
+    for path, exact in of_mixed[1].items():
+        apart = np.abs(factored[path] - exact).max() / np.abs(exact).max()
+        is_each = path in ("dense.weight", "back.weight")
+        assert apart > 1e-3 if is_each else apart < 1e-12, path
+
+
+@pytest.fixture(scope="module")
 def random():
     """With random feedback, on four devices."""
     return forwards(net_of((2, 2)), "random")
@@ -210,31 +270,32 @@ def test_instant_errors_are_exact_where_readouts_forget(kept):  # 6.A6
 
 
 class Chain(dd.Network):
-    """Generators, integrators that are watched, and no spike of theirs."""
+    """Generators, integrators of two populations that are watched, and no spike of theirs."""
 
     def __init__(self):
+        cell = dd.LeakyIntegrator(C_m=10.0, tau_m=10.0, E_L=0.0)
         self.inp = dd.Population(5, dd.SpikeTimes([], []))
-        self.out = dd.Population(4, dd.LeakyIntegrator(C_m=10.0, tau_m=10.0, E_L=0.0))
+        self.out, self.too = dd.Population(4, cell), dd.Population(3, cell)
         for name, rule, delay in (
             ("all", dd.AllToAll(), 2.0),
             ("some", dd.FixedProb(0.6), dd.Uniform(1.0, 4.0)),
         ):
-            weight = dd.Normal(0.6, 0.8)
-            of = dd.Projection(self.inp, self.out, rule, dd.Delta(), weight=weight, delay=delay)
+            post, weight = (self.out, self.too), dd.Normal(0.6, 0.8)
+            of = dd.Projection(self.inp, post, rule, dd.Delta(), weight=weight, delay=delay)
             setattr(self, name, of)
 
 
 def test_factored_eligibilities_are_what_their_equations_say():
     """V(t) = l V(t-1) + w x(t-d), dE/dV(t) = 2 V(t): factors and derivatives, step by step."""
     decay, left = 0.9, np.exp(-0.1)
-    net = unrolled(
-        (1, 1), network=Chain(), where=["all.weight", "some.weight"], watch=["out.V"]
-    )  # fmt: skip
+    where, watch = ["all.weight", "some.weight"], ["out.V", "too.V"]
+    net = unrolled((1, 1), network=Chain(), where=where, watch=watch)
     with jax.enable_x64(True):
         given, trial = placed(net)
 
         def of(outputs):
-            return (outputs["out.V"] ** 2).sum(), outputs["out.V"]
+            V = jnp.concatenate([outputs[name] for name in watch], axis=2)
+            return (V**2).sum(), V
 
         (_, V), found = online.gradient(
             net, net.parameters, net.held, given, trial, STEPS, of, decay=decay
@@ -341,6 +402,20 @@ class Lost(small.Small):
         )
 
 
+class Rates(small.Small):
+    """With couplings to the readout."""
+
+    def __init__(self):
+        super().__init__()
+        self.R = dd.Population(3, dd.ThresholdLinear())
+        self.far = dd.Projection(
+            self.R, self.out, dd.AllToAll(), dd.Additive(), weight=dd.Normal(0.0, 1.0), delay=1.0
+        )
+        self.nmda = dd.Projection(
+            self.E, self.out, dd.AllToAll(), dd.NMDA(), weight=dd.Normal(0.0, 1.0), delay=1.0
+        )
+
+
 class Delayed(small.Small):
     """With a readout that is reached by several delays."""
 
@@ -367,7 +442,9 @@ class Conductances(small.Small):
     "network, path, what",
     [
         (Conductances, "w_in.weight", 'no error comes back from it over "w_out"'),
-        (small.Small, "E.tau_m", "one for each synapse"),
+        (Rates, "far.weight", "Additive acts without spikes"),
+        (Rates, "nmda.tau_decay", "of what the pre cells send"),
+        (Lost, "B.V_th", 'no error reaches "B"'),
         (Lost, "inner.weight", 'no error reaches "B"'),
         (Delayed, "w_in.weight", '"w_out" has several delays'),
     ],

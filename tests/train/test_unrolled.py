@@ -3,7 +3,6 @@
 import re
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -12,13 +11,19 @@ from distdyn.core.firing import Firing
 from distdyn.network.network import graph
 from distdyn.ops.matrix.dense import Dense
 from distdyn.parallel.parameters import Setting
-from distdyn.train import local as room
-from distdyn.train.exchange import gathered, read
 from distdyn.train.inputs import given_to
 from distdyn.train.layout import mesh_of
 from distdyn.train.unrolled import Unrolled
 from tests.train import nets
-from tests.train.nets import Every, check_same, inputs, loss_and_gradient, unrolled
+from tests.train.nets import (
+    Every,
+    Smooth,
+    check_same,
+    inputs,
+    loss_and_gradient,
+    smooth,
+    unrolled,
+)
 
 pytestmark = pytest.mark.xdist_group("unrolled")  # one worker: what is compiled serves many tests
 
@@ -99,18 +104,6 @@ def test_the_whole_golden_network_forwards():
     assert golden("float64", 10_000) == WHOLE
 
 
-class Smooth(Firing):
-    """A spike that is smooth, so that differences can say what its derivative is."""
-
-    def spike(self, spike, distance, is_possible):
-        return jax.nn.sigmoid(4.0 * jnp.asarray(distance))
-
-    def choose(self, soft, spike, yes, no):
-        return jax.tree.map(
-            lambda a, b: b + soft * (a - b) if jnp.issubdtype(b.dtype, jnp.floating) else b, yes, no
-        )
-
-
 class Chain(dd.Network):
     """Cells that reset, in a loop with delays, and a readout."""
 
@@ -128,20 +121,8 @@ class Chain(dd.Network):
         )
 
 
-def as_values(spikes, values, axis, n, message=None):
-    """Smooth spikes are no bits."""
-    _, found, message = gathered([], [*spikes, *values], axis, n, message)
-    return found[: len(spikes)], found[len(spikes) :], message
-
-
-def as_read(message, spikes, values, dtype):
-    _, found = read(message, [], [*spikes, *values], dtype)
-    return found[: len(spikes)], found[len(spikes) :]
-
-
 def test_derivatives_are_those_of_differences(monkeypatch):  # 6.A3
-    monkeypatch.setattr(room, "gathered", as_values)
-    monkeypatch.setattr(room, "read", as_read)
+    smooth(monkeypatch)
     where = ["rec.weight", "ro.weight", "E.tau_m", "E.V_reset"]
     firing = Smooth(dd.surrogate.Sigmoid(4.0))
     net = unrolled((1, 1), firing=firing, network=Chain(), where=where, watch=["out.V", "E.spikes"])
