@@ -182,6 +182,6 @@ def _added(mesh: Any, ring: Any, block: Any, slot: Any) -> Any:
     own, same = PartitionSpec("part"), PartitionSpec()
     add = jax.shard_map(
         lambda ring, block, slot: ring.at[slot].add(block[0]),
-        mesh=mesh, in_specs=(own, own, same), out_specs=own, check_vma=False,
+        mesh=mesh, in_specs=(own, own, same), out_specs=own,
     )  # fmt: skip
     return add(ring, block, jnp.asarray(slot))

@@ -4,6 +4,7 @@ import jax
 import numpy as np
 import pytest
 
+from tests.train.layered import simulated
 from tests.train.nets import loss_and_gradient, unrolled
 from tests.train.small import Noisy, task, trainer
 
@@ -26,3 +27,8 @@ def test_it_learns_the_same():
     for path, expected in there.parameters.items():
         np.testing.assert_allclose(here.parameters[path], expected, rtol=1e-6, atol=1e-9)
     assert {x.platform for x in here.devices} == {jax.devices("gpu")[0].platform}
+
+
+def test_layers_are_simulated_alike():
+    here, there = (simulated(platform=platform, precision="float64") for platform in ("gpu", "cpu"))
+    np.testing.assert_allclose(here[0], there[0], rtol=1e-9, atol=1e-12)
