@@ -79,7 +79,7 @@ def given_to(graph: Graph, layout: Layout, inputs: Mapping[str, Any]) -> tuple[G
         shapes.add(array.shape[:2])
         by_step = array.swapaxes(0, 1)
         if path in graph.populations:
-            spiking[path] = by_step != 0
+            spiking[path] = by_step if array.dtype == bool else by_step != 0
             continue
         start = 0
         for view in graph.inputs[path].post:
