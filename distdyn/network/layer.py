@@ -142,9 +142,8 @@ class Layer:
     def made(self, seed: int, path: str, dtype: Any) -> Any:
         """The module, drawn if it must be; its arrays are NumPy's, and floats of this type."""
         module = self.module
-        if (
-            self.makes
-        ):  # on the CPU and in single precision, so that it is the same wherever it runs
+        if self.makes:
+            # On the CPU and in single precision: then it is the same wherever it runs.
             cpu = jax.local_devices(backend="cpu")[0]
             with jax.enable_x64(False), jax.default_device(cpu):
                 module = module(_key(np.array(stream_key(seed, "layer", path), np.uint32)))
