@@ -493,6 +493,16 @@ def test_products_are_timed_for_a_while():
     assert 0 < next(found)["c"]["w"] < 1
 
 
+def test_a_delay_is_of_the_task_and_of_the_steps():
+    from bench_delay import recipe_of
+
+    recipe = recipe_of(30, "ppprop", seed=2)
+    inputs, _ = next(iter(recipe.task.batches(0)))
+    task = recipe.task
+    assert inputs["inp"].shape[1] == 30 + (task.sample + task.probe) / recipe.dt
+    assert isinstance(recipe.rule, dd.PPProp) and recipe.testing == recipe_of(30, "bptt", 2).testing
+
+
 def test_training_is_compared_where_as_many_cells_spike():
     from bench_training import judged
 

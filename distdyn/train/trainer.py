@@ -434,6 +434,22 @@ class DSTrainer:
     def _run(self, parameters: Any, held: Any, given: Any, trial: Any, steps: int) -> Any:
         return self._net(parameters, held, given, trial, steps=steps, chunk=None)
 
+    def memory(self, inputs: Mapping[str, Any], target: Any) -> int:
+        """The bytes that an update by such a batch needs on a device besides what it is given.
+
+        It is compiled, and nothing is run: so one can ask what would not fit. Collective.
+        """
+        with jax.enable_x64(True):
+            given, trial, steps, target, _ = self._placed(inputs, target, 0)
+            changed: Any = (self._parameters, self._optimizer_state)
+            update = DSTrainer._update
+            if self._apart.size > 1:
+                changed, update = (self._parameters,), DSTrainer._gradient
+            program = update.lower(self, *changed, self._net.held, given, trial, target, steps)
+            found = program.compile().memory_analysis()
+            assert found is not None  # XLA says it on all its platforms
+            return found.temp_size_in_bytes
+
     def _placed(self, inputs: Mapping[str, Any], target: Any, first: int) -> tuple[Any, ...]:
         """Our trials of a batch on the mesh; the steps, and how many trials there are in all."""
         if not isinstance(inputs, Mapping) or not inputs:

@@ -36,6 +36,9 @@ class Small(dd.Network):
 WHERE = ["w_in.weight", "rec.weight", "w_out.weight", "E.tau_m"]
 
 
+RULES = {"bptt": dd.BPTT(), "eprop": dd.EProp(), "ppprop": dd.PPProp()}
+
+
 def task(seed=0):
     """Which of the two generators spikes more often."""
     random = np.random.default_rng(seed)
@@ -72,8 +75,10 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--devices", type=int, default=1)
     parser.add_argument("--mesh", type=int, nargs=2)
+    parser.add_argument("--rule", choices=list(RULES), default="bptt")
     options = parser.parse_args()
-    made = trainer(devices=options.devices, mesh=options.mesh and tuple(options.mesh))
+    mesh, rule = options.mesh and tuple(options.mesh), RULES[options.rule]
+    made = trainer(devices=options.devices, mesh=mesh, rule=rule)
     history = made.fit(task(), 4)
     judged = made.evaluate(task(1))
     outputs = made.predict(next(task(2).batches(0))[0])["out.V"]

@@ -54,6 +54,15 @@ def test_a_resumed_run_is_an_uninterrupted_one(learned):
     assert again.digest == made.digest
 
 
+def test_memory_is_known_before_anything_is_run():
+    made = trainer()
+    before, (inputs, label) = made.digest, next(iter(task().batches(0)))
+    few = made.memory(inputs, label)
+    many = made.memory({"inp": np.repeat(inputs["inp"], 4, axis=0)}, np.repeat(label, 4))
+    assert 0 < few < many < 4.5 * few
+    assert (made.digest, made.updates) == (before, 0)
+
+
 def test_another_mesh_can_go_on(learned):
     made, path, _, _ = learned
     again = trainer(devices=4, mesh=(2, 2))
@@ -144,6 +153,17 @@ def check_same(found, alone):
 def test_ranks_share_trials_and_neurons(ranks, alone, n, words):  # noqa: F811 - the fixture
     script = [str(SCRIPT), *words]
     check_same(trained_by(ranks(n, script, limit=300.0).out), alone)
+
+
+@pytest.mark.mpi
+@pytest.mark.slow
+@pytest.mark.parametrize("rule", ["eprop", "ppprop"])
+def test_ranks_share_neurons_by_rules_that_go_forwards(ranks, rule):  # noqa: F811 - the fixture
+    one, two = (
+        trained_by(ranks(n, [str(SCRIPT), "--rule", rule, *mesh], limit=300.0).out)
+        for n, mesh in ((1, ()), (2, ("--mesh", "1", "2")))
+    )
+    check_same(two, one)
 
 
 def test_weights_are_equal_for_equal_meshes(alone):
