@@ -497,10 +497,10 @@ def test_a_delay_is_of_the_task_and_of_the_steps():
     from bench_delay import recipe_of
 
     recipe = recipe_of(30, "ppprop", seed=2)
-    inputs, _ = next(iter(recipe.task.batches(0)))
-    task = recipe.task
-    assert inputs["inp"].shape[1] == 30 + (task.sample + task.probe) / recipe.dt
-    assert isinstance(recipe.rule, dd.PPProp) and recipe.testing == recipe_of(30, "bptt", 2).testing
+    for data in (recipe.task, recipe.testing):
+        inputs, _ = next(iter(data.batches(0)))
+        assert inputs["inp"].shape[1] == 30 + (recipe.task.sample + recipe.task.probe) / recipe.dt
+    assert isinstance(recipe.rule, dd.PPProp)
 
 
 def test_training_is_compared_where_as_many_cells_spike():
