@@ -16,7 +16,7 @@ from distdyn.train.tasks.evidence import Evidence
 
 def evidence(seed: int = 0) -> Recipe:
     """On which side were more of seven cues, asked a second later."""
-    task, epochs = Evidence(seed=seed, dt=5.0), 15
+    task, epochs = Evidence(seed=seed, dt=5.0), 20
     inputs = 4 * task.group
     return Recipe(
         network=Adaptive(inputs, ALIF(), weight=Normal(0.0, inputs**-0.5), dt=task.dt),
