@@ -12,6 +12,7 @@ from scipy.signal import correlate2d
 
 import distdyn as dd
 from distdyn.errors import SimulationError, TrainError
+from distdyn.run.store import read_arrays
 from tests.mpi.conftest import environment, ranks, start  # noqa: F401 - fixtures
 from tests.train.layered import STEPS, WHERE, Layered, simulated, spikes
 from tests.train.nets import check_same, loss_and_gradient, unrolled
@@ -155,7 +156,6 @@ def learned(tmp_path_factory):
     made, path = trainer(), tmp_path_factory.mktemp("layers") / "trained.h5"
     made.fit(BATCH, 2)
     made.save(path)
-    made.fit(BATCH, 2)
     return made, path
 
 
@@ -167,12 +167,18 @@ def test_the_simulator_runs_what_was_trained(learned):
     assert not np.allclose(simulated(precision="float64")[0], found)
 
 
-def test_a_resumed_run_is_an_uninterrupted_one(learned):
+def test_what_was_saved_is_loaded(learned, tmp_path):
     made, path = learned
     again = trainer()
+    assert again.digest != made.digest
     again.load(path)
-    again.fit(BATCH, 2)
     assert again.digest == made.digest
+    again.save(tmp_path / "again.h5")
+    (one, counters), (two, same) = (read_arrays(of) for of in (path, tmp_path / "again.h5"))
+    assert counters == same and one.keys() == two.keys()
+    assert any(name.startswith("optimizer/") and x.ndim == 4 for name, x in one.items())  # conv's
+    for name, array in one.items():
+        np.testing.assert_array_equal(two[name], array)
 
 
 def test_dropout_is_for_training_alone():
