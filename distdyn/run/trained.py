@@ -76,6 +76,7 @@ def with_parameters(
         if population is None:
             known = [
                 *graph.populations,
+                *layers,
                 *shared,
                 *(f"{p}.weight" for p in (*projections, *poisson)),
             ]
