@@ -50,6 +50,15 @@ def outputs_apart(function: Callable[..., Sequence[Any]], *arguments: Any) -> li
     return [alone(k) for k in every]
 
 
+def evaluated(equation: Any, values: Sequence[Any], **parameters: Any) -> list[Any]:
+    """The results of one equation of a jaxpr, of these values and with some other parameters."""
+    of = equation.primitive
+    given = of.get_bind_params({**equation.params, **parameters})
+    functions, given = given if isinstance(given, tuple) else ((), given)  # older, and since
+    found = of.bind(*functions, *values, **given)
+    return list(found) if of.multiple_results else [found]
+
+
 def new_primitive(
     name: str,
     *,

@@ -19,7 +19,7 @@ from distdyn.network.layer import Layer, applied, begin, cast
 from distdyn.parallel.built import Built
 from distdyn.parallel.groups import receptor_index
 from distdyn.random import stream_key
-from distdyn.train.layout import NEURON, Layout
+from distdyn.train.layout import Layout
 from distdyn.train.synapses import Source, Target, sent, slice_of
 
 
@@ -82,7 +82,7 @@ class LayerPlan:
         for target, mine, ids in self.targets:
             width = layout.width(target.path)
             whole = jnp.zeros((len(y), layout.devices * width), y.dtype).at[:, ids].set(y[:, mine])
-            start = jax.lax.axis_index(NEURON) * width
+            start = layout.parts.index() * width
             found.append((target, jax.lax.dynamic_slice_in_dim(whole, start, width, axis=1)))
         return found
 

@@ -6,6 +6,9 @@
 
 An array over the cells of a group is, on each device, its ranges of the group's populations one
 after the other. An array over one population is its ranges along the axis: in order of ids.
+
+Where ranks have a mesh each and share the neurons, the axis goes on from one rank to the next, and
+what is placed on a mesh is the rank's own part.
 """
 
 import functools
@@ -16,11 +19,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
 
 from distdyn._jax import varying_over
 from distdyn.errors import ParameterError
 from distdyn.parallel.groups import Group
+from distdyn.parallel.launch.team import Team
+from distdyn.train.exchange import Parts
 from distdyn.units import shown
 
 DATA, NEURON = "data", "neuron"
@@ -47,23 +53,29 @@ class Layout:
     """Who has which cells along the axis of neurons.
 
     Attributes:
-        mesh: the mesh.
+        mesh: the mesh of this program.
+        parts: who has the neurons, in this program and on other ranks.
         group: of each population its group.
         size: how many neurons each population has.
         here: of each population the range of its cells within its group's array on a device.
         length: of each group the cells on a device, what fills up included.
+        team: the ranks that share the neurons; None: there are none.
     """
 
     mesh: Mesh
+    parts: Parts
     group: dict[str, int]
     size: dict[str, int]
     here: dict[str, slice]
     length: tuple[int, ...]
+    team: Team | None = None
 
     @classmethod
-    def of(cls, groups: Sequence[Group], mesh: Mesh) -> "Layout":
-        """The layout of groups on a mesh."""
-        m, home, size, here, length = mesh.shape[NEURON], {}, {}, {}, []
+    def of(cls, groups: Sequence[Group], mesh: Mesh, team: Team | None = None) -> "Layout":
+        """The layout of groups on a mesh, or on those of a team of ranks. Collective."""
+        own = mesh.shape[NEURON]
+        parts = Parts(NEURON, own, None if team is None else team.line(mesh.size))
+        m, home, size, here, length = parts.size, {}, {}, {}, []
         for group in groups:
             start = 0
             for path, population in zip(group.paths, group.populations, strict=True):
@@ -72,12 +84,12 @@ class Layout:
                     home[path], size[path] = group.index, population.size
                     here[path], start = slice(start, stop), stop
             length.append(start)
-        return cls(mesh, home, size, here, tuple(length))
+        return cls(mesh, parts, home, size, here, tuple(length), team)
 
     @property
     def devices(self) -> int:
-        """Along the axis of neurons."""
-        return self.mesh.shape[NEURON]
+        """Along the axis of neurons, those of all ranks."""
+        return self.parts.size
 
     def width(self, path: str) -> int:
         """The cells of a population on a device."""
@@ -96,18 +108,48 @@ class Layout:
         return np.concatenate(columns, axis=1) if columns else np.zeros((self.devices, 0), int)
 
     def place(self, array: Any, *axes: str | None) -> jax.Array:
-        """An array on the mesh, its axes dealt along those of the mesh."""
+        """An array on the mesh, its axes dealt along those of the mesh; of it our rank's part."""
         array = np.asarray(array)
-        sharding = NamedSharding(self.mesh, PartitionSpec(*axes))
+        if NEURON in axes and self.parts.ranks > 1:
+            axis = axes.index(NEURON)
+            array = np.split(array, self.parts.ranks, axis)[self.parts.rank]
+        sharding = NamedSharding(self.mesh, P(*axes))
         with jax.enable_x64(True):
             return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
 
-    def fetched(self, array: Any) -> np.ndarray:
-        """The inverse of `place`, on every rank. Collective, if the mesh spans ranks."""
+    def fetched(self, array: Any, *axes: str | None) -> np.ndarray:
+        """The inverse of `place`, on every rank. Collective, if ranks share the neurons."""
         if isinstance(array, jax.Array) and not array.is_fully_addressable:
             with jax.enable_x64(True):
                 array = _whole_of(self.mesh)(array)
-        return np.asarray(array)
+        array = np.asarray(array)
+        if NEURON in axes and self.team is not None:
+            array = np.concatenate(self.team.allgather(array), axis=axes.index(NEURON))
+        return array
+
+    def shape_of(self, array: Any, *axes: str | None) -> tuple[int, ...]:
+        """The shape of what is on the mesh, with the parts of all ranks."""
+        ranks = self.parts.ranks
+        along = (*axes, *(None,) * (array.ndim - len(axes)))
+        return tuple(
+            n * ranks if axis == NEURON else n for n, axis in zip(array.shape, along, strict=True)
+        )
+
+    def of_ranks(self, x: Any, after: Any = None) -> Any:
+        """What all ranks have, [rank, ...], of what all devices of each have. Collective.
+
+        In a traced program, outside of `shard_map`; `after` as in `ops.ranks`.
+        """
+        given = (x, x if after is None else after)
+
+        def here(x: Any, after: Any) -> Any:
+            x, after = varying(x), varying(after)
+            return self.parts.together(x, after)[None, None]
+
+        found = jax.shard_map(
+            here, mesh=self.mesh, in_specs=P(), out_specs=P(DATA, NEURON), check_vma=True
+        )
+        return found(*given)[0, 0]
 
     def filled(self, path: str, array: Any) -> np.ndarray:
         """Values over a population, with zeros up to the length that all devices share."""
@@ -126,7 +168,7 @@ class Layout:
 @functools.cache
 def _whole_of(mesh: Mesh) -> Any:
     """From an array on a mesh to the same with all of it on every device."""
-    return jax.jit(lambda x: x, out_shardings=NamedSharding(mesh, PartitionSpec()))
+    return jax.jit(lambda x: x, out_shardings=NamedSharding(mesh, P()))
 
 
 def varying(x: Any) -> Any:

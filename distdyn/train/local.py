@@ -23,7 +23,7 @@ from distdyn.core.system import Tick
 from distdyn.parallel.program import GroupProgram
 from distdyn.train.exchange import gathered, read
 from distdyn.train.inputs import Given
-from distdyn.train.layout import NEURON, varying
+from distdyn.train.layout import varying
 from distdyn.train.synapses import Synapses, with_weight
 
 if TYPE_CHECKING:
@@ -102,8 +102,8 @@ class Local:
         self.matrices = [tuple(matrix.local() for matrix in of) for of in held.matrices]
         self.trials = trial.shape[0]
         self.trial = trial * GOLDEN
-        self.n = net.layout.devices
         self.dtype = net.setting.precision
+        self.after: Any = None  # what must be there before an exchange that is not of a step
 
     def begin(self) -> Carry:
         """The state before the first step, of each trial the same."""
@@ -122,7 +122,7 @@ class Local:
         """Everything has been emitted for ever as it is at the start; see `parallel.couplings`."""
         states = tuple(list(of) for of in carry.states)
         rings = tuple(list(of) for of in carry.rings)
-        gathered, _ = self._gathered([None] * len(self.net.plans), carry.states, None)
+        gathered, _ = self._gathered([None] * len(self.net.plans), carry.states, None, self.after)
         for s, matrices in zip(self.net.synapses, self.matrices, strict=True):
             for part in range(len(s.targets)):
                 if self.net.plans[s.sources[part][0].group].value is None:
@@ -268,7 +268,7 @@ class Local:
         return [k for k in sorted(asked) if plans[k].value is None], values
 
     def _gathered(
-        self, spikes: Sequence[Any], states: Sequence[Any], message: Any
+        self, spikes: Sequence[Any], states: Sequence[Any], message: Any, after: Any = None
     ) -> tuple[list[Any], Any]:
         """What all devices sent, [device, trial, cell], by group, None where nobody asks; and how.
 
@@ -278,7 +278,7 @@ class Local:
         spiking = [k for k in spiking if spikes[k] is not None]
         values = [states[group][leaf] for group, leaf in (self._value(k) for k in valued)]
         bits, values, message = gathered(
-            [spikes[k] for k in spiking], values, NEURON, self.n, message
+            [spikes[k] for k in spiking], values, self.net.layout.parts, message, after
         )
         return self._by_group(spiking, bits, valued, values), message
 

@@ -326,6 +326,7 @@ class Learning(Local):
         super().__init__(net, read.held, read.trial)
         self.read, self.wanted, self.given = read, read.wanted, read.given
         self.directions = read.directions
+        self.after = jax.tree.leaves(self.wanted)[0]  # the exchanges of the first pass are over
         self.is_random, self.is_instant = is_random, is_instant
         # Of the groups, and by path, of the step that is being traced:
         self.slopes: dict[int, Slopes] = {}
@@ -435,7 +436,8 @@ class Learning(Local):
             start = sum(layout.width(t.path) for t in ends[: way.target]) if is_joint else 0
             matrix = of[0 if is_joint else way.target]
             mine = matrix.todense()[:, start : start + layout.width(end.path)]
-            rows = jax.lax.all_gather(mine, NEURON, axis=1, tiled=True)
+            self.after = rows = layout.parts.gathered(mine, self.after)
+            rows = jnp.moveaxis(rows, 0, 1).reshape(len(mine), -1)
             whole, start = jnp.zeros((layout.size[path], rows.shape[1]), rows.dtype), 0
             for source in s.sources[0]:
                 ids = np.arange(layout.size[source.path])[source.ids]
@@ -449,7 +451,7 @@ class Learning(Local):
         width = self.net.layout.width(path)
         missing = self.net.layout.devices * width - x.shape[axis]
         x = jnp.pad(x, [(0, missing if k == axis else 0) for k in range(x.ndim)])
-        return jax.lax.dynamic_slice_in_dim(x, jax.lax.axis_index(NEURON) * width, width, axis)
+        return jax.lax.dynamic_slice_in_dim(x, self.net.layout.parts.index() * width, width, axis)
 
 
 def _random_feedback(net: Unrolled, s: Synapses, path: str, end: str) -> np.ndarray:

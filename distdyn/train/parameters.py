@@ -49,7 +49,7 @@ class Place:
         operand: which of its operands.
         segment: the population's place in its group.
         here: the range of its cells on a device, where the operand is one for each cell.
-        devices: along the axis of neurons.
+        devices: of this program, along the axis of neurons.
         some: bool[device, cell], which of these cells, if not all of the population.
     """
 
@@ -97,6 +97,11 @@ class Parameter:
     population: str | None = None
     number: Number | None = None
     is_whole: bool = False
+
+    @property
+    def is_dealt(self) -> bool:
+        """Whether each part has its own of it; else all have all."""
+        return NEURON in self.spec
 
     def allowed(self, value: Any) -> Any:
         """The nearest value that it may have."""
@@ -250,9 +255,9 @@ def _weight_of_input(net: Any, path: str, source: PoissonInput) -> Parameter:
         if plan.per[operand] == "cell":
             here = layout.here[home]
             ids = np.arange(layout.devices * layout.width(home)).reshape(layout.devices, -1)
-            some = np.isin(ids, view.ids)
+            some = np.isin(ids, view.ids)[layout.parts.own]
         segment = group.segment[home]
-        places.append(Place(group.index, operand, segment, here, layout.devices, some))
+        places.append(Place(group.index, operand, segment, here, layout.parts.devices, some))
     first = net.layout.place(np.asarray(source.weight, net.setting.precision))
     return Parameter(name, first, P(), _least(source), tuple(places))
 
@@ -290,7 +295,8 @@ def _place(net: Any, population: str, name: str) -> Place:
     leaf = parameters.names.index(name)
     operand = int(plan.program.has_current) + sum(map(parameters.is_numeric, range(leaf)))
     here = net.layout.here[population] if plan.per[operand] == "cell" else None
-    return Place(group.index, operand, group.segment[population], here, net.layout.devices)
+    devices = net.layout.parts.devices
+    return Place(group.index, operand, group.segment[population], here, devices)
 
 
 def _low(field: Any, first: np.ndarray) -> float | None:

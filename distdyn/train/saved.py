@@ -22,13 +22,25 @@ class Learned(NamedTuple):
     optimizer: Any
 
 
+def like(optimizer: optax.GradientTransformation, learned: Learned) -> list[str | None]:
+    """Of each array of the optimizer's state the parameter that it is like, or None."""
+    marked = optax.tree_utils.tree_map_params(
+        optimizer,
+        lambda _, path: (path,),
+        learned.optimizer,
+        {path: path for path in learned.parameters},
+        transform_non_params=lambda _: (None,),
+    )
+    return [of for (of,) in jax.tree.leaves(marked, is_leaf=_is_mark)]
+
+
 def to_arrays(
     net: Unrolled, optimizer: optax.GradientTransformation, learned: Learned
 ) -> dict[str, np.ndarray]:
     """The arrays, by name."""
     found = {f"parameters/{path}": net.canonical(path, x) for path, x in learned.parameters.items()}
     leaves = jax.tree.leaves(learned.optimizer)
-    for k, (leaf, of) in enumerate(zip(leaves, _like(optimizer, learned), strict=True)):
+    for k, (leaf, of) in enumerate(zip(leaves, like(optimizer, learned), strict=True)):
         found[f"optimizer/{k}"] = (
             net.layout.fetched(leaf) if of is None else net.canonical(of, leaf)
         )
@@ -40,6 +52,7 @@ def to_mesh(
     optimizer: optax.GradientTransformation,
     learned: Learned,
     arrays: Mapping[str, np.ndarray],
+    expected: Mapping[str, np.ndarray],
     *,
     source: str,
 ) -> Learned:
@@ -48,14 +61,14 @@ def to_mesh(
     Args:
         net: on whose mesh.
         optimizer: whose state it is.
-        learned: what is to be replaced: it says which arrays there must be.
+        learned: what is to be replaced.
         arrays: those of `to_arrays`; others are not looked at.
+        expected: those of `learned`, which say what there must be.
         source: the file that they are from, for errors.
 
     Raises:
         TrainError: they are of other parameters or of another optimizer.
     """
-    expected = to_arrays(net, optimizer, learned)
     given = {
         name: x for name, x in arrays.items() if name.startswith(("parameters/", "optimizer/"))
     }
@@ -73,21 +86,9 @@ def to_mesh(
             net.layout.place(given[f"optimizer/{k}"].astype(leaf.dtype))
             if of is None
             else net.laid(of, given[f"optimizer/{k}"])
-            for k, (leaf, of) in enumerate(zip(leaves, _like(optimizer, learned), strict=True))
+            for k, (leaf, of) in enumerate(zip(leaves, like(optimizer, learned), strict=True))
         ]
         return Learned(parameters, jax.tree.unflatten(structure, new))
-
-
-def _like(optimizer: optax.GradientTransformation, learned: Learned) -> list[str | None]:
-    """Of each array of the optimizer's state the parameter that it is like, or None."""
-    marked = optax.tree_utils.tree_map_params(
-        optimizer,
-        lambda _, path: (path,),
-        learned.optimizer,
-        {path: path for path in learned.parameters},
-        transform_non_params=lambda _: (None,),
-    )
-    return [of for (of,) in jax.tree.leaves(marked, is_leaf=_is_mark)]
 
 
 def _is_mark(x: Any) -> bool:

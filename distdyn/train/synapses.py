@@ -26,7 +26,7 @@ from distdyn.ops.matrix.csr import CSR
 from distdyn.ops.matrix.dense import Dense
 from distdyn.ops.matrix.matrix import Matrix
 from distdyn.ops.matrix.scalar import Constant
-from distdyn.ops.matrix.split import Split
+from distdyn.ops.matrix.split import Split, split_columns
 from distdyn.parallel.built import Built
 from distdyn.parallel.groups import receptor_index, source_of
 from distdyn.train.layout import NEURON, Layout
@@ -182,7 +182,7 @@ def _one_each(
         )
     else:
         return None
-    return tuple(matrix.split(layout.mesh, NEURON, "columns") for matrix in found)
+    return tuple(_split(matrix, layout) for matrix in found)
 
 
 def _is_drawn_again(projection: Projection) -> bool:
@@ -225,18 +225,23 @@ def _listed(
         number = np.full(shape, -1, np.int64)
         number[pre, column] = np.arange(len(pre))
         place = np.stack(np.split(number, layout.devices, axis=1))
-        matrix = Dense(data).split(layout.mesh, NEURON, "columns")
-        return (matrix,), edges, place
+        return (_split(Dense(data), layout),), edges, place
     order = np.lexsort((column, pre))
     indptr = np.searchsorted(pre[order], np.arange(shape[0] + 1))
     if is_one:
         data = np.full(1, projection.weight, dtype)
         matrix = CSR((data, column[order], indptr), shape=shape)
-        return (matrix.split(layout.mesh, NEURON, "columns"),), None, None
+        return (_split(matrix, layout),), None, None
     numbers = CSR((order + 1.0, column[order], indptr), shape=shape).cut(layout.devices, "columns")
     place = np.stack([np.asarray(piece.data).astype(np.int64) - 1 for piece in numbers])
     matrix = CSR((weight[order].astype(dtype), column[order], indptr), shape=shape)
-    return (matrix.split(layout.mesh, NEURON, "columns"),), edges, place
+    return (_split(matrix, layout),), edges, place
+
+
+def _split(matrix: Matrix, layout: Layout) -> Split:
+    """The pieces of a matrix that are for the columns of our devices."""
+    parts = layout.parts
+    return split_columns(matrix, layout.mesh, NEURON, parts.size, parts.own)
 
 
 def _columns(

@@ -14,7 +14,6 @@ other. The result depends on how many they are by rounding alone.
 import functools
 import hashlib
 import itertools
-import math
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -31,8 +30,6 @@ from distdyn.core.system import DynamicalSystem
 from distdyn.errors import ExitCode, NetworkError, Stopped, TrainError
 from distdyn.network.network import Network, graph
 from distdyn.parallel import launch
-from distdyn.parallel.launch import World, distributed
-from distdyn.parallel.launch.devices import local_devices
 from distdyn.parallel.parameters import Setting
 from distdyn.run import arguments
 from distdyn.run.agreement import agreed, check_common, description, text_of, versions
@@ -52,9 +49,11 @@ from distdyn.train.checkpoint import (
 )
 from distdyn.train.history import History, Score
 from distdyn.train.inputs import given_to
-from distdyn.train.layout import DATA, mesh_of
+from distdyn.train.layout import DATA
 from distdyn.train.loss import Loss
+from distdyn.train.optimizer import part_updated
 from distdyn.train.parameters import chosen
+from distdyn.train.ranks import places
 from distdyn.train.report import Report
 from distdyn.train.rules import BPTT, DRTRL, EProp, PPProp, Rule
 from distdyn.train.saved import Learned, to_arrays, to_mesh
@@ -137,17 +136,13 @@ class DSTrainer:
             "precision": precision, "t0": t0, "rule": self.rule, **description(self.graph),
         }  # fmt: skip
         check_common(self.world, **self._given, mesh=mesh, **versions())
-        spans = _spans(self.world, mesh, devices)
-        if spans:
-            distributed.start(self.world)
-        self.devices = local_devices(devices, platform, self.world, neurons=self.graph.size)
-        everywhere = distributed.everywhere(self.devices) if spans else self.devices
-        # Between meshes of their own ranks share trials; a mesh that spans them does it itself.
-        self._apart = World() if spans else self.world
+        self.devices, own, self._apart, self._team = places(
+            self.world, devices, mesh, platform, size=self.graph.size
+        )
         with agreed(self.world), jax.enable_x64(True):
             firing = Firing(self.rule.surrogate, self.rule.detach_reset)
             make = functools.partial(
-                Unrolled, self.graph, setting, mesh_of(everywhere, mesh), firing, loss.watch
+                Unrolled, self.graph, setting, own, firing, loss.watch, team=self._team
             )
             self._net = make(chosen(make(()), where) if callable(where) else chosen(None, where))
             if isinstance(self.rule, EProp):
@@ -156,10 +151,15 @@ class DSTrainer:
             # On the mesh, as an update leaves it: else the second one is compiled anew.
             self._optimizer_state = jax.tree.map(
                 lambda x: x if isinstance(x.sharding, NamedSharding) else self._net.layout.place(x),
-                optimizer.init(self._parameters),
+                self.optimizer.init(self._parameters),
             )
         self.epoch = self.updates = self._trials = 0
         self._begun: Batches = []  # of the epoch in which what was loaded had stopped
+
+    @property
+    def _is_whole(self) -> bool:
+        """Whether this program has all trials and all neurons."""
+        return self._apart.size == 1 and self._team is None
 
     # --- training --------------------------------------------------------------------------------
 
@@ -239,7 +239,7 @@ class DSTrainer:
         for inputs, target in itertools.islice(_batches(data, self.epoch), len(scores), None):
             with jax.enable_x64(True):
                 given, trial, steps, target, count = self._placed(inputs, target, self._trials)
-                if self._apart.size == 1:
+                if self._is_whole:
                     new = self._update(
                         self._parameters, self._optimizer_state, self._net.held, given, trial,
                         target, steps,
@@ -331,19 +331,29 @@ class DSTrainer:
         return self._applied(gradient, state, parameters)
 
     def _applied(self, gradient: Any, state: Any, parameters: Any) -> tuple[Any, Any]:
-        updates, state = self.optimizer.update(gradient, state, parameters)
+        if self._team is None:
+            updates, state = self.optimizer.update(gradient, state, parameters)
+        else:
+            dealt = {path: self._net.where[path].is_dealt for path in parameters}
+            updates, state = part_updated(
+                self.optimizer, gradient, Learned(parameters, state), dealt,
+                self._net.layout.of_ranks,
+            )  # fmt: skip
         new: Any = optax.apply_updates(parameters, updates)
         allowed = {path: self._net.where[path].allowed(value) for path, value in new.items()}
         return allowed, state
 
     def _update_together(self, given: Any, trial: Any, target: Any, steps: int) -> _Updated:
-        """An update by the mean of the gradients of all ranks. Collective."""
+        """An update by the mean of the gradients of all trials. Collective."""
         (loss, right), gradient = self._gradient(
             self._parameters, self._net.held, given, trial, target, steps
         )
         mean = {}
         for path, of in gradient.items():
-            whole = self._apart.sum(np.asarray(of)) / self._apart.size
+            whole = np.asarray(of)
+            if self._team is not None and not self._net.where[path].is_dealt:
+                whole = self._team.sum(whole)  # each rank has what its own neurons do
+            whole = self._apart.sum(whole) / self._apart.size
             mean[path] = jax.device_put(whole, of.sharding)
         parameters, state = self._apply(mean, self._optimizer_state, self._parameters)
         both = np.array([loss, 0.0 if right is None else right], np.float64)
@@ -365,11 +375,12 @@ class DSTrainer:
 
     def _resumed(self, path: Path, training: Mapping[str, str]) -> Course:
         """The course of the fit that is kept there, with all that it has come to. Collective."""
+        expected = to_arrays(self._net, self.optimizer, self._learned())
         with agreed(self.world):
             arrays, counters = read_arrays(path)
             course, found = course_of(str(path), arrays.get(COURSE))
             check_training(str(path), found, training)
-            self._take(path, arrays, counters)
+            self._take(path, arrays, expected, counters)
             if course.least is not None:
                 course.best = {p: self._net.laid(p, arrays[BEST + p]) for p in self._parameters}
         if self.world.rank == 0 and self.progress != "off":
@@ -443,7 +454,7 @@ class DSTrainer:
             given, trial, steps, target, _ = self._placed(inputs, target, 0)
             changed: Any = (self._parameters, self._optimizer_state)
             update = DSTrainer._update
-            if self._apart.size > 1:
+            if not self._is_whole:
                 changed, update = (self._parameters,), DSTrainer._gradient
             program = update.lower(self, *changed, self._net.held, given, trial, target, steps)
             found = program.compile().memory_analysis()
@@ -470,6 +481,7 @@ class DSTrainer:
         given, _, steps = given_to(
             self.graph, layout, {path: np.asarray(x)[mine] for path, x in inputs.items()}
         )
+        check_common(self.world, **{"trials of a batch": count, "its steps": steps})
         numbers = (first + np.arange(count)[mine]).astype(np.uint32)
         wanted = jax.tree.map(
             lambda x: layout.place(_target(x, count)[mine], DATA, *(None,) * (np.ndim(x) - 1)),
@@ -506,10 +518,11 @@ class DSTrainer:
             TrainError: it is of a trainer of other parameters, or another optimizer.
         """
         path = Path(path)
+        expected = to_arrays(self._net, self.optimizer, self._learned())
         with agreed(self.world):
             arrays, counters = read_arrays(path)
             begun = course_of(str(path), arrays[COURSE])[0].begun if COURSE in arrays else []
-            self._take(path, arrays, counters)
+            self._take(path, arrays, expected, counters)
             self._begun = begun
 
     def _save(self, path: Path, more: Mapping[str, np.ndarray]) -> None:
@@ -519,8 +532,13 @@ class DSTrainer:
                 counters = {name: getattr(self, name) for name in COUNTERS}
                 write_arrays(path, {**arrays, **more}, **counters)
 
-    def _take(self, path: Path, arrays: Mapping[str, np.ndarray], counters: Any) -> None:
-        learned = to_mesh(self._net, self.optimizer, self._learned(), arrays, source=str(path))
+    def _take(
+        self, path: Path, arrays: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray],
+        counters: Any,
+    ) -> None:  # fmt: skip
+        learned = to_mesh(
+            self._net, self.optimizer, self._learned(), arrays, expected, source=str(path)
+        )
         self._parameters, self._optimizer_state = learned
         for name in COUNTERS:
             setattr(self, name, int(counters[name]))
@@ -536,14 +554,6 @@ class DSTrainer:
             found.update(path.encode())
             found.update(np.ascontiguousarray(value).tobytes())
         return found.hexdigest()
-
-
-def _spans(world: World, mesh: Any, devices: Any) -> bool:
-    """Whether a mesh is one of the devices of all ranks."""
-    if world.size == 1 or mesh is None:
-        return False
-    own = int(devices) if str(devices).isdecimal() else 1
-    return math.prod(mesh) == world.size * own
 
 
 def _graph(system: Any) -> Any:

@@ -18,7 +18,6 @@ from typing import Any, Literal
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as P
@@ -31,6 +30,7 @@ from distdyn.parallel import connect
 from distdyn.parallel.assemble import Assembly, assemble
 from distdyn.parallel.built import Built
 from distdyn.parallel.groups import Group
+from distdyn.parallel.launch.team import Team
 from distdyn.parallel.operands import Fixed
 from distdyn.parallel.parameters import Setting, chosen_states, initial_state
 from distdyn.run.record import resolve
@@ -60,6 +60,7 @@ class Unrolled:
         firing: how derivatives pass a spike.
         watch: what is returned: `"out.spikes"`, `"out.V"`, as in `DSRunner(record=...)`.
         where: the paths of what is a parameter, as `"exc.weight"`, `"E.tau_m"`.
+        team: ranks that share the neurons, each with such a mesh. Collective, then, as calls are.
 
     Attributes:
         parameters: by path, on the mesh.
@@ -76,13 +77,14 @@ class Unrolled:
         firing: Firing,
         watch: Sequence[str] = (),
         where: Sequence[str] = (),
+        team: Team | None = None,
     ) -> None:
         self.graph, self.setting = graph, dataclasses.replace(setting, is_exact=False)
         self.built = Built(
             graph, dataclasses.replace(setting, precision="float64"), 0, 1, 1, None, None
         )
         self.groups = self.built.groups
-        self.layout = Layout.of(self.groups, mesh)
+        self.layout = Layout.of(self.groups, mesh, team)
         self.names: list[list[str]] = []
         self.chosen: list[list[tuple[int, Any, Any]]] = []  # by group: leaf, whose, values given
         held, self.plans = self._groups(firing)
@@ -216,8 +218,8 @@ class Unrolled:
 
     def canonical(self, path: str, value: Any) -> np.ndarray:
         """A parameter as its users know it: by neuron or by synapse, whatever the mesh is."""
-        array = self.layout.fetched(value)
         parameter = self.where[path]
+        array = self.layout.fetched(value, *parameter.spec)
         for s in self.synapses:
             if path == f"{s.path}.weight" and s.edges is not None:
                 assert s.place is not None
@@ -234,17 +236,17 @@ class Unrolled:
     def laid(self, path: str, canonical: np.ndarray) -> jax.Array:
         """The inverse of `canonical`, on the mesh."""
         parameter, array = self.where[path], np.asarray(canonical)
-        old = parameter.first
-        spec = parameter.spec
+        spec, dtype = parameter.spec, parameter.first.dtype
+        shape = self.layout.shape_of(parameter.first, *spec)
         for s in self.synapses:
             if path == f"{s.path}.weight" and s.edges is not None:
                 assert s.place is not None
                 whole = np.concatenate([array, np.zeros(1, array.dtype)])[s.place]
-                return self.layout.place(whole.reshape(old.shape).astype(old.dtype), *spec)
+                return self.layout.place(whole.reshape(shape).astype(dtype), *spec)
         if parameter.population is not None and array.ndim:
-            missing = old.shape[0] - len(array)
+            missing = shape[0] - len(array)
             array = np.pad(array, (0, missing), mode="edge" if len(array) else "constant")
-        return self.layout.place(array.reshape(old.shape).astype(old.dtype), *spec)
+        return self.layout.place(array.reshape(shape).astype(dtype), *spec)
 
     @property
     def widths(self) -> dict[str, int]:
@@ -291,22 +293,27 @@ class Unrolled:
             ),
             mesh=self.layout.mesh,
             in_specs=(self.specs(held), P(DATA), given.specs()),
-            out_specs=[P(None, DATA, NEURON)] * len(self.found),
+            out_specs=[P(None, None, DATA, NEURON)] * len(self.found),
             check_vma=True,
         )
         found = jax.jit(run, inline=True)(held, trial, given)  # it has rules that are only traced
+        whole = (y.transpose(2, 1, 0, 3).reshape(*y.shape[2:0:-1], -1) for y in found)
         return {
-            name: jnp.moveaxis(y, 0, 1)[:, :, : self.layout.size[path]]
-            for name, y, (path, _, _) in zip(self.watch, found, self.found, strict=True)
+            name: y[:, :, : self.layout.size[path]]
+            for name, y, (path, _, _) in zip(self.watch, whole, self.found, strict=True)
         }
 
     def _run(
         self, read: tuple[Held, Any, Given], of: LocalSteps, steps: int, chunk: int | None
     ) -> list[Any]:
-        """What is watched, [step, trial, cell], of one device."""
+        """What is watched, [rank, step, trial, cell], of one device and those like it elsewhere."""
         held, trial, given = read
         begin = Local(self, held, trial).begin()
-        return scan(of, (held, trial), begin, given, steps, chunk)
+        found, after = [], None
+        for y in scan(of, (held, trial), begin, given, steps, chunk):
+            found.append(self.layout.parts.together(y, after))
+            after = found[-1]
+        return found
 
     def specs(self, held: Held) -> Held:
         per_cell = P(NEURON)

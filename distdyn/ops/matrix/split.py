@@ -105,15 +105,30 @@ def split(matrix: Matrix, mesh: Mesh, axis: str, by: By, trials: str | None) -> 
             f"axis_types=(jax.sharding.AxisType.Auto,) * {len(mesh.axis_names)}."
         )
     pieces = matrix.cut(mesh.shape[axis], by)
+    return _placed(matrix.shape, pieces, slice(None), mesh, axis, by, trials)
+
+
+def split_columns(matrix: Matrix, mesh: Mesh, axis: str, n: int, own: slice) -> Split:
+    """Of n equal pieces of the columns the own ones, where others are not on this mesh."""
+    pieces = matrix.cut(n, "columns")
+    n_own = len(pieces[own])
+    shape = matrix.shape if n_own == n else (matrix.shape[0], n_own * pieces[0].shape[1])
+    return _placed(shape, pieces, own, mesh, axis, "columns", None)
+
+
+def _placed(
+    shape: tuple[int, int], pieces: Sequence[Matrix], own: slice, mesh: Mesh, axis: str, by: By,
+    trials: str | None,
+) -> Split:  # fmt: skip
     structure = jax.tree.structure(pieces[0])
     columns = list(zip(*map(jax.tree.leaves, pieces), strict=True))
     is_stacked = tuple(any(leaf is not leaves[0] for leaf in leaves) for leaves in columns)
     arrays = [
-        _stacked(leaves, mesh, axis) if stacked else _whole(leaves[0], mesh)
+        _stacked(leaves[own], mesh, axis) if stacked else _whole(leaves[0], mesh)
         for leaves, stacked in zip(columns, is_stacked, strict=True)
     ]
     whole = jax.tree.unflatten(structure, arrays)
-    return Split(matrix.shape, whole, is_stacked, mesh, axis, by, trials)
+    return Split(shape, whole, is_stacked, mesh, axis, by, trials)
 
 
 def _stacked(leaves: Sequence[Any], mesh: Mesh, axis: str) -> jax.Array:

@@ -18,18 +18,19 @@ from typing import Any
 
 import numpy as np
 
-from distdyn.errors import AgreementError, DistDynError, LaunchError, PlatformError
+from distdyn.errors import AgreementError, LaunchError, PlatformError
 from distdyn.parallel.launch import sentry
 from distdyn.parallel.launch.detect import Launch, detect, fake_node_size, misfit
 from distdyn.parallel.launch.held import hold_neighbour
-from distdyn.parallel.launch.leave import Leave, mark_echo
+from distdyn.parallel.launch.leave import Leave
+from distdyn.parallel.launch.team import Team, place_in
 from distdyn.parallel.launch.watch import Watch
 
 ALIGNMENT = 64  # bytes: a cache line
 
 
-class World:
-    """The ranks of a job, the nodes they are on, and their collectives.
+class World(Team):
+    """The ranks of a job, and the nodes they are on.
 
     Args:
         comm: a duplicate of COMM_WORLD; None for a process by itself.
@@ -37,88 +38,36 @@ class World:
     """
 
     def __init__(self, comm: Any = None, *, fake_node: int | None = None) -> None:
-        self.comm = comm
-        self.rank, self.size = (comm.rank, comm.size) if comm else (0, 1)
+        rank, _ = place_in(comm)
         self.hostname = socket.gethostname()
         self.host_comm = _split(comm)  # ranks that really share memory, whatever a node is
-        self.host_rank, self.host_size = _place(self.host_comm)
-        self.host = self.host_comm.bcast(self.rank) if comm else 0  # its first rank
+        self.host_rank, self.host_size = place_in(self.host_comm)
+        self.host = self.host_comm.bcast(rank) if comm else 0  # its first rank
         self.node_comm = self.host_comm
         if comm and fake_node:
             self.node_comm = self.host_comm.Split(self.host_rank // fake_node, self.host_rank)
-        self.local_rank, self.local_size = _place(self.node_comm)
-        first = self.node_comm.bcast(self.rank) if comm else 0
+        self.local_rank, self.local_size = place_in(self.node_comm)
+        first = self.node_comm.bcast(rank) if comm else 0
         firsts = comm.allgather(first) if comm else [0]
         numbers = {first: node for node, first in enumerate(sorted(set(firsts)))}
         self.node_of = tuple(numbers[first] for first in firsts)
-        self.node, self.nodes = self.node_of[self.rank], len(numbers)
+        self.node, self.nodes = self.node_of[rank], len(numbers)
         self._windows: list[Any] = []  # as long as we live: their memory is in use
-        peers = self.host_comm.allgather(self.rank) if comm else [0]
+        peers = self.host_comm.allgather(rank) if comm else [0]
         memory = _memory(self.host_comm, Watch.nbytes(len(peers)), self._windows)
-        self.watch = Watch(self.rank, _abort(comm), memory, peers, self.hostname)
+        super().__init__(comm, Watch(rank, _abort(comm), memory, peers, self.hostname))
         self.leave = Leave(self.watch, comm.Dup() if comm else None)
 
     def __repr__(self) -> str:
         return f"rank {self.rank} of {self.size} on node {self.node} of {self.nodes}"
 
-    # --- collectives -----------------------------------------------------------------------------
-
-    def allgather(self, value: Any) -> list[Any]:
-        """The values of all ranks, by rank. Collective."""
-        return self._do("allgather", value, lambda: [value])
-
-    def gather(self, value: Any) -> list[Any] | None:
-        """The values of all ranks on rank 0, None elsewhere. Collective."""
-        return self._do("gather", value, lambda: [value])
-
-    def bcast(self, value: Any) -> Any:
-        """The value of rank 0. Collective."""
-        return self._do("bcast", value, lambda: value)
-
-    def sum(self, value: Any) -> Any:
-        """The sum over ranks of a number or, elementwise, of an array. Collective."""
-        return self._reduce("sum", value)
-
-    def max(self, value: Any) -> Any:
-        """The largest over ranks, as `sum`. Collective."""
-        return self._reduce("max", value)
-
-    def min(self, value: Any) -> Any:
-        """The smallest over ranks, as `sum`. Collective."""
-        return self._reduce("min", value)
-
-    def barrier(self) -> None:
-        """Wait for all ranks. Collective."""
-        if self.comm:
-            with self.watch.waiting("barrier"):
-                self.comm.Barrier()
+    # --- what the ranks of a node do together ----------------------------------------------------
 
     def node_barrier(self) -> None:
         """Wait for the ranks of our node; those of others need not come."""
         if self.local_size > 1:
             with self.watch.waiting("barrier of the node"):
                 self.node_comm.Barrier()
-
-    def _do(self, name: str, value: Any, alone: Callable[[], Any]) -> Any:
-        if not self.comm:
-            return alone()
-        with self.watch.waiting(name):
-            return getattr(self.comm, name)(value)
-
-    def _reduce(self, name: str, value: Any) -> Any:
-        if not self.comm:
-            return value.copy() if isinstance(value, np.ndarray) else value
-        from mpi4py import MPI
-
-        with self.watch.waiting(name):
-            if not isinstance(value, np.ndarray):
-                # mpi4py's own `allreduce` holds Python's lock while it waits: no heartbeat.
-                fold = {"sum": sum, "max": max, "min": min}[name]
-                return fold(self.comm.allgather(value))
-            operation = {"sum": MPI.SUM, "max": MPI.MAX, "min": MPI.MIN}[name]
-            result = np.empty_like(value, order="C")
-            self.comm.Allreduce(np.ascontiguousarray(value), result, op=operation)
-            return result
 
     def shared(self, nbytes: int) -> np.ndarray:
         """`uint8[nbytes]`, zeroed: the same memory on all ranks of the node. Collective.
@@ -141,20 +90,6 @@ class World:
                 f"/dev/shm has {available / 2**20:.0f} left. In a container give it more, e.g. "
                 "docker run --shm-size=8g; else use fewer ranks per node and more --devices."
             )
-
-    def agree(self, error: BaseException | None) -> None:
-        """Raise on every rank if one of them brings an error. Collective.
-
-        The ranks that bring one raise their own; the others one of the type and message of the
-        lowest rank that does.
-        """
-        words = None if error is None else (_public(type(error)), str(error))
-        found = [(rank, each) for rank, each in enumerate(self.allgather(words)) if each]
-        if error is not None:
-            raise error
-        if found:
-            rank, (kind, message) = found[0]
-            raise _echo(kind, message, rank)
 
 
 @cache
@@ -250,10 +185,6 @@ def _abort(comm: Any) -> Callable[[int], Any] | None:
     return MPI.COMM_WORLD.Abort
 
 
-def _place(comm: Any) -> tuple[int, int]:
-    return (comm.rank, comm.size) if comm else (0, 1)
-
-
 def _memory(comm: Any, nbytes: int, windows: list[Any]) -> np.ndarray:
     """Zeroed bytes at a multiple of ALIGNMENT, the same on all ranks of `comm`. Collective."""
     room = nbytes + ALIGNMENT
@@ -271,16 +202,3 @@ def _memory(comm: Any, nbytes: int, windows: list[Any]) -> np.ndarray:
     # Every rank has its own address for it, but pages begin at multiples of far more than 64.
     begin = -bytes.ctypes.data % ALIGNMENT
     return bytes[begin : begin + nbytes]
-
-
-def _public(kind: type[BaseException]) -> type[BaseException]:
-    """The class itself if the other ranks can name it too."""
-    return kind if issubclass(kind, DistDynError) or kind.__module__ == "builtins" else DistDynError
-
-
-def _echo(kind: type[BaseException], message: str, rank: int) -> BaseException:
-    try:
-        error = kind(message)
-    except TypeError:  # a class that is made of more than a message
-        error = DistDynError(message)
-    return mark_echo(error, rank)
