@@ -39,6 +39,7 @@ class Line(NamedTuple):
         swap: that of MPI_Alltoall.
         byte: the handle of MPI_BYTE.
         comms: for each local device the handle of a communicator.
+        clocks: the address of int64[device, 2]: the ns spent in exchanges, and how many there were.
     """
 
     size: int
@@ -47,6 +48,7 @@ class Line(NamedTuple):
     swap: int
     byte: int
     comms: tuple[int, ...]
+    clocks: int
 
 
 def gather(x: Any, line: Line, device: Any = 0, after: Any = None) -> jax.Array:
@@ -78,9 +80,9 @@ def _sent(
             f"an array of {nbytes / 2**30:.1f} GiB goes from each rank to the others, and MPI "
             "counts up to 2 GiB. Watch fewer neurons, or give fewer trials at once."
         )
-    comm = jnp.asarray(np.array(line.comms, np.int64))[device]
-    numbers = (jnp.int64(of) for of in (function, line.byte, nbytes))
-    place = jnp.stack([*numbers, comm.astype(jnp.int64)])
+    of_device = [(comm, line.clocks + 16 * k) for k, comm in enumerate(line.comms)]
+    places = np.array([(function, line.byte, nbytes, *of) for of in of_device], np.int64)
+    place = jnp.asarray(places)[device]
     operands = place, place if after is None else after, x
     axes = frozenset[Any]().union(*map(axes_of, operands))
     (y,) = _exchange.bind(*(varying_over(of, axes) for of in operands), shape=shape)

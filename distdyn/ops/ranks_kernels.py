@@ -10,6 +10,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from distdyn.ops import mailbox
 from distdyn.ops.handler import compiled
 
 _BYTES = types.CPointer(types.uint8)
@@ -46,5 +47,9 @@ def _call(_context, function, byte, nbytes, comm, given, found):
 def _exchange(
     _team, _0, place, _1, _before, _2, given, _3, found, _4, _member, _members, _tally,
 ):  # fmt: skip
+    clock = mailbox.words_at(place[4])
+    began = mailbox.now()
     # An error has no way back from here: the communicator ends the job at any (`launch.team`).
     _call(place[0], place[1], place[2], place[3], given, found)
+    clock[0] += mailbox.now() - began
+    clock[1] += 1

@@ -109,6 +109,9 @@ class Layout:
 
     def place(self, array: Any, *axes: str | None) -> jax.Array:
         """An array on the mesh, its axes dealt along those of the mesh; of it our rank's part."""
+        if is_key(array):
+            words = self.place(jax.random.key_data(array))
+            return jax.random.wrap_key_data(words, impl=jax.random.key_impl(array))
         array = np.asarray(array)
         if NEURON in axes and self.parts.ranks > 1:
             axis = axes.index(NEURON)
@@ -118,7 +121,11 @@ class Layout:
             return jax.make_array_from_callback(array.shape, sharding, lambda index: array[index])
 
     def fetched(self, array: Any, *axes: str | None) -> np.ndarray:
-        """The inverse of `place`, on every rank. Collective, if ranks share the neurons."""
+        """The inverse of `place`, on every rank; a key as words.
+
+        Collective, if ranks share the neurons.
+        """
+        array = jax.random.key_data(array) if is_key(array) else array
         if isinstance(array, jax.Array) and not array.is_fully_addressable:
             with jax.enable_x64(True):
                 array = _whole_of(self.mesh)(array)
@@ -163,6 +170,11 @@ class Layout:
         """[trial, neuron] of a population from its pieces [device, trial, cell of the group]."""
         of = jnp.moveaxis(pieces[:, :, self.here[path]], 0, 1)
         return of.reshape(of.shape[0], -1)[:, : self.size[path]]
+
+
+def is_key(x: Any) -> bool:
+    """Whether it is a key of `jax.random`, and not the words of one."""
+    return isinstance(x, jax.Array) and jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
 @functools.cache

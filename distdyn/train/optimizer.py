@@ -7,7 +7,7 @@ update is what it is for whole arrays, up to the rounding of that sum, and no ra
 The program of the optimizer is read for this, one operation after another:
 
     of each number alone      on our part
-    a sum, a maximum          over our part, then over the ranks
+    a sum, a maximum of all   over our part, then over the ranks
     anything else             is refused
 """
 
@@ -112,19 +112,19 @@ class _Reading:
             ]
         if name in ALONE and Kind.WHOLE not in kinds:
             return [(value, Kind.PART) for value in evaluated(one, values)]
-        if name in SUMS:
+        # Other axes are those of the layout, and none of the optimizer's business.
+        if name in SUMS and len(one.params["axes"]) == values[0].ndim:
             (value,) = evaluated(one, values)
-            if 0 not in one.params["axes"]:
-                return [(value, Kind.PART)]
             self.last = self.of_ranks(value, self.last)
             (value,) = evaluated(one, [self.last], axes=(0,))
-            return [(value, _whole(value))]
+            return [(value, Kind.EVEN)]
         if name == "broadcast_in_dim" and _keeps_first(one, values[0]):
             return [(value, Kind.PART) for value in evaluated(one, values)]
         raise TrainError(
-            f"the optimizer combines weights of several neurons by `{name}`, of which each rank "
-            "has its own only. Use one that treats each weight alone, but for sums as in "
-            "optax.clip_by_global_norm; or set DISTDYN_COLLECTIVES=1, for one program of all ranks."
+            f"the optimizer treats weights by their place in an array (`{name}`), of which each "
+            "rank has a part. Use one that does the same with every weight, but for sums over all "
+            "as in optax.clip_by_global_norm; or DISTDYN_COLLECTIVES=1, for one program of all "
+            "ranks."
         )
 
 

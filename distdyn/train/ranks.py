@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from jax.sharding import Mesh
 
 from distdyn.errors import ParameterError, PlatformError
+from distdyn.ops.deliver import why_no_kernels
 from distdyn.parallel.launch import World, distributed
 from distdyn.parallel.launch.devices import local_devices
 from distdyn.parallel.launch.team import Team
@@ -63,7 +64,8 @@ def places(
     """
     own = int(devices or 1) if str(devices).isdecimal() else 1
     spans = world.size > 1 and mesh is not None and mesh[0] * mesh[1] == world.size * own
-    is_one = spans and (platform == "gpu" or os.environ.get("DISTDYN_COLLECTIVES") == "1")
+    is_asked = platform == "gpu" or os.environ.get("DISTDYN_COLLECTIVES") == "1"
+    is_one = spans and (is_asked or bool(why_no_kernels()))
     if is_one:
         distributed.start(world)
     found = local_devices(devices, platform, world, neurons=size)

@@ -12,6 +12,7 @@ import numpy as np
 import optax
 
 from distdyn.errors import TrainError
+from distdyn.train.layout import is_key
 from distdyn.train.unrolled import Unrolled
 
 
@@ -83,12 +84,19 @@ def to_mesh(
     with jax.enable_x64(True):
         leaves, structure = jax.tree.flatten(learned.optimizer)
         new = [
-            net.layout.place(given[f"optimizer/{k}"].astype(leaf.dtype))
+            net.layout.place(_kind(leaf, given[f"optimizer/{k}"]))
             if of is None
             else net.laid(of, given[f"optimizer/{k}"])
             for k, (leaf, of) in enumerate(zip(leaves, like(optimizer, learned), strict=True))
         ]
         return Learned(parameters, jax.tree.unflatten(structure, new))
+
+
+def _kind(old: Any, array: np.ndarray) -> Any:
+    """An array of the same kind as it was."""
+    if is_key(old):
+        return jax.random.wrap_key_data(array, impl=jax.random.key_impl(old))
+    return array.astype(old.dtype)
 
 
 def _is_mark(x: Any) -> bool:

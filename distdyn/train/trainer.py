@@ -153,6 +153,10 @@ class DSTrainer:
                 lambda x: x if isinstance(x.sharding, NamedSharding) else self._net.layout.place(x),
                 self.optimizer.init(self._parameters),
             )
+            if self._team is not None:  # an error that comes early, too
+                jax.eval_shape(
+                    self._applied, self._parameters, self._optimizer_state, self._parameters
+                )
         self.epoch = self.updates = self._trials = 0
         self._begun: Batches = []  # of the epoch in which what was loaded had stopped
 
@@ -460,6 +464,13 @@ class DSTrainer:
             found = program.compile().memory_analysis()
             assert found is not None  # XLA says it on all its platforms
             return found.temp_size_in_bytes
+
+    def exchanged(self) -> tuple[float, int]:
+        """The seconds that this rank has spent in exchanges by MPI within updates; how many.
+
+        Waiting for other ranks is part of it. (0, 0) where no ranks share the neurons.
+        """
+        return (0.0, 0) if self._team is None else self._team.exchanged()
 
     def _placed(self, inputs: Mapping[str, Any], target: Any, first: int) -> tuple[Any, ...]:
         """Our trials of a batch on the mesh; the steps, and how many trials there are in all."""

@@ -75,15 +75,16 @@ WATCH = ["out.V", "E.spikes", "C.V", "H.V"]
 
 
 def unrolled(
-    shape, precision="float64", firing=None, network=None, where=WHERE, watch=WATCH, platform="cpu"
-):
-    """The network on a mesh of this shape."""
+    shape, precision="float64", firing=None, network=None, where=WHERE, watch=WATCH, platform="cpu",
+    team=None,
+):  # fmt: skip
+    """The network on a mesh of this shape, or on one of each rank of a team."""
     firing = firing or Firing(dd.surrogate.SoftSign(2.0))
     devices = jax.devices(platform)[: shape[0] * shape[1]]
     setting = Setting(1.0, 1, precision, 0)
     mesh, members = mesh_of(devices, shape), graph(network or Every())
     with jax.enable_x64(True):
-        return Unrolled(members, setting, mesh, firing, watch, where)
+        return Unrolled(members, setting, mesh, firing, watch, where, team)
 
 
 def inputs():
@@ -126,9 +127,16 @@ def loss_and_gradient(net, chunk="auto", given=None, window=None, value=value_of
 
         program = derive.lower(net.parameters, net.held).compile()
         (loss, outputs), gradient = program(net.parameters, net.held)
+        if net.layout.team is not None:
+            gradient = {path: summed(net, path, x) for path, x in gradient.items()}
         canonical = {path: net.canonical(path, x) for path, x in gradient.items()}
         outputs = {name: np.asarray(x) for name, x in outputs.items()}
         return float(loss), canonical, outputs, program
+
+
+def summed(net, path, x):
+    """The derivative in what all ranks have, of which each has found what its neurons do."""
+    return x if net.where[path].is_dealt else net.layout.team.sum(np.asarray(x))
 
 
 def check_same(found, expected):
@@ -162,9 +170,9 @@ def smooth(monkeypatch):
     monkeypatch.setattr(local, "read", as_read)
 
 
-def as_values(spikes, values, axis, n, message=None):
+def as_values(spikes, values, parts, message=None, after=None):
     """Smooth spikes are no bits."""
-    _, found, message = gathered([], [*spikes, *values], axis, n, message)
+    _, found, message = gathered([], [*spikes, *values], parts, message, after)
     return found[: len(spikes)], found[len(spikes) :], message
 
 

@@ -36,6 +36,13 @@ class Small(dd.Network):
 WHERE = ["w_in.weight", "rec.weight", "w_out.weight", "E.tau_m"]
 
 
+OPTIMIZERS = {
+    "adam": optax.adam(5e-2),
+    # Two norms, that of all weights and those of each parameter, and weights that decay.
+    "norms": optax.chain(optax.clip_by_global_norm(0.02), optax.lamb(5e-2, weight_decay=1e-2)),
+    "factors": optax.adafactor(1e-2, min_dim_size_to_factor=2),
+    "noise": optax.chain(optax.add_noise(0.1, 0.5, 1), optax.sgd(1e-2)),
+}
 RULES = {"bptt": dd.BPTT(), "eprop": dd.EProp(), "ppprop": dd.PPProp()}
 
 
@@ -76,9 +83,11 @@ def main():
     parser.add_argument("--devices", type=int, default=1)
     parser.add_argument("--mesh", type=int, nargs=2)
     parser.add_argument("--rule", choices=list(RULES), default="bptt")
+    parser.add_argument("--optimizer", choices=list(OPTIMIZERS), default="adam")
     options = parser.parse_args()
     mesh, rule = options.mesh and tuple(options.mesh), RULES[options.rule]
-    made = trainer(devices=options.devices, mesh=mesh, rule=rule)
+    optimizer = OPTIMIZERS[options.optimizer]
+    made = trainer(devices=options.devices, mesh=mesh, rule=rule, optimizer=optimizer)
     history = made.fit(task(), 4)
     judged = made.evaluate(task(1))
     outputs = made.predict(next(task(2).batches(0))[0])["out.V"]

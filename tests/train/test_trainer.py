@@ -19,6 +19,7 @@ from tests.train.small import STEPS, TRIALS, WHERE, Noisy, Small, task, trainer
 
 pytestmark = pytest.mark.xdist_group("trainer")  # one worker: what is learned serves many tests
 
+SHARED = Path(__file__).with_name("shared.py")
 SCRIPT = Path(__file__).with_name("small.py")
 
 
@@ -144,10 +145,12 @@ def check_same(found, alone):
     ("n", "words"),
     [
         (2, ()),
-        (2, ("--mesh", "1", "2")),  # a mesh that spans both ranks
+        (2, ("--mesh", "1", "2")),  # ranks share the neurons
         pytest.param(2, ("--devices", "2", "--mesh", "1", "2"), marks=pytest.mark.slow),
+        pytest.param(2, ("--devices", "2", "--mesh", "1", "4"), marks=pytest.mark.slow),
         pytest.param(2, ("--devices", "2", "--mesh", "2", "2"), marks=pytest.mark.slow),
         pytest.param(3, ("--mesh", "1", "3"), marks=pytest.mark.slow),
+        pytest.param(4, ("--mesh", "2", "2"), marks=pytest.mark.slow),
     ],
 )
 def test_ranks_share_trials_and_neurons(ranks, alone, n, words):  # noqa: F811 - the fixture
@@ -157,13 +160,46 @@ def test_ranks_share_trials_and_neurons(ranks, alone, n, words):  # noqa: F811 -
 
 @pytest.mark.mpi
 @pytest.mark.slow
-@pytest.mark.parametrize("rule", ["eprop", "ppprop"])
-def test_ranks_share_neurons_by_rules_that_go_forwards(ranks, rule):  # noqa: F811 - the fixture
+def test_ranks_that_are_one_program(ranks, alone):  # noqa: F811 - the fixture
+    env = {"DISTDYN_COLLECTIVES": "1"}
+    ended = ranks(2, [str(SCRIPT), "--mesh", "1", "2"], env=env, limit=300.0)
+    check_same(trained_by(ended.out), alone)
+
+
+@pytest.mark.mpi
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words", [("--rule", "eprop"), ("--rule", "ppprop"), ("--optimizer", "norms")], ids=" ".join
+)
+def test_ranks_share_neurons_by_other_rules_and_optimizers(ranks, words):  # noqa: F811
     one, two = (
-        trained_by(ranks(n, [str(SCRIPT), "--rule", rule, *mesh], limit=300.0).out)
+        trained_by(ranks(n, [str(SCRIPT), *words, *mesh], limit=300.0).out)
         for n, mesh in ((1, ()), (2, ("--mesh", "1", "2")))
     )
     check_same(two, one)
+
+
+@pytest.mark.mpi
+@pytest.mark.parametrize(
+    ("n", "words"),
+    [
+        (2, ("--network", "every", "--devices", "2")),
+        pytest.param(3, ("--network", "every"), marks=pytest.mark.slow),
+        pytest.param(2, ("--network", "layers"), marks=pytest.mark.slow),
+    ],
+)
+def test_derivatives_where_ranks_share_neurons(ranks, n, words):  # noqa: F811 - 6.A1
+    assert ranks(n, [str(SHARED), *words], limit=300.0).out.split() == ["same"]
+
+
+@pytest.mark.mpi
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", ["factors", "noise"])
+def test_an_optimizer_that_needs_all_weights_at_once(ranks, optimizer):  # noqa: F811
+    script = [str(SCRIPT), "--mesh", "1", "2", "--optimizer", optimizer]
+    ended = ranks(2, script, limit=300.0, ok=False)
+    assert ended.code == 1
+    assert "TrainError: the optimizer treats weights by their place in an array" in ended.err
 
 
 def test_weights_are_equal_for_equal_meshes(alone):

@@ -36,7 +36,7 @@ class Team:
     def __init__(self, comm: Any, watch: Watch) -> None:
         self.comm, self.watch = comm, watch
         self.rank, self.size = place_in(comm)
-        self._lines: dict[int, Line] = {}
+        self._lines: dict[int, tuple[Line, np.ndarray]] = {}
 
     def split(self, number: int) -> "Team":
         """The ranks of this team that give the same number, in the same order. Collective."""
@@ -51,7 +51,7 @@ class Team:
         It is made once: the first call is collective.
         """
         if devices in self._lines:
-            return self._lines[devices]
+            return self._lines[devices][0]
         from mpi4py import MPI
 
         functions = ctypes.CDLL(MPI.__file__)  # and all that it is linked to
@@ -65,8 +65,21 @@ class Team:
         for comm in comms:
             comm.Set_errhandler(MPI.ERRORS_ARE_FATAL)  # machine code raises nothing
         handles = tuple(_handle(comm) for comm in comms)
-        line = Line(self.size, self.rank, gather, swap, _handle(MPI.BYTE), handles)
-        return self._lines.setdefault(devices, line)
+        clocks = np.zeros((devices, 2), np.int64)
+        line = Line(
+            self.size, self.rank, gather, swap, _handle(MPI.BYTE), handles, clocks.ctypes.data
+        )
+        self._lines[devices] = line, clocks  # the memory lives as long as the team
+        return line
+
+    def exchanged(self) -> tuple[float, int]:
+        """The seconds that a device of this rank has spent in programs' exchanges; how many.
+
+        The most of its devices. Waiting for the others is part of it.
+        """
+        clocks = [of for _, of in self._lines.values()] or [np.zeros((1, 2), np.int64)]
+        most = np.max([of.max(axis=0) for of in clocks], axis=0)
+        return float(most[0]) / 1e9, int(most[1])
 
     def allgather(self, value: Any) -> list[Any]:
         """The values of all ranks, by rank. Collective."""
