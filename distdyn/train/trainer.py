@@ -371,7 +371,7 @@ class DSTrainer:
         mesh = self._net.layout.mesh
         given = {
             **self._given, "loss": self.loss, "where": list(self._parameters),
-            "ranks": self.world.size, "mesh": mesh.devices.shape,
+            "ranks": self.world.size, "mesh": (mesh.shape[DATA], self._net.layout.devices),
             "platform": self.devices[0].platform,
         }  # fmt: skip
         said = {name: text_of(value) for name, value in given.items()}

@@ -113,7 +113,7 @@ import os
 from distdyn.errors import Stopped
 from tests.train import kept
 
-made = kept.tiny().trainer(progress="off")
+made = kept.tiny().trainer(progress="off", mesh={mesh})
 made.save("start.h5")
 whole = made.fit(kept.batches, kept.EPOCHS).score, made.digest
 made.load("start.h5")
@@ -133,9 +133,10 @@ raise stopped
 
 
 @pytest.mark.mpi
-def test_ranks_stop_together_and_go_on_to_the_same(ranks):  # noqa: F811 - the fixture
-    """One of two gets the signal."""
-    ended = ranks(2, RANKS, limit=200.0, ok=False)
+@pytest.mark.parametrize("mesh", [None, pytest.param((1, 2), marks=pytest.mark.slow)])
+def test_ranks_stop_together_and_go_on_to_the_same(ranks, mesh):  # noqa: F811 - the fixture
+    """One of two gets the signal; they share the trials, or the neurons."""
+    ended = ranks(2, RANKS.format(mesh=mesh), limit=200.0, ok=False)
     assert ended.out.strip() == "[(4, True), (4, True)]", ended.err
     assert ended.code == 75 and ended.err.count("SIGUSR1: stopped after update 4") == 1
 
