@@ -225,6 +225,7 @@ if TYPE_CHECKING:
     from distdyn.train.rules import DRTRL as DRTRL
     from distdyn.train.rules import EProp as EProp
     from distdyn.train.rules import PPProp as PPProp
+    from distdyn.train.rules import ThreeFactor as ThreeFactor
     from distdyn.train.trainer import DSTrainer as DSTrainer
 
 try:
@@ -248,6 +249,7 @@ CLASSES = {  # so are these
     "DSTrainer": "distdyn.train.trainer",
     "EProp": "distdyn.train.rules",
     "PPProp": "distdyn.train.rules",
+    "ThreeFactor": "distdyn.train.rules",
 }
 
 

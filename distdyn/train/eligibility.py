@@ -17,7 +17,7 @@ where others are factored.
 import abc
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,9 +27,6 @@ from jax.sharding import PartitionSpec as P
 from distdyn.ops.matrix.dense import Dense
 from distdyn.train.layout import DATA, NEURON
 from distdyn.train.synapses import Target, with_weight
-
-if TYPE_CHECKING:
-    from distdyn.train.online import Learning
 
 SPIKE = -1  # in the place of the number of a leaf of the state
 
@@ -82,7 +79,8 @@ class Eligibility(abc.ABC):
 
     kept = 1.0  # of an eligibility in a step, besides what the cell forgets
 
-    def __init__(self, steps: "Learning", learner: Learner) -> None:
+    def __init__(self, steps: Any, learner: Learner) -> None:
+        # Those of `Learning`, which have slopes; or of `Perturbing`, which asks for none.
         self.steps, self.net, self.learner = steps, steps.net, learner
         self.targets, self.ways = learner.targets, learner.ways
         self.widths = [self.net.layout.width(target.path) for target in self.targets]
@@ -272,7 +270,7 @@ class _OfWeights(Eligibility):
 class Each(_OfWeights):
     """Weights that are one for each synapse: [trial, pre, column], or [trial, synapse]."""
 
-    def __init__(self, steps: "Learning", learner: Learner) -> None:
+    def __init__(self, steps: Any, learner: Learner) -> None:
         super().__init__(steps, learner)
         self.rows = self.synapses.matrices[0].shape[0]
         self.listed = self._list()
@@ -327,7 +325,7 @@ class Factored(Each):
     The others are in the place of what the pre cells have sent.
     """
 
-    def __init__(self, steps: "Learning", learner: Learner, decay: float) -> None:
+    def __init__(self, steps: Any, learner: Learner, decay: float) -> None:
         self.kept = decay
         super().__init__(steps, learner)
 
@@ -363,7 +361,7 @@ class Few(_OfWeights):
     sum of what arrives by them, and no synapse has one of its own.
     """
 
-    def __init__(self, steps: "Learning", learner: Learner) -> None:
+    def __init__(self, steps: Any, learner: Learner) -> None:
         super().__init__(steps, learner)
         first, index = self.synapses.weight, learner.synapses
         assert index is not None

@@ -92,6 +92,12 @@ class Advanced(NamedTuple):
 Cells = Callable[[list[Any], list[Any]], tuple[list[Any], Any]]
 
 
+def floats_of(net: "Unrolled", k: int) -> list[int]:
+    """Which leaves of a group's state are numbers with derivatives."""
+    states = net.held.states[k]
+    return [i for i, x in enumerate(states) if jnp.issubdtype(x.dtype, jnp.floating)]
+
+
 class Local:
     """The steps of what one device has."""
 
@@ -104,6 +110,10 @@ class Local:
         self.trial = trial * GOLDEN
         self.dtype = net.setting.precision
         self.after: Any = None  # what must be there before an exchange that is not of a step
+
+    def leaves(self, k: int) -> list[int]:
+        """Which leaves of a group's state are numbers with derivatives."""
+        return floats_of(self.net, k)
 
     def begin(self) -> Carry:
         """The state before the first step, of each trial the same."""
@@ -225,6 +235,7 @@ class Local:
                 axes.insert(1, 0)
         slots = [tick.step + 1, *plan.slots]
         due = [ring[slots[0] % n] for ring, n in zip(carry.rings[k], plan.slots, strict=True)]
+        due = self.arrived(k, due, slots[0])
         left = [
             jnp.zeros_like(ring) if n == 1 else ring.at[slots[0] % n].set(0)
             for ring, n in zip(carry.rings[k], plan.slots, strict=True)
@@ -243,6 +254,10 @@ class Local:
 
         new, spike = self.stepped(k, cells, list(carry.states[k]), due)
         return new, left, spike
+
+    def arrived(self, k: int, due: list[Any], stamp: Any) -> list[Any]:
+        """What is due at the receptors of a group, [trial, cell] by ring."""
+        return due
 
     def stepped(
         self, k: int, cells: Cells, state: list[Any], due: list[Any]

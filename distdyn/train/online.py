@@ -51,7 +51,7 @@ from distdyn.train.eligibility import (
 )
 from distdyn.train.inputs import Given
 from distdyn.train.layout import DATA, NEURON, varying
-from distdyn.train.local import Carry, Cells, GroupPlan, Held, Local
+from distdyn.train.local import Carry, Cells, GroupPlan, Held, Local, floats_of
 from distdyn.train.parameters import Parameter, prepared
 from distdyn.train.synapses import Synapses, Target
 from distdyn.train.unrolled import Unrolled
@@ -89,12 +89,6 @@ class Read(NamedTuple):
     directions: dict[str, Direction]
 
 
-def _floats(net: Unrolled, k: int) -> list[int]:
-    """Which leaves of a group's state are numbers with derivatives."""
-    states = net.held.states[k]
-    return [i for i, x in enumerate(states) if jnp.issubdtype(x.dtype, jnp.floating)]
-
-
 def _depending(net: Unrolled, path: str) -> dict[int, list[int]]:
     """By group the operands that depend on a parameter: itself, and coefficients."""
     found: dict[int, list[int]] = {}
@@ -114,7 +108,7 @@ def _direction(net: Unrolled, parameters: Mapping[str, Any], held: Held, path: s
         new = net.with_parameters(held, {**parameters, path: value})
         return Direction(
             {k: [new.operands[k][i] for i in index] for k, index in depending.items()},
-            {k: [new.states[k][i] for i in _floats(net, k)] for k in depending},
+            {k: [new.states[k][i] for i in floats_of(net, k)] for k in depending},
         )
 
     value = parameters[path]
@@ -128,7 +122,7 @@ def _specs(net: Unrolled, path: str) -> Direction:
             k: [P(NEURON) if net.plans[k].per[i] == "cell" else P() for i in index]
             for k, index in depending.items()
         },
-        {k: [P(NEURON) for _ in _floats(net, k)] for k in depending},
+        {k: [P(NEURON) for _ in floats_of(net, k)] for k in depending},
     )
 
 
@@ -358,10 +352,6 @@ class Learning(Local):
             for kind, of in zip(self.kinds, eligible, strict=True)
         ]
         return (step.carry, new), None
-
-    def leaves(self, k: int) -> list[int]:
-        """Which leaves of a group's state are numbers with derivatives."""
-        return _floats(self.net, k)
 
     def _update(
         self, k: int, plan: GroupPlan, carry: Carry, given: Given, tick: Any

@@ -5,12 +5,14 @@
     EProp()              forwards with the network, without what passes from cell to cell and back
     DRTRL()              the same for errors that say what was right just now
     PPProp()             the same in less memory: what pre and post cells do is kept apart
+    ThreeFactor(0.1)     by trial and error: noise is kept where it makes the loss less
 
 Source: Werbos (1990), Proc. IEEE 78, 1550; truncated: Williams & Peng (1990), Neural Comput. 2,
 490; forwards: Bellec et al. (2020), Nat. Commun. 11, 3625; just now, and apart: Wang et al. (2024),
-bioRxiv 2024.09.24.614728.
+bioRxiv 2024.09.24.614728; by trial and error: Fiete & Seung (2006), Phys. Rev. Lett. 97, 048104.
 """
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -109,4 +111,34 @@ class PPProp(EProp):
             )
 
 
-Rule = BPTT | EProp
+@dataclass(frozen=True)
+class ThreeFactor:
+    """Noise at the post cells, what pre cells send, and whether the trial went better by it.
+
+    In each step what arrives at a cell is `noise` more or less than it is. A synapse notes how that
+    went together with what its pre cell sent; all are told one number for a trial, how much larger
+    its loss was than without noise. The mean of the derivatives over draws is that of `BPTT`
+    without surrogates, of a loss that noise makes smooth; a single draw varies the more the more
+    cells and steps there are. The loss may be any function, a reward that has no derivative, too.
+    It trains weights of projections.
+
+    Attributes:
+        noise: how large it is, in the unit of the weights: small beside what arrives, and large
+            enough to change spikes.
+    """
+
+    noise: float
+    surrogate: ClassVar[Surrogate] = SuperSpike(1.0)  # nothing is differentiated
+    detach_reset: ClassVar[bool] = False
+    chunk: ClassVar[None] = None
+    window: ClassVar[None] = None
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.noise, int | float) and 0 < self.noise < math.inf):
+            raise ParameterError(
+                f"ThreeFactor: noise = {shown(self.noise)}. Give a number above 0, in the unit of "
+                "the weights."
+            )
+
+
+Rule = BPTT | EProp | ThreeFactor

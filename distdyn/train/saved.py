@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 
@@ -95,7 +96,7 @@ def to_mesh(
 def _kind(old: Any, array: np.ndarray) -> Any:
     """An array of the same kind as it was."""
     if is_key(old):
-        return jax.random.wrap_key_data(array, impl=jax.random.key_impl(old))
+        return jax.random.wrap_key_data(jnp.asarray(array), impl=jax.random.key_impl(old))
     return array.astype(old.dtype)
 
 

@@ -35,7 +35,7 @@ from distdyn.run import arguments
 from distdyn.run.agreement import agreed, check_common, description, text_of, versions
 from distdyn.run.progress import check_mode
 from distdyn.run.store import read_arrays, write_arrays
-from distdyn.train import online
+from distdyn.train import online, perturbation
 from distdyn.train.checkpoint import (
     BEST,
     COURSE,
@@ -55,7 +55,7 @@ from distdyn.train.optimizer import part_updated
 from distdyn.train.parameters import chosen
 from distdyn.train.ranks import places
 from distdyn.train.report import Report
-from distdyn.train.rules import BPTT, DRTRL, EProp, PPProp, Rule
+from distdyn.train.rules import BPTT, DRTRL, EProp, PPProp, Rule, ThreeFactor
 from distdyn.train.saved import Learned, to_arrays, to_mesh
 from distdyn.train.unrolled import Unrolled
 from distdyn.units import check_dt, shown
@@ -147,6 +147,8 @@ class DSTrainer:
             self._net = make(chosen(make(()), where) if callable(where) else chosen(None, where))
             if isinstance(self.rule, EProp):
                 online.learners(self._net)  # an error that comes early
+            if isinstance(self.rule, ThreeFactor):
+                perturbation.learners(self._net)
             self._parameters = self._net.parameters
             # On the mesh, as an update leaves it: else the second one is compiled anew.
             self._optimizer_state = jax.tree.map(
@@ -313,6 +315,12 @@ class DSTrainer:
                 decay=self.rule.decay if isinstance(self.rule, PPProp) else None,
                 is_instant=isinstance(self.rule, DRTRL),
             )
+        if isinstance(self.rule, ThreeFactor):
+            outputs, found = perturbation.gradient(
+                self._net, parameters, held, given, trial, steps,
+                lambda outputs: self.loss.value(outputs, target, self.dt), self.rule.noise,
+            )  # fmt: skip
+            return self._score(outputs, target), found
         derive = jax.value_and_grad(self._value, has_aux=True)
         return derive(parameters, held, given, trial, target, steps)
 

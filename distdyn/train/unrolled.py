@@ -297,7 +297,11 @@ class Unrolled:
             check_vma=True,
         )
         found = jax.jit(run, inline=True)(held, trial, given)  # it has rules that are only traced
-        whole = (y.transpose(2, 1, 0, 3).reshape(*y.shape[2:0:-1], -1) for y in found)
+        return self.named(found)
+
+    def named(self, watched: Sequence[Any]) -> dict[str, jax.Array]:
+        """[trial, step, neuron] by name, of [rank, step, trial, cell] on the mesh."""
+        whole = (y.transpose(2, 1, 0, 3).reshape(*y.shape[2:0:-1], -1) for y in watched)
         return {
             name: y[:, :, : self.layout.size[path]]
             for name, y, (path, _, _) in zip(self.watch, whole, self.found, strict=True)
@@ -309,8 +313,12 @@ class Unrolled:
         """What is watched, [rank, step, trial, cell], of one device and those like it elsewhere."""
         held, trial, given = read
         begin = Local(self, held, trial).begin()
+        return self.together(scan(of, (held, trial), begin, given, steps, chunk))
+
+    def together(self, watched: Sequence[Any]) -> list[Any]:
+        """Of [step, trial, cell] on one device those of all ranks. Collective."""
         found, after = [], None
-        for y in scan(of, (held, trial), begin, given, steps, chunk):
+        for y in watched:
             found.append(self.layout.parts.together(y, after))
             after = found[-1]
         return found

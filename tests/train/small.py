@@ -43,7 +43,12 @@ OPTIMIZERS = {
     "factors": optax.adafactor(1e-2, min_dim_size_to_factor=2),
     "noise": optax.chain(optax.add_noise(0.1, 0.5, 1), optax.sgd(1e-2)),
 }
-RULES = {"bptt": dd.BPTT(), "eprop": dd.EProp(), "ppprop": dd.PPProp()}
+RULES = {
+    "bptt": dd.BPTT(),
+    "eprop": dd.EProp(),
+    "ppprop": dd.PPProp(),
+    "three": dd.ThreeFactor(0.1),
+}
 
 
 def task(seed=0):
@@ -87,7 +92,8 @@ def main():
     options = parser.parse_args()
     mesh, rule = options.mesh and tuple(options.mesh), RULES[options.rule]
     optimizer = OPTIMIZERS[options.optimizer]
-    made = trainer(devices=options.devices, mesh=mesh, rule=rule, optimizer=optimizer)
+    where = WHERE[:3] if options.rule == "three" else WHERE
+    made = trainer(devices=options.devices, mesh=mesh, rule=rule, optimizer=optimizer, where=where)
     history = made.fit(task(), 4)
     judged = made.evaluate(task(1))
     outputs = made.predict(next(task(2).batches(0))[0])["out.V"]

@@ -169,7 +169,9 @@ def test_ranks_that_are_one_program(ranks, alone):  # noqa: F811 - the fixture
 @pytest.mark.mpi
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "words", [("--rule", "eprop"), ("--rule", "ppprop"), ("--optimizer", "norms")], ids=" ".join
+    "words",
+    [("--rule", "eprop"), ("--rule", "ppprop"), ("--rule", "three"), ("--optimizer", "norms")],
+    ids=" ".join,
 )
 def test_ranks_share_neurons_by_other_rules_and_optimizers(ranks, words):  # noqa: F811
     one, two = (
