@@ -220,6 +220,38 @@ def test_ranks_that_do_not_divide_a_batch(ranks):  # noqa: F811 - the fixture
     assert ended.err.count("TrainError: data: 8 trials for 3 ranks") == 1
 
 
+FAULTS = """
+import os, signal, sys
+from tests.train.small import task, trainer
+
+made = trainer(mesh=(1, 2))
+
+def batches(epoch):
+    for x, y in task().batches(epoch):
+        if epoch == 1 and made.world.rank == 1:
+            if sys.argv[1] == "kill":
+                os.kill(os.getpid(), signal.SIGKILL)
+            x = {path: spikes[:, :-1] for path, spikes in x.items()}
+        yield x, y
+
+made.fit(batches, 2)
+"""
+
+
+@pytest.mark.mpi
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fault", "code", "words"),
+    [
+        ("kill", 9, "Killed"),
+        ("cut", 1, "differ in \"its steps\": '12' on rank 0, '11' on rank 1"),
+    ],
+)
+def test_a_rank_that_is_lost_ends_all(ranks, fault, code, words):  # noqa: F811 - the fixture
+    ended = ranks(2, FAULTS, fault, limit=200.0, ok=False)
+    assert ended.code == code and words in ended.out + ended.err
+
+
 # --- bad input -----------------------------------------------------------------------------------
 
 SPIKES = np.zeros((4, STEPS, 2), bool)
