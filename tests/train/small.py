@@ -95,6 +95,7 @@ def main():
     where = WHERE[:3] if options.rule == "three" else WHERE
     made = trainer(devices=options.devices, mesh=mesh, rule=rule, optimizer=optimizer, where=where)
     history = made.fit(task(), 4)
+    exchanges = made.exchanged()[1] / made.updates
     judged = made.evaluate(task(1))
     outputs = made.predict(next(task(2).batches(0))[0])["out.V"]
     parameters, digest = made.parameters, made.digest
@@ -102,7 +103,8 @@ def main():
         weights = {path: np.ravel(x).tolist() for path, x in parameters.items()}
         found = {"loss": history.loss.tolist(), "judged": judged, "weights": weights}
         shape = {"outputs": float(outputs.sum()), "shape": list(outputs.shape)}
-        print(json.dumps({**found, **shape, "digest": digest}), flush=True)
+        counted = {"digest": digest, "exchanges": exchanges}
+        print(json.dumps({**found, **shape, **counted}), flush=True)
 
 
 if __name__ == "__main__":

@@ -154,8 +154,11 @@ def check_same(found, alone):
     ],
 )
 def test_ranks_share_trials_and_neurons(ranks, alone, n, words):  # noqa: F811 - the fixture
-    script = [str(SCRIPT), *words]
-    check_same(trained_by(ranks(n, script, limit=300.0).out), alone)
+    found = trained_by(ranks(n, [str(SCRIPT), *words], limit=300.0).out)
+    check_same(found, alone)
+    is_shared = "--mesh" in words and int(words[-1]) > (2 if "--devices" in words else 1)
+    # Of an update: in each step forwards and backwards, and what is watched.  6.F
+    assert found["exchanges"] == (2 * STEPS + 1 if is_shared else 0)
 
 
 @pytest.mark.mpi
