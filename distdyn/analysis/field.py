@@ -31,7 +31,9 @@ from distdyn.core.ode import ODE
 from distdyn.core.signal import Signal
 from distdyn.core.system import Drive, DynamicalSystem, Tick
 from distdyn.errors import AnalysisError, NameLookupError, suggestion
+from distdyn.network.distributions import Distribution
 from distdyn.network.network import Network
+from distdyn.units import shown
 
 State = Mapping[str, Any]  # arrays by the names of variables
 TRANSPARENT = ("neuron", "members")  # fields that hold what has names of its own
@@ -232,18 +234,30 @@ class ModelTree:
     place: dict[str, int]
 
     @classmethod
-    def of(cls, model: DynamicalSystem) -> "ModelTree":
+    def of(cls, model: DynamicalSystem, drawn: Callable[[str, Any], Any] | None = None) -> Any:
         """Take a model apart.
 
+        Args:
+            model: with numbers, arrays or distributions.
+            drawn: the values of a distribution, by the name of the parameter.
+
         Raises:
-            AnalysisError: a parameter is a signal in time.
+            AnalysisError: a parameter is a signal in time, or a distribution of a single cell.
         """
         found, structure = jax.tree_util.tree_flatten_with_path(
             model, is_leaf=lambda x: isinstance(x, Signal)
         )
-        parameters, place = {}, {}
+        parameters, place, leaves = {}, {}, []
         for k, (path, leaf) in enumerate(found):
             name = _name(path)
+            if isinstance(leaf, Distribution):
+                if drawn is None:
+                    raise AnalysisError(
+                        f"{type(model).__name__}: {name} = {shown(leaf)} is a distribution. Give a "
+                        "single cell a number."
+                    )
+                leaf = drawn(name, leaf)
+            leaves.append(leaf)
             if isinstance(leaf, Signal):
                 raise AnalysisError(
                     f"{type(model).__name__}: {name} is a signal in time, and a vector field does "
@@ -253,7 +267,7 @@ class ModelTree:
             if is_number and not isinstance(leaf, bool) and not name.startswith("method."):
                 parameters[name] = np.asarray(leaf, np.float64)
                 place[name] = k
-        return cls(parameters, structure, [leaf for _, leaf in found], place)
+        return cls(parameters, structure, leaves, place)
 
     def model(self, given: State) -> Any:
         """The model with these parameters in the place of its own."""
@@ -312,7 +326,7 @@ def _field_of_ode(model: ODE) -> VectorField:
         return rate(0.0, given, parameters)
 
     with jax.enable_x64(True):
-        _check_autonomous(lambda t: list(rate(t, state, {}).values()), type(model).__name__)
+        check_autonomous(lambda t: list(rate(t, state, {}).values()), type(model).__name__)
     threshold, reset = _reset_of(tree, state, structure)
     return VectorField(
         F, state, tree.parameters, True, type(model).__name__, notes_of(model), threshold, reset
@@ -359,7 +373,8 @@ def _reset_of(
     return ("V", float(model.V_th)), reset
 
 
-def _check_autonomous(of_time: Callable[[Any], list[Any]], what: str) -> None:
+def check_autonomous(of_time: Callable[[Any], list[Any]], what: str) -> None:
+    """Raise an AnalysisError for derivatives that depend on the time."""
     if dependence(of_time, jnp.zeros(())).any():
         raise AnalysisError(
             f"{what}: its derivative depends on the time t itself: it has no fixed points. Make "
