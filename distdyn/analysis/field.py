@@ -90,11 +90,10 @@ class Flat:
         lead = np.broadcast_shapes(
             (), *(v.shape[: v.ndim - len(self.shapes[name])] for name, v in given.items())
         )
+        whole = {**self.unflatten(self.x0), **given}
         parts = [
-            np.broadcast_to(given.get(name, first), (*lead, *shape)).reshape(*lead, -1)
-            for (name, shape), first in zip(
-                self.shapes.items(), self.unflatten(self.x0).values(), strict=True
-            )
+            np.broadcast_to(whole[name], (*lead, *shape)).reshape(*lead, -1)
+            for name, shape in self.shapes.items()
         ]
         return np.concatenate(parts, axis=-1)
 
@@ -295,8 +294,8 @@ def check_can_be_field(model: ODE) -> None:
         )
     if model.order is not None:
         raise AnalysisError(
-            f"{what} has derivatives of order {model.order}: the signs of eigenvalues do not decide "
-            "over stability there. Leave out the order: the fixed points are the same."
+            f"{what} has derivatives of order {model.order}: stability is not decided by the signs "
+            "of eigenvalues there. Leave out the order: the fixed points are the same."
         )
 
 

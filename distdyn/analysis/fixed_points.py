@@ -5,8 +5,7 @@ Newton's method to the precision of the numbers, and classified by its eigenvalu
 What is found does not depend on how many devices search.
 """
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import numpy as np
 from jaxtyping import Complex128, Float64, Int64
 
 from distdyn.analysis.field import Flat
-from distdyn.analysis.roots import Roots, roots
+from distdyn.analysis.roots import Roots, linearised, roots
 from distdyn.analysis.stability import LABELS, RTOL, norm_of, spectrum, stability
 from distdyn.analysis.starts import Region
 from distdyn.errors import AnalysisError
@@ -73,13 +72,16 @@ class FixedPoints:
     def __repr__(self) -> str:
         lines = [f"{len(self)} fixed point{'s' * (len(self) != 1)} of {self.flat.about.name}"]
         for k in range(min(len(self), 20)):
-            shown = [f"{name} = {value:.6g}" for name, value in zip(self.names, self.x[k])][:6]
+            shown = [f"{name} = {value:.6g}" for name, value in self._shown(k)]
             shown += ["..."] * (len(self.names) > 6)
             lines.append(f"  {', '.join(shown)}: {self.stability[k]}")
         return "\n".join([*lines, *["  ..."] * (len(self) > 20), *filter(None, [self.message])])
 
+    def _shown(self, k: int) -> list[tuple[str, float]]:
+        return list(zip(self.names, self.x[k], strict=True))[:6]
+
     def plot(self, ax: Any = None, x: str | None = None, y: str | None = None) -> Any:
-        """The points in the plane of two variables, by default the first two; returns the figure."""
+        """The points in the plane of two variables, by default the first; returns the figure."""
         from distdyn.plot.phase import fixed_points
 
         return fixed_points(self, ax, x, y)
@@ -148,8 +150,7 @@ def find_fixed_points(
         near = found.x[found.is_root]
         if region is not None:
             near = near[region.contains(near, 1e-3)]
-        refined = [_refined(g, x, p, unit) for x in near[distinct(near / unit, SAME)]]
-    x = np.array([x for x in refined if x is not None]).reshape(-1, flat.n)
+        x = _refined(g, near[distinct(near / unit, SAME)], p, unit)
     x = x[distinct(x / unit, SAME)]
     if region is not None:
         x = x[region.contains(x)]
@@ -171,10 +172,9 @@ def described(
     """Known fixed points, sorted, with their spectra and labels."""
     x = x[np.lexsort(np.round(x / unit, 8).T[::-1])] if len(x) else x
     with jax.enable_x64(True):
-        found = [_value_and_jacobian(flat.residual, a, p) for a in x]
-    speed = np.array([np.linalg.norm(r) for r, _ in found])
-    one = 0.0 if flat.is_continuous else np.eye(flat.n)
-    jacobians = [np.asarray(J) + one for _, J in found]
+        r, jacobians = linearised(flat.residual, x, np.tile(p, (len(x), 1)))
+    speed = np.linalg.norm(r, axis=1)
+    jacobians = jacobians + (0.0 if flat.is_continuous else np.eye(flat.n))
     spectra = [spectrum(j) for j in jacobians]
     kinds = [
         stability(values, norm_of(j), is_continuous=flat.is_continuous, rtol=rtol)
@@ -185,13 +185,13 @@ def described(
     marginal = np.array([kind.n_marginal for kind in kinds], np.int64)
     labels = tuple(kind.label for kind in kinds)
     family = _families(values, labels, rtol)
-    lines = sum(np.bincount(family) > 1) if len(x) else 0
-    if lines:
+    together = np.bincount(family, minlength=1)
+    together = together[together > 1]
+    if len(together):
         message = " ".join(filter(None, [
             message,
-            f"{lines} line{'s' * (lines > 1)} or ring{'s' * (lines > 1)} of fixed points, of which "
-            f"{int(sum(c for c in np.bincount(family) if c > 1))} points were met: see `family`; "
-            "they go on along the eigenvector of the marginal eigenvalue.",
+            f"{together.sum()} points belong to {len(together)} line(s) or ring(s) of fixed points "
+            "(`family`), which go on along the eigenvector of the marginal eigenvalue.",
         ]))  # fmt: skip
     return FixedPoints(
         x, flat.names, values,
@@ -226,33 +226,33 @@ def distinct(x: Float64[np.ndarray, "m n"], tolerance: float) -> Int64[np.ndarra
 
 
 def _refined(
-    g: Any, x: Float64[np.ndarray, "n"], p: Any, unit: Float64[np.ndarray, "n"]
-) -> Float64[np.ndarray, "n"] | None:
-    """A candidate as exact as numbers can be, or None if there is no root.
+    g: Any, x: Float64[np.ndarray, "m n"], p: Any, unit: Float64[np.ndarray, "n"]
+) -> Float64[np.ndarray, "k n"]:
+    """Candidates as exact as numbers can be, without those that are no roots.
 
     Along what the Jacobian does not see, nothing is changed.
     """
-    best, step = np.inf, np.zeros_like(x)
+    best, moves = np.full(len(x), np.inf), np.ones(len(x), bool)
+    x = x.copy()
     for _ in range(NEWTON_STEPS):
-        r, J = (np.asarray(a) for a in _value_and_jacobian(g, x, p))
-        rows = np.maximum(np.linalg.norm(J * unit, axis=1), 1e-300)
-        new = np.linalg.lstsq(J * unit / rows[:, None], -r / rows, rcond=SINGULAR)[0]
-        size = np.abs(new).max()
-        if not size < best:
+        if not moves.any():
             break
-        best, step = size, new
-        x = x + unit * step
-    return x if best <= CORRECTION else None
+        r, J = linearised(g, x[moves], np.tile(p, (moves.sum(), 1)))
+        step = np.array([_newton(*a, unit) for a in zip(r, J, strict=True)])
+        size = np.abs(step).max(axis=1)
+        is_better = size < best[moves]
+        x[moves] += unit * np.where(is_better[:, None], step, 0.0)
+        best[moves] = np.where(is_better, size, best[moves])
+        moves[moves] = is_better
+    return x[best <= CORRECTION]
 
 
-@functools.partial(jax.jit, static_argnames=("g",))
-def _value_and_jacobian(g: Any, x: Any, p: Any) -> tuple[Any, Any]:
-    def both(x: Any) -> tuple[Any, Any]:
-        r = g(x, p)
-        return r, r
-
-    J, r = jax.jacfwd(both, has_aux=True)(x)
-    return r, J
+def _newton(
+    r: Float64[np.ndarray, "n"], J: Float64[np.ndarray, "n n"], unit: Float64[np.ndarray, "n"]
+) -> Float64[np.ndarray, "n"]:
+    """Newton's step in these units, as short as it can be."""
+    rows = np.maximum(np.linalg.norm(J * unit, axis=1), 1e-300)
+    return np.linalg.lstsq(J * unit / rows[:, None], -r / rows, rcond=SINGULAR)[0]
 
 
 def _without_spiking(
@@ -284,9 +284,7 @@ def _families(
     return np.array(family, np.int64)
 
 
-def _message(
-    flat: Flat, found: Roots, region: Region | None, count: int, left_out: int
-) -> str:
+def _message(flat: Flat, found: Roots, region: Region | None, count: int, left_out: int) -> str:
     parts = list(flat.about.notes)
     if left_out:
         name, value = flat.about.threshold or ("V", np.nan)
@@ -296,7 +294,9 @@ def _message(
         )
     if not count:
         best = int(np.nanargmin(found.residual))
-        at = ", ".join(f"{n} = {v:.4g}" for n, v in list(zip(flat.names, found.x[best]))[:6])
+        at = ", ".join(
+            f"{n} = {v:.4g}" for n, v in list(zip(flat.names, found.x[best], strict=True))[:6]
+        )
         where = "" if region is None else " in the box"
         outside = int(found.is_root.sum())
         parts.append(
@@ -313,12 +313,10 @@ def _message(
 
 
 def _pairs(z: Complex128[np.ndarray, "..."]) -> Float64[np.ndarray, "... 2"]:
-    return np.stack([z.real, z.imag], axis=-1)
+    return np.stack([np.real(z), np.imag(z)], axis=-1)
 
 
-def _unit(
-    starts: Float64[np.ndarray, "m n"], region: Region | None
-) -> Float64[np.ndarray, "n"]:
+def _unit(starts: Float64[np.ndarray, "m n"], region: Region | None) -> Float64[np.ndarray, "n"]:
     """By how much variables change: the box, or the spread of the starts, or their size."""
     spread, size = np.ptp(starts, axis=0), np.abs(starts).max(axis=0)
     typical = np.where(spread > 0, spread, np.maximum(size, 1.0))

@@ -1,6 +1,6 @@
 """The vector field of a network of rate models: units that act on each other at every moment.
 
-    x_i' = f(x_i, I_i),    I_i = sum over receptors of what couplings bring,  g_i = sum_j w_ij a(x_j)
+    x_i' = f(x_i, I_i),    I_i = sum over receptors of I_r(g_i),    g_i = sum_j w_ij a(x_j)
 
 States and parameters have paths: "E.r", "E.tau", and "exc.weight" where a projection has one number
 for all its synapses. Connections, weights and first values are those of `DSRunner` with the same
@@ -11,7 +11,7 @@ It takes couplings without delay that have no state of their own (`Additive`, `D
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 import jax
 import jax.numpy as jnp
@@ -92,7 +92,9 @@ def rate_field(network: Network, seed: int) -> VectorField:
         for path, of in units.items()
         for name, value in of.tree.parameters.items()
     }
-    parameters |= {f"{c.path}.weight": np.float64(c.weight) for c in coupled if c.weight is not None}
+    parameters |= {
+        f"{c.path}.weight": np.float64(c.weight) for c in coupled if c.weight is not None
+    }
 
     def rate(t: Any, given: State, changed: State) -> dict[str, Any]:
         models = {path: of.tree.model(_below(changed, path)) for path, of in units.items()}
@@ -169,7 +171,7 @@ def _refusal(projection: Projection) -> str | None:
     return None
 
 
-def _is_constant(source: Any) -> bool:
+def _is_constant(source: Any) -> TypeGuard[CurrentInput]:
     return isinstance(source, CurrentInput) and isinstance(source.current, int | float | np.ndarray)
 
 

@@ -30,7 +30,8 @@ MOST_STEPS = 200
 STEP = 1e-9  # of the unit: a step as short ends the search
 RESIDUAL = 1e-6  # of the unit: and it is a root if no more is left
 STUCK = 1e-8  # of |r|^2: where a step would gain less, |r| is smallest, but not 0
-SAMPLE = 256  # starts that say how large the derivatives are
+BLOCK = 8  # points that are linearised at once
+SAMPLE = 64  # starts that say how large the derivatives are
 LANE_NUMBERS = 2_000_000  # of all Jacobians of a device
 POINT = "point"  # the axis of the mesh
 
@@ -79,21 +80,43 @@ def roots(
     return Roots(*(np.asarray(a)[:count] for a in found))
 
 
+def linearised(
+    g: Callable[[Any, Any], Any], x: Float64[np.ndarray, "m n"], p: Float64[np.ndarray, "m k"]
+) -> tuple[Float64[np.ndarray, "m n"], Float64[np.ndarray, "m n n"]]:
+    """The values of g and its Jacobians at some points; one program for any number of points."""
+    count, n = x.shape
+    if not count:
+        return np.zeros((0, n)), np.zeros((0, n, n))
+    room = -(-count // BLOCK) * BLOCK - count
+    x, p = (np.concatenate([a, np.repeat(a[:1], room, 0)]) for a in (x, p))
+    found = [_linearised(g, x[k : k + BLOCK], p[k : k + BLOCK]) for k in range(0, len(x), BLOCK)]
+    r, J = (np.concatenate([np.asarray(a) for a in part]) for part in zip(*found, strict=True))
+    return r[:count], J[:count]
+
+
+@functools.partial(jax.jit, static_argnames=("g",))
+def _linearised(g: Any, x: Any, p: Any) -> tuple[Any, Any]:
+    def of_one(x: Any, p: Any) -> tuple[Any, Any]:
+        def both(x: Any) -> tuple[Any, Any]:
+            r = g(x, p)
+            return r, r
+
+        J, r = jax.jacfwd(both, has_aux=True)(x)
+        return r, J
+
+    return jax.vmap(of_one)(x, p)
+
+
 def _row_units(g: Any, starts: Any, p: Any, unit: Any) -> Float64[np.ndarray, "n"]:
     """1 / by how much each equation changes over the units of the variables, typically."""
     every = max(1, len(starts) // SAMPLE)
-    jacobians = np.asarray(_jacobians(g, starts[::every][:SAMPLE], p[::every][:SAMPLE]))
+    _, jacobians = linearised(g, starts[::every][:SAMPLE], p[::every][:SAMPLE])
     size = np.linalg.norm(jacobians * unit, axis=2)
     size = np.where(np.isfinite(size) & (size > 0), size, np.nan)
     known = ~np.isnan(size).all(axis=0)
     typical = np.ones(starts.shape[1])
     typical[known] = np.nanmedian(size[:, known], axis=0)
     return 1.0 / typical
-
-
-@functools.partial(jax.jit, static_argnames=("g",))
-def _jacobians(g: Any, x: Any, p: Any) -> Any:
-    return jax.lax.map(lambda a: jax.jacfwd(g)(*a), (x, p))
 
 
 @functools.partial(jax.jit, static_argnames=("g", "mesh", "lanes"))
