@@ -60,7 +60,7 @@ class DSAnalyzer:
                 begin as the model does and may end anywhere.
             starts: [m, n], or arrays by variable: begin there, and not in the box.
             parameters: values in the place of the model's, by name.
-            n_starts: how many starts, at least; by default 1024 to 4096, by the dimension.
+            n_starts: how many starts, at least; by default 256 to 4096, by the dimension.
             seed: of starts in more than three dimensions.
             devices: how many local devices share the searches; one by default.
 

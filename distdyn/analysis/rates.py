@@ -17,10 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distdyn.analysis.field import (
+from distdyn.analysis.flat import State, VectorField
+from distdyn.analysis.model import (
     ModelTree,
-    State,
-    VectorField,
     check_autonomous,
     check_can_be_field,
     notes_of,

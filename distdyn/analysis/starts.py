@@ -21,7 +21,7 @@ from distdyn.units import shown
 Box = Mapping[str, tuple[Any, Any]]
 MOST_GRID = 3  # dimensions
 DEFAULT = {1: 1024, 2: 2304, 3: 4096}  # starts, by dimensions
-MANY = 2048
+MANY, FEW = 2048, 256  # also of so many dimensions, and of more
 MOST_SOBOL = 21201  # dimensions that scipy has numbers for
 
 
@@ -90,7 +90,8 @@ class Region:
         """Points that fill the box: at least `count`, the same for the same seed."""
         (chosen,) = np.nonzero(self.is_bounded)
         d = len(chosen)
-        count = DEFAULT.get(d, MANY) if count is None else count
+        if count is None:
+            count = DEFAULT.get(d, MANY if d <= MANY else FEW)
         if d <= MOST_GRID:
             each = math.ceil(round(count ** (1 / d), 9))
             axis = (np.arange(each) + 0.5) / each
