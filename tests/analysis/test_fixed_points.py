@@ -151,7 +151,7 @@ def test_a_ring_of_fixed_points_is_one_family():
     assert Counter(found.stability) == {"degenerate": 6, "stable node": 1}
     of_ring = found.n_marginal == 1
     assert len(set(found.family[of_ring])) == 1
-    assert "6 points belong to 1 line" in found.message
+    assert "6 of the points lie on 1 line" in found.message
     np.testing.assert_allclose(found.x[of_ring].max(axis=1), U_0, rtol=2e-2)
     for values in found.eigenvalues[of_ring]:
         np.testing.assert_allclose(
@@ -166,6 +166,16 @@ def test_a_double_root_is_degenerate():
     )
     assert found.stability == ("degenerate",)
     np.testing.assert_allclose(found.x, 0.0, atol=1e-6)
+
+
+def test_equal_double_roots_are_no_line():
+    found = dd.DSAnalyzer(plane(lambda x, y: ((x**2 - 1) ** 2, -y))).fixed_points(
+        {"x": (-2.0, 1.9), "y": (-1.0, 1.0)}
+    )
+    assert found.stability == ("degenerate", "degenerate")
+    np.testing.assert_allclose(found.x[:, 0], [-1.0, 1.0], atol=1e-6)
+    assert found.family.tolist() == [0, 1]
+    assert "line" not in found.message
 
 
 def test_of_a_map():
