@@ -22,6 +22,7 @@ from distdyn.analysis.starts import Region
 from distdyn.errors import AnalysisError
 from distdyn.run.store import write_arrays
 
+MOST_VECTORS = 200  # variables
 STEP_ASIDE = 1e-3  # of the unit: to see whether there is another fixed point
 MOST_NUMBERS = 20_000_000  # of the states that are searched from at once
 
@@ -35,7 +36,7 @@ class FixedPoints:
         names: of the columns of x.
         eigenvalues: of the Jacobian at each, the largest real part first. Of more than 1000
             variables those that decay the least; the decaying ones among them are approximate.
-        eigenvectors: the columns belong to the eigenvalues; none of more than 1000 variables.
+        eigenvectors: the columns belong to the eigenvalues; none of more than 200 variables.
         stability: a label each, see `distdyn.analysis.stability`.
         n_unstable: how many eigenvalues grow: the index of the point.
         n_marginal: how many neither grow nor decay.
@@ -200,7 +201,10 @@ def described(
     ]
     e = len(spectra[0][0]) if spectra else flat.n
     values = np.array([values for values, _, _ in spectra], complex).reshape(len(x), e)
-    vectors = np.array([vectors for _, vectors, _ in spectra], complex)
+    columns = e if flat.n <= MOST_VECTORS else 0
+    vectors = np.zeros((len(x), flat.n, columns), complex)
+    for k in range(len(x)):
+        vectors[k] = spectra[k][1][:, :columns]
     marginal = np.array([kind.n_marginal for kind in kinds], np.int64)
     labels = tuple(kind.label for kind in kinds)
     is_on_line = [
@@ -216,7 +220,7 @@ def described(
             "(`family`), which go on along the eigenvector of the marginal eigenvalue.",
         ]))  # fmt: skip
     return FixedPoints(
-        x, flat.names, values, vectors.reshape(len(x), flat.n, -1 if vectors.size else 0), labels,
+        x, flat.names, values, vectors, labels,
         np.array([kind.n_unstable for kind in kinds], np.int64), marginal, family, speed,
         message, flat, p,
     )  # fmt: skip
