@@ -1,0 +1,59 @@
+"""The vector field of a model: what analysis stands on.
+
+    F, state, parameters = dd.vector_field(dd.FitzHughNagumo())
+    F(state, {"I_e": 0.5})                        # {"V": dV/dt, "w": dw/dt}
+
+State and parameters are dicts by name; names within a cell or network are paths ("INa.m", "E.r").
+Numerical methods see a flat function of the variables x and of the parameters p that they move:
+
+    flat = dd.vector_field(model).flat(("I_e",))
+    flat.f(flat.x0, flat.p0)                      # float64[n] at float64[n], float64[k]
+    flat.names, flat.unflatten(x)                 # ("V", "w"), {"V": x[0], "w": x[1]}
+
+It is the field without noise and without input from outside. Everything is in float64: call it
+inside `jax.enable_x64(True)`.
+"""
+
+from distdyn.analysis.flat import Flat as Flat
+from distdyn.analysis.flat import State as State
+from distdyn.analysis.flat import VectorField as VectorField
+from distdyn.analysis.model import field_of_ode, field_of_step
+from distdyn.analysis.rates import rate_field
+from distdyn.core.ode import ODE
+from distdyn.core.system import DynamicalSystem
+from distdyn.errors import AnalysisError
+from distdyn.network.network import Network
+
+
+def vector_field(
+    system: DynamicalSystem | Network | VectorField, *, dt: float | None = None, seed: int = 0
+) -> VectorField:
+    """The vector field of a model or network: F, state, parameters.
+
+    An `ODE`, and a network of rate models without delays, give the derivative of their state; a
+    model that is written as a `step` gives that step. There is no input from outside. Noise is left
+    out; of a cell that is reset it is the field between two spikes.
+
+    Args:
+        system: a model, a network, or a vector field, which is returned as it is.
+        dt: ms, of the step of a model that has no derivative.
+        seed: of the connections and weights that a network draws, as in `DSRunner`.
+
+    Raises:
+        AnalysisError: it has delays, fractional derivatives, an explicit time, or spikes between
+            its units: there is no such function.
+    """
+    if isinstance(system, VectorField):
+        return system
+    if isinstance(system, Network):
+        return rate_field(system, seed)
+    if isinstance(system, ODE):
+        return field_of_ode(system)
+    if isinstance(system, DynamicalSystem):
+        return field_of_step(system, dt)
+    what = system.__name__ if isinstance(system, type) else type(system).__name__
+    raise AnalysisError(
+        f"vector_field: {what} is neither a model nor a network. Give an instance of an ODE or of "
+        "a Network, such as dd.FitzHughNagumo(); for any other function F of a state, a "
+        "distdyn.analysis.field.VectorField(F, state, parameters)."
+    )

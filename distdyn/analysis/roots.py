@@ -1,0 +1,276 @@
+"""Roots of many equations at once, each from its own start: g(x_m, p_m) = 0 for m = 1, 2, ...
+
+Levenberg and Marquardt's step, in units in which variables and equations are of order one,
+
+    (J'J + lambda I) d = -J'r,    lambda = mu |r|,    mu falls where |r| does, and else grows
+
+converges quadratically, also to a root that is one of a line of roots, where J is singular. Up to
+1000 variables J is a matrix, beyond it is known by its products (`krylov`).
+
+Every device works on starts of its own in a loop of its own: nobody waits for anybody. Its lanes
+step side by side; a lane that is done takes the next start. Where a start ends does not depend on
+the others.
+
+Source: Yamashita & Fukushima (2001), Computing Suppl. 15, 239, for lambda.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh
+from jax.sharding import PartitionSpec as P
+from jaxtyping import Bool, Float64, Int64
+
+from distdyn._jax import axes_of, varying_over
+from distdyn.analysis.krylov import damped_step
+
+MOST_DENSE = 1000  # variables
+MOST_STEPS = 200
+STEP = 1e-9  # of the unit: a step as short ends the search
+RESIDUAL = 1e-6  # of the unit: and it is a root if no more is left
+STUCK = 1e-8  # of |r|^2: where a step would gain less, |r| is smallest, but not 0
+SAME = 1e-6  # of the unit: roots as near are one
+NEWTON_STEPS = 20
+CORRECTION = 1e-7  # of the unit: a root that Newton's method would still move by more is none
+SINGULAR = 1e-10  # singular values, relative to the largest, along which nothing is refined
+BLOCK = 8  # points that are linearised at once
+SAMPLE = 64  # starts that say how large the derivatives are
+LANE_NUMBERS = 2_000_000  # of all Jacobians of a device
+POINT = "point"  # the axis of the mesh
+
+
+class Roots(NamedTuple):
+    """Where the searches ended."""
+
+    x: Float64[np.ndarray, "m n"]
+    is_root: Bool[np.ndarray, "m"]
+    residual: Float64[np.ndarray, "m"]  # |r|, in the units of the equations
+
+
+class _Lanes(NamedTuple):
+    """Searches under way."""
+
+    x: Any  # [lane, n]
+    start: Any  # which start it is; beyond the last: none
+    mu: Any
+    steps: Any
+
+
+def roots(
+    g: Callable[[Any, Any], Any],
+    starts: Float64[np.ndarray, "m n"],
+    p: Float64[np.ndarray, "m k"],
+    unit: Float64[np.ndarray, "n"],
+    devices: Sequence[Any],
+) -> Roots:
+    """Search a root from every start. Call it inside `jax.enable_x64(True)`.
+
+    Args:
+        g: (x, p) to n numbers; pure.
+        starts: of x.
+        p: the parameters of each start.
+        unit: of the variables: by how much they change.
+        devices: that share the starts.
+    """
+    count, n = starts.shape
+    rows = _row_units(g, starts, p, unit) if n <= MOST_DENSE else _row_sizes(g, starts, p)
+    each = -(-count // len(devices))
+    padding = each * len(devices) - count
+    x, p = (np.concatenate([a, np.repeat(a[:1], padding, 0)]) for a in (starts, p))
+    lanes = int(np.clip(LANE_NUMBERS // n**2, 8, 256)) if n <= MOST_DENSE else 4
+    mesh = Mesh(np.array(devices), (POINT,), axis_types=(AxisType.Auto,))
+    found = _searched(g, mesh, min(lanes, each), x, p, unit, rows)
+    return Roots(*(np.asarray(a)[:count] for a in found))
+
+
+def refined(
+    g: Any, x: Float64[np.ndarray, "m n"], p: Any, unit: Float64[np.ndarray, "n"]
+) -> Float64[np.ndarray, "k n"]:
+    """Candidates as exact as numbers can be, without those that are no roots.
+
+    Along what the Jacobian does not see, nothing is changed.
+    """
+    best, moves = np.full(len(x), np.inf), np.ones(len(x), bool)
+    x = x.copy()
+    for _ in range(NEWTON_STEPS):
+        if not moves.any():
+            break
+        r, J = linearised(g, x[moves], np.tile(p, (moves.sum(), 1)))
+        step = np.array([_newton(*a, unit) for a in zip(r, J, strict=True)])
+        size = np.abs(step).max(axis=1)
+        is_better = size < best[moves]
+        x[moves] += unit * np.where(is_better[:, None], step, 0.0)
+        best[moves] = np.where(is_better, size, best[moves])
+        moves[moves] = is_better
+    return x[best <= CORRECTION]
+
+
+def _newton(
+    r: Float64[np.ndarray, "n"], J: Float64[np.ndarray, "n n"], unit: Float64[np.ndarray, "n"]
+) -> Float64[np.ndarray, "n"]:
+    """Newton's step in these units, as short as it can be."""
+    rows = np.maximum(np.linalg.norm(J * unit, axis=1), 1e-300)
+    return np.linalg.lstsq(J * unit / rows[:, None], -r / rows, rcond=SINGULAR)[0]
+
+
+def distinct(x: Float64[np.ndarray, "m n"], tolerance: float) -> Int64[np.ndarray, "k"]:
+    """The first of each group of points that agree, coordinate by coordinate.
+
+    Points are sorted along a random direction: only neighbours there can agree.
+    """
+    if not len(x):
+        return np.zeros(0, np.int64)
+    direction = np.random.default_rng(0).normal(size=x.shape[1])
+    along = x @ direction / np.abs(direction).sum()  # points that agree are as near along it
+    order = np.argsort(along, kind="stable")
+    kept: list[int] = []  # in the order of `along`
+    for k in order:
+        near = reversed(kept)
+        for other in near:
+            if along[k] - along[other] > tolerance:
+                kept.append(k)
+                break
+            if np.abs(x[k] - x[other]).max() <= tolerance:
+                break
+        else:
+            kept.append(k)
+    return np.sort(np.array(kept, np.int64))
+
+
+def linearised(
+    g: Callable[[Any, Any], Any], x: Float64[np.ndarray, "m n"], p: Float64[np.ndarray, "m k"]
+) -> tuple[Float64[np.ndarray, "m n"], Float64[np.ndarray, "m n n"]]:
+    """The values of g and its Jacobians at some points; one program for any number of points."""
+    count, n = x.shape
+    if not count:
+        return np.zeros((0, n)), np.zeros((0, n, n))
+    room = -(-count // BLOCK) * BLOCK - count
+    x, p = (np.concatenate([a, np.repeat(a[:1], room, 0)]) for a in (x, p))
+    found = [_linearised(g, x[k : k + BLOCK], p[k : k + BLOCK]) for k in range(0, len(x), BLOCK)]
+    r, J = (np.concatenate([np.asarray(a) for a in part]) for part in zip(*found, strict=True))
+    return r[:count], J[:count]
+
+
+@functools.partial(jax.jit, static_argnames=("g",))
+def _linearised(g: Any, x: Any, p: Any) -> tuple[Any, Any]:
+    def of_one(x: Any, p: Any) -> tuple[Any, Any]:
+        def both(x: Any) -> tuple[Any, Any]:
+            r = g(x, p)
+            return r, r
+
+        J, r = jax.jacfwd(both, has_aux=True)(x)
+        return r, J
+
+    return jax.vmap(of_one)(x, p)
+
+
+def _row_sizes(g: Any, starts: Any, p: Any) -> Float64[np.ndarray, "n"]:
+    """1 / the size of each equation at the starts, typically."""
+    size = np.abs(np.asarray(jax.jit(jax.vmap(g))(starts[:8], p[:8])))
+    typical = np.median(np.where(np.isfinite(size), size, 0.0), axis=0)
+    return 1.0 / np.where(typical > 0, typical, max(float(typical.max()), 1e-300))
+
+
+def _row_units(g: Any, starts: Any, p: Any, unit: Any) -> Float64[np.ndarray, "n"]:
+    """1 / by how much each equation changes over the units of the variables, typically."""
+    every = max(1, len(starts) // SAMPLE)
+    _, jacobians = linearised(g, starts[::every][:SAMPLE], p[::every][:SAMPLE])
+    size = np.linalg.norm(jacobians * unit, axis=2)
+    size = np.where(np.isfinite(size) & (size > 0), size, np.nan)
+    known = ~np.isnan(size).all(axis=0)
+    typical = np.ones(starts.shape[1])
+    typical[known] = np.nanmedian(size[:, known], axis=0)
+    return 1.0 / typical
+
+
+@functools.partial(jax.jit, static_argnames=("g", "mesh", "lanes"))
+def _searched(g: Any, mesh: Mesh, lanes: int, x: Any, p: Any, unit: Any, rows: Any) -> Any:
+    def of_device(x: Any, p: Any, unit: Any, rows: Any) -> Any:
+        return _queue(g, lanes, x, p, unit, rows)
+
+    split = P(POINT)
+    return jax.shard_map(
+        of_device, mesh=mesh, in_specs=(split, split, P(), P()), out_specs=(split,) * 3,
+        check_vma=True,
+    )(x, p, unit, rows)  # fmt: skip
+
+
+def _queue(g: Any, width: int, starts: Any, p: Any, unit: Any, rows: Any) -> Any:
+    """All searches of a device: x, whether it is a root, and |r|, of each start."""
+    count = len(starts)
+
+    def advance(carry: Any) -> Any:
+        lanes, following, (x, is_root, residual) = carry
+        of = jnp.minimum(lanes.start, count - 1)
+        step = functools.partial(_step, g, unit, rows)
+        stepped, r, is_done, found = jax.vmap(step)(lanes, p[of])
+        place = jnp.where(is_done, lanes.start, count)  # beyond the end: not written
+        x = x.at[place].set(stepped.x, mode="drop")
+        is_root = is_root.at[place].set(found, mode="drop")
+        residual = residual.at[place].set(r, mode="drop")
+        new = jnp.where(is_done, following + jnp.cumsum(is_done) - 1, stepped.start)
+        fresh = starts[jnp.minimum(new, count - 1)]
+        lanes = _Lanes(
+            jnp.where(is_done[:, None], fresh, stepped.x),
+            new,
+            jnp.where(is_done, 1.0, stepped.mu),
+            jnp.where(is_done, 0, stepped.steps),
+        )
+        return lanes, following + is_done.sum(), (x, is_root, residual)
+
+    first = _Lanes(
+        starts[:width], jnp.arange(width), jnp.ones(width), jnp.zeros(width, jnp.int64)
+    )  # fmt: skip
+    out = jnp.zeros_like(starts), jnp.zeros(count, bool), jnp.zeros(count)
+    carry = first, jnp.int64(width), out
+    carry = jax.tree.map(lambda a: varying_over(a, (POINT,)), carry)
+    *_, out = jax.lax.while_loop(lambda c: (c[0].start < count).any(), advance, carry)
+    return out
+
+
+def _step(g: Any, unit: Any, rows: Any, lane: _Lanes, p: Any) -> tuple[_Lanes, Any, Any, Any]:
+    """One step of one search: the lane, |r|, whether it is at its end, and that a root."""
+
+    def residual(u: Any) -> Any:
+        return rows * g(lane.x + unit * u, p)
+
+    zero = jnp.zeros_like(lane.x)
+    r, along = jax.linearize(residual, zero)
+    size = jnp.linalg.norm(r)
+    if len(r) <= MOST_DENSE:
+        J = jax.vmap(along, out_axes=1)(varying_over(jnp.eye(len(r)), axes_of(zero)))
+        slope, A = J.T @ r, J.T @ J
+        shift = lane.mu * size + 1e-14 * jnp.trace(A) / len(r)
+        factor = jnp.linalg.cholesky(A + shift * jnp.eye(len(r)))
+        d = -jax.scipy.linalg.cho_solve((factor, True), slope)
+        of_d = J @ d
+    else:
+        transposed = jax.linear_transpose(along, zero)
+        (slope,) = transposed(r)
+        shift = lane.mu * size + 1e-14
+        rest = jnp.clip(size, 1e-6, 0.1)
+        d = damped_step(along, lambda r: transposed(r)[0], slope, shift, rest)
+        of_d = along(d)
+    new_size = jnp.linalg.norm(residual(d))
+    gain = (size - new_size) * (size + new_size)
+    expected = -2 * jnp.vdot(slope, d) - jnp.vdot(of_d, of_d)
+    ratio = gain / jnp.maximum(expected, 1e-300)
+    is_better = (new_size < size) & jnp.isfinite(ratio)  # false of what is no number
+    longest = jnp.abs(d).max()
+    is_still = (longest < STEP) | (size == 0.0)
+    steps = lane.steps + 1
+    mu = jnp.where(
+        is_better,
+        lane.mu * jnp.where(ratio > 0.75, 0.1, jnp.where(ratio > 0.25, 1.0, 4.0)),
+        lane.mu * 8.0,
+    )
+    x = jnp.where(is_better, lane.x + unit * d, lane.x)
+    size = jnp.where(is_better, new_size, size)
+    is_stuck = (expected < STUCK * size * size) | (mu > 1e15) | ~jnp.isfinite(size)
+    is_done = is_still | is_stuck | (steps >= MOST_STEPS)
+    lane = _Lanes(x, lane.start, jnp.maximum(mu, 1e-8), steps)
+    return lane, size, is_done, is_still & (size < RESIDUAL)
