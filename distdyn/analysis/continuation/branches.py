@@ -179,7 +179,10 @@ class Branches:
             arrays[f"{k}/at"] = np.array(branch.at, np.int64)
         points = self.points()
         for k, point in enumerate(points):
-            arrays[f"special/{k}/value"], arrays[f"special/{k}/x"] = np.asarray(point.value), point.x
+            arrays[f"special/{k}/value"], arrays[f"special/{k}/x"] = (
+                np.asarray(point.value),
+                point.x,
+            )
             arrays[f"special/{k}/eigenvalues"] = _pairs(point.eigenvalues)
             for name, value in point.state.items():
                 arrays[f"special/{k}/state/{name}"] = np.asarray(value, np.float64)

@@ -80,11 +80,11 @@ class Family:
         return self.jacobian(u)[:, : self.n]
 
     def B(self, u: Vector, a: Vector, b: Vector) -> Vector:
-        """The bilinear form B(a, b) of the variables; a and b real, of length n."""
+        """Second derivatives by the variables: the bilinear form of real vectors of length n."""
         return self.second(u, self.padded(a))[:, : self.n] @ b
 
     def C(self, u: Vector, a: Vector, b: Vector, c: Vector) -> Vector:
-        """The trilinear form C(a, b, c) of the variables; a, b and c real, of length n."""
+        """Third derivatives by the variables: the trilinear form of real vectors of length n."""
         return self.third(u, self.padded(a), self.padded(b), self.padded(c))
 
     def padded(self, v: Vector) -> Vector:

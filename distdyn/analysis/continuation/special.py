@@ -161,8 +161,8 @@ def refine_branch_point(family: Family, u: Vector) -> Vector | None:
 def crossing_directions(family: Family, u: Vector, along: Vector, weight: Vector) -> list[Vector]:
     """The unit tangents of the branches through a branch point, that of the known branch first.
 
-    With phi_1, phi_2 spanning the null space of J and w J = 0 they are the directions
-    alpha phi_1 + beta phi_2 with  sum_ij w . D^2 f[phi_i, phi_j] (alpha, beta)_i (alpha, beta)_j = 0.
+    With phi_1, phi_2 spanning the null space of J, and J^T w = 0, they are the directions
+    phi = alpha phi_1 + beta phi_2 that solve  w . D^2 f[phi, phi] = 0.
     """
     scale = 1.0 / np.sqrt(weight)
     left, _, right = np.linalg.svd(family.jacobian(u) * scale)
