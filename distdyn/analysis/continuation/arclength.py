@@ -28,11 +28,11 @@ Solve = Callable[[Vector], Vector]  # right-hand side (m + 1) to solution (m + 1
 class Equations(Protocol):
     """G(u) = 0: m equations for m + 1 unknowns."""
 
-    def residual(self, u: Vector) -> Vector:
+    def residual(self, u: Vector, /) -> Vector:
         """G(u), of length m."""
         ...
 
-    def bordered(self, u: Vector, row: Vector) -> Solve:
+    def bordered(self, u: Vector, row: Vector, /) -> Solve:
         """A function that solves [G'(u); row] x = b, factorised once.
 
         Raises:

@@ -5,8 +5,8 @@
 
 A border of one column (of two) makes a singular matrix regular; g (G, 2 x 2) vanishes where A
 (A^2 + kappa) has a null space of one (two) dimensions. kappa = omega^2 is an unknown, so that the
-curve passes regularly through kappa = 0, a Bogdanov-Takens point. Of the four entries of G those two
-are taken that make the system best conditioned; borders are renewed at each step.
+curve passes regularly through kappa = 0, a Bogdanov-Takens point. Of the four entries of G two are
+taken, those that make the system best conditioned; borders are renewed at each step.
 
 Source: Govaerts (2000), Numerical Methods for Bifurcations of Dynamical Equilibria, ch. 4 and 5;
 Kuznetsov (2004), sec. 10.3.

@@ -68,9 +68,9 @@ def bifurcation_curves(
         plane.follow(*plane.waiting.popleft())
     if not plane.tracks:
         raise AnalysisError(
-            f"continuation of {flat.about.name} in ({', '.join(flat.parameters)}): there is no fold "
-            f"or Hopf point to begin with, of {len(points)} points that were found or given. Look "
-            "for some by continuation over one parameter, and move the other until there are some."
+            f"continuation of {flat.about.name} in ({', '.join(flat.parameters)}): of "
+            f"{len(points)} points to begin with none is a fold or Hopf point. Look for some by "
+            "continuation over one parameter, and move the other until there are some."
         )
     tracks = tuple(_branch(kind, track, family.n) for kind, track in plane.tracks)
     return Branches(tracks, flat.parameters, flat.names, flat.about.name)
@@ -214,7 +214,7 @@ def _monitor(system: FoldSystem | HopfSystem) -> Monitor:
         A = family.A(u)
         eigenvalues = np.linalg.eigvals(A).astype(complex)
         rest = _others(eigenvalues, float(omega))
-        real = rest[rest.imag == 0].real
+        real = np.real(rest[np.imag(rest) == 0])
         zero = float(np.prod(np.sign(real)) * np.min(abs(real))) if len(real) else 1.0
         is_hopf = omega > 1e-4 * np.linalg.norm(A, 2)  # else close to BT, where l1 has a pole
         l1 = lyapunov_coefficient(family, u, float(omega)) if is_hopf else np.nan
@@ -239,8 +239,8 @@ def _frequency(
 ) -> float | None:
     """The omega of the complex pair of eigenvalues that is closest to the imaginary axis."""
     eigenvalues = np.linalg.eigvals(family.A(u)) if among is None else among
-    pairs = eigenvalues[eigenvalues.imag > 0]
-    return float(pairs[np.argmin(abs(pairs.real))].imag) if len(pairs) else None
+    pairs = eigenvalues[np.imag(eigenvalues) > 0]
+    return float(pairs[np.argmin(abs(np.real(pairs)))].imag) if len(pairs) else None
 
 
 def _branch(kind: str, track: Track[SpecialPoint], n: int) -> Branch:

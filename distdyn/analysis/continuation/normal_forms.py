@@ -62,12 +62,12 @@ def lyapunov_coefficient(family: Family, u: Vector, omega: float) -> float:
     """
     A = family.A(u)
     q, p = critical_vectors(A, omega)
-    re, im = q.real, q.imag
+    re, im = np.real(q), np.imag(q)
 
     def B(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """The bilinear form of complex vectors."""
-        of_re = family.second(u, family.padded(a.real))[:, : family.n]
-        of_im = family.second(u, family.padded(a.imag))[:, : family.n]
+        of_re = family.second(u, family.padded(np.real(a)))[:, : family.n]
+        of_im = family.second(u, family.padded(np.imag(a)))[:, : family.n]
         return of_re @ b + 1j * (of_im @ b)
 
     rrr, iii = family.C(u, re, re, re), family.C(u, im, im, im)
