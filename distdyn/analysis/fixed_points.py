@@ -79,27 +79,32 @@ class FixedPoints:
         return "\n".join([*lines, *["  ..."] * (len(self) > 20), *filter(None, [self.message])])
 
     def plot(self, ax: Any = None, x: str | None = None, y: str | None = None) -> Any:
-        """The points in the plane of two variables, by default the first two; returns the axes."""
+        """The points in the plane of two variables, by default the first two; returns the figure."""
         from distdyn.plot.phase import fixed_points
 
         return fixed_points(self, ax, x, y)
 
     def save(self, path: str | Path) -> None:
-        """Write all of it to an HDF5 file; complex numbers as pairs, labels as their numbers."""
-        arrays = {
+        """Write all of it to an HDF5 file."""
+        write_arrays(
+            Path(path), self.arrays(), kind="fixed points", names=list(self.names),
+            labels=list(LABELS), system=self.flat.about.name, message=self.message,
+        )  # fmt: skip
+
+    def arrays(self, before: str = "") -> dict[str, Any]:
+        """What is written to files: complex numbers as pairs, labels by their place in LABELS."""
+        labels = np.array([LABELS.index(label) for label in self.stability], np.int64)
+        found = {
             "x": self.x,
             "eigenvalues": _pairs(self.eigenvalues),
             "eigenvectors": _pairs(self.eigenvectors),
-            "stability": np.array([LABELS.index(label) for label in self.stability], np.int64),
+            "stability": labels,
             "n_unstable": self.n_unstable,
             "n_marginal": self.n_marginal,
             "family": self.family,
             "speed": self.speed,
         }
-        write_arrays(
-            Path(path), arrays, kind="fixed points", names=list(self.names), labels=list(LABELS),
-            system=self.flat.about.name, message=self.message,
-        )  # fmt: skip
+        return {f"{before}{name}": array for name, array in found.items()}
 
 
 def find_fixed_points(

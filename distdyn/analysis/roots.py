@@ -29,6 +29,7 @@ from distdyn._jax import varying_over
 MOST_STEPS = 200
 STEP = 1e-9  # of the unit: a step as short ends the search
 RESIDUAL = 1e-6  # of the unit: and it is a root if no more is left
+STUCK = 1e-8  # of |r|^2: where a step would gain less, |r| is smallest, but not 0
 SAMPLE = 256  # starts that say how large the derivatives are
 LANE_NUMBERS = 2_000_000  # of all Jacobians of a device
 POINT = "point"  # the axis of the mesh
@@ -156,7 +157,8 @@ def _step(g: Any, unit: Any, rows: Any, lane: _Lanes, p: Any) -> tuple[_Lanes, A
     after, _ = residual(d)
     new_size = jnp.linalg.norm(after)
     gain = (size - new_size) * (size + new_size)
-    ratio = gain / jnp.maximum(-2 * slope @ d - jnp.vdot(J @ d, J @ d), 1e-300)
+    expected = -2 * slope @ d - jnp.vdot(J @ d, J @ d)
+    ratio = gain / jnp.maximum(expected, 1e-300)
     is_better = (new_size < size) & jnp.isfinite(ratio)  # false of what is no number
     longest = jnp.abs(d).max()
     is_still = (longest < STEP) | (size == 0.0)
@@ -168,6 +170,7 @@ def _step(g: Any, unit: Any, rows: Any, lane: _Lanes, p: Any) -> tuple[_Lanes, A
     )
     x = jnp.where(is_better, lane.x + unit * d, lane.x)
     size = jnp.where(is_better, new_size, size)
-    is_done = is_still | (steps >= MOST_STEPS) | (mu > 1e15) | ~jnp.isfinite(size)
+    is_stuck = (expected < STUCK * size * size) | (mu > 1e15) | ~jnp.isfinite(size)
+    is_done = is_still | is_stuck | (steps >= MOST_STEPS)
     lane = _Lanes(x, lane.start, jnp.maximum(mu, 1e-8), steps)
     return lane, size, is_done, is_still & (size < RESIDUAL)

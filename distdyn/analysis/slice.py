@@ -13,10 +13,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from distdyn._jax import axes_of, varying_over
 from distdyn.analysis.field import State, VectorField
+from distdyn.core.flow import dependence
 from distdyn.errors import AnalysisError, NameLookupError, suggestion
 
-NEWTON_STEPS = 30
+NEWTON_STEPS = 50
+EXACT = 1e-14  # relative: a step as short is the last but one
 
 
 def sliced(
@@ -81,7 +84,7 @@ def _following(
     """A function that adds the quasi-steady variables to a state, by Newton's method."""
     if not steady:
         return lambda state, parameters: dict(state)
-    start = jnp.concatenate([jnp.reshape(field.state[name], -1) for name in steady])
+    start = np.concatenate([np.reshape(field.state[name], -1) for name in steady])
 
     def taken_apart(z: Any) -> dict[str, Any]:
         found, first = {}, 0
@@ -92,15 +95,34 @@ def _following(
             first = last
         return found
 
+    def of_entries(*z: Any) -> list[Any]:
+        found = field.F({**field.state, **taken_apart(jnp.stack(z))}, {})
+        return [x for name in steady for x in jnp.reshape(found[name], -1)]
+
+    with jax.enable_x64(True):
+        relations = dependence(of_entries, *start)
+    are_apart = not relations[~np.eye(len(start), dtype=bool)].any()  # such as gates
+
     def follow(state: State, parameters: State) -> dict[str, Any]:
         def g(z: Any) -> Any:
             found = field.F({**state, **taken_apart(z)}, parameters)
             return jnp.concatenate([jnp.reshape(found[name], -1) for name in steady])
 
         def newton(z: Any) -> Any:
+            if are_apart:
+                value, slope = jax.jvp(g, (z,), (jnp.ones_like(z),))
+                return z - value / slope
             return z - jnp.linalg.solve(jax.jacfwd(g)(z), g(z))
 
-        z = jax.lax.fori_loop(0, NEWTON_STEPS, lambda _, z: newton(z), start)
+        def advance(carry: Any) -> Any:
+            z, _, steps = carry
+            new = newton(z)
+            return new, jnp.abs(new - z).max() > EXACT * (1.0 + jnp.abs(z).max()), steps + 1
+
+        first = newton(start)  # varies over the devices as what it is made of
+        begin = (jnp.bool_(True), jnp.int64(0))
+        begin = [varying_over(a, axes_of(first)) for a in begin]
+        z, *_ = jax.lax.while_loop(lambda c: c[1] & (c[2] < NEWTON_STEPS), advance, (first, *begin))
         # At the root the derivative of one more step is that of the root, whatever was before.
         return {**state, **taken_apart(newton(jax.lax.stop_gradient(z)))}
 
