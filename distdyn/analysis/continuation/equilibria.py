@@ -73,11 +73,13 @@ def equilibria(
     low, high = checked_interval(flat.parameters[0], interval)
     begins = _solved(family, (low, high), starts)
     weight = _weight(family, begins, high - low)
-    infinite = np.full(family.n, np.inf)
+    infinite, most = np.full(family.n, np.inf), np.full(family.n, np.inf)
+    if flat.about.threshold is not None:  # beyond it the cell is reset, and the field another
+        most[flat.index(flat.about.threshold[0])] = flat.about.threshold[1]
     share = np.append(np.full(family.n, family.n), 0.0)
     curve = Curve(
         Dense(family.field, family.jacobian), weight, np.append(-infinite, low),
-        np.append(infinite, high), equilibrium_monitor(family, weight), is_understood,
+        np.append(most, high), equilibrium_monitor(family, weight), is_understood,
         lambda curve, point: widened(curve, point, share), steps=steps or Steps(),
     )  # fmt: skip
     diagram = _Diagram(family, curve)
