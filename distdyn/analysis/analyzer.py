@@ -15,6 +15,7 @@ import numpy as np
 
 from distdyn.analysis.continuation import (
     Branches,
+    Family,
     SpecialPoint,
     Steps,
     beginnings,
@@ -161,8 +162,8 @@ class DSAnalyzer:
             parameter: its name.
             interval: its smallest and largest value.
             box: ranges by variable where equilibria to begin with are searched for. Without it,
-                and without `starts`, from where the model begins and passes.
-            starts: [m, n], or arrays by variable: states to search from, instead.
+                and without `starts`, Newton's method begins where the model does and where it goes.
+            starts: [m, n], or arrays by variable: states from which Newton's method begins.
             n_starts: how many starts in the box, at least.
             seed: of starts in more than three dimensions.
             steps: along the branches.
@@ -172,10 +173,10 @@ class DSAnalyzer:
             AnalysisError: the interval is empty or reversed; no equilibrium is found to begin with;
                 one is singular; it is a map.
         """
-        flat = self.field.flat(parameter)
+        family = Family(self.field.flat(parameter))
         ends = checked_interval(parameter, interval)
-        begin = beginnings(flat, ends, box, starts, n_starts, seed)
-        return equilibria(flat, ends, begin, steps=steps)
+        begin = beginnings(family, ends, box, starts, n_starts, seed)
+        return equilibria(family, ends, begin, steps=steps)
 
     def continuation2(
         self,
@@ -204,9 +205,9 @@ class DSAnalyzer:
                 outside of it; there is nothing to follow.
         """
         (one, range_one), (two, range_two) = first, second
-        flat = self.field.flat((one, two))
+        family = Family(self.field.flat((one, two)))
         low, high = checked_interval(two, range_two)
-        own = float(flat.p0[1])
+        own = float(family.flat.p0[1])
         if one == two or not low <= own <= high:
             raise AnalysisError(
                 f"continuation2: give two different parameters, not {one} twice."
@@ -217,7 +218,7 @@ class DSAnalyzer:
         if points is None:
             points = self.continuation(one, range_one, **search).points()
         begin = [(point.kind, point.x, np.array([point.value, own])) for point in points]
-        return bifurcation_curves(flat, (range_one, (low, high)), begin, steps=steps)
+        return bifurcation_curves(family, (range_one, (low, high)), begin, steps=steps)
 
     def __repr__(self) -> str:
         return f"DSAnalyzer({self.field!r})"

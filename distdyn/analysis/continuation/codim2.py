@@ -31,7 +31,6 @@ from distdyn.analysis.continuation.normal_forms import (
 )
 from distdyn.analysis.continuation.special import is_complex_pair, signed_smallest_sum
 from distdyn.analysis.continuation.tracks import Track, both_ways, lies_on
-from distdyn.analysis.field import Flat
 from distdyn.errors import AnalysisError
 
 Vector = Float64[np.ndarray, "m"]
@@ -39,7 +38,7 @@ ENTRIES = {"LP": ("BT", "CP", "ZH"), "H": ("GH", "ZH", "HH")}  # of the monitors
 
 
 def bifurcation_curves(
-    flat: Flat,
+    family: Family,
     intervals: Sequence[tuple[float, float]],
     points: Sequence[tuple[str, Vector, Vector]],
     *,
@@ -48,7 +47,7 @@ def bifurcation_curves(
     """The curves of folds and Hopf points through given ones, and those that meet them.
 
     Args:
-        flat: a flow with two parameters.
+        family: with two parameters.
         intervals: of the two parameters.
         points: kind ("LP" or "H"), state and parameters of each.
         steps: along the curves, in units of the intervals and of the size of the variables.
@@ -57,7 +56,7 @@ def bifurcation_curves(
         AnalysisError: an interval is empty or reversed; there is no point to begin with, or none
             that Newton's method confirms.
     """
-    family = Family(flat)
+    flat = family.flat
     box = [checked_interval(*pair) for pair in zip(flat.parameters, intervals, strict=True)]
     low, high = np.array(box).T
     plane = _Plane(family, low, high, steps or Steps())
