@@ -44,7 +44,7 @@ from distdyn.errors import AnalysisError
 
 Vector = Float64[np.ndarray, "m"]
 SAME = 1e-5  # in arclength: special points that are as near are one
-SINGULAR = 1e-9  # smallest singular value of J, rows of length 1: no direction is known
+SINGULAR = 1e-9  # smallest singular value of J, rows of about length 1: no direction is known
 SMALLEST_SCALE = 0.1  # of a variable that is zero where branches begin
 MOST = 200  # branches
 
@@ -272,9 +272,9 @@ def _equilibrium(family: Family, value: float, x: Vector) -> Vector | None:
     A step is taken if the next one, by the same matrix, is shorter than it (Deuflhard's natural
     monotonicity test), else half of it is tried.
     """
-    scale = np.maximum(abs(x), SMALLEST_SCALE)
     part = 1.0
     for _ in range(60):
+        scale = np.maximum(abs(x), SMALLEST_SCALE)
         u = np.append(x, value)
         f, A = family.field(u), family.A(u)
         if not (np.isfinite(f).all() and np.isfinite(A).all()):
@@ -328,9 +328,11 @@ def widened(curve: Curve, point: Point, share: Vector) -> tuple[Curve, Point]:
 
 
 def _check_regular(family: Family, u: Vector, weight: Vector) -> None:
-    J = family.jacobian(u) / np.sqrt(weight)
-    J /= np.maximum(np.linalg.norm(J, axis=1, keepdims=True), 1e-300)
-    if np.linalg.svd(J, compute_uv=False)[-1] > SINGULAR:
+    scale = 1.0 / np.sqrt(weight)
+    J, beside = family.jacobian(u) * scale, family.jacobian(u + 0.1 * scale) * scale
+    rows = np.maximum(*(np.linalg.norm(a, axis=1, keepdims=True) for a in (J, beside)))
+    smallest = np.linalg.svd(J / np.maximum(rows, 1e-300), compute_uv=False)[-1]
+    if smallest > SINGULAR:
         return
     x = ", ".join(f"{n} = {v:.6g}" for n, v in zip(family.flat.names[:6], u, strict=False))
     name = family.flat.parameters[0]
