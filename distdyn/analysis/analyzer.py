@@ -20,7 +20,7 @@ from distdyn.analysis.continuation import (
     Steps,
     beginnings,
     bifurcation_curves,
-    equilibria,
+    equilibrium_branches,
 )
 from distdyn.analysis.continuation.equilibria import checked_interval
 from distdyn.analysis.field import VectorField, vector_field
@@ -176,7 +176,7 @@ class DSAnalyzer:
         family = Family(self.field.flat(parameter))
         ends = checked_interval(parameter, interval)
         begin = beginnings(family, ends, box, starts, n_starts, seed)
-        return equilibria(family, ends, begin, steps=steps)
+        return equilibrium_branches(family, ends, begin, steps=steps)
 
     def continuation2(
         self,

@@ -16,18 +16,18 @@ def analyzer(
     """Of F(state, parameters), both by name, from an initial state."""
     own = {name: np.asarray(value, np.float64) for name, value in parameters.items()}
     first = {name: np.asarray(value, np.float64) for name, value in state.items()}
-    return dd.DSAnalyzer(
-        VectorField(lambda s, p: F(s, own | dict(p)), first, own, name=F.__name__)
-    )
+    return dd.DSAnalyzer(VectorField(lambda s, p: F(s, own | dict(p)), first, own, name=F.__name__))
 
 
-def scalar(f: Callable[[Any, Mapping], Any], x: float = 0.0, a: float = 0.0) -> dd.DSAnalyzer:
-    """Of x' = f(x, parameters), with a parameter a."""
+def scalar(
+    f: Callable[[Any, Mapping], Any], x: float = 0.0, a: float = 0.0, **more: float
+) -> dd.DSAnalyzer:
+    """Of x' = f(x, parameters), with a parameter a, and more."""
 
     def of_one_variable(s, p):
         return {"x": f(s["x"], p)}
 
-    return analyzer(of_one_variable, {"x": x}, a=a)
+    return analyzer(of_one_variable, {"x": x}, a=a, **more)
 
 
 def morris_lecar(s, p):

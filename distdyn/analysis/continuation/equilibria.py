@@ -49,7 +49,7 @@ SMALLEST_SCALE = 0.1  # of a variable that is zero where branches begin
 MOST = 200  # branches
 
 
-def equilibria(
+def equilibrium_branches(
     family: Family,
     interval: tuple[float, float],
     starts: Iterable[tuple[float, Vector]],
@@ -178,9 +178,9 @@ class _Diagram:
     def _is_branch_point(self, fold: Crossing, other: Crossing) -> bool:
         u = refine_fold(self.family, fold.point.u)
         v = refine_branch_point(self.family, other.point.u)
-        near = self.curve.length(fold.point.u - other.point.u)
-        if u is None or v is None:
-            return near <= 1e-3
+        v = other.point.u if v is None else v
+        if u is None:  # the equations of a fold are singular there
+            return self.curve.length(fold.point.u - v) <= 1e-3
         return self.curve.length(u - v) <= 1e-4
 
     def _special_point(self, crossing: Crossing) -> SpecialPoint | None:
