@@ -1,8 +1,8 @@
-"""Systems whose bifurcations are known, for the tests of analysis."""
+"""Systems whose fixed points are known, for the tests of analysis."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -10,64 +10,70 @@ import distdyn as dd
 from distdyn.analysis.field import VectorField
 
 
-def analyzer(
-    F: Callable[[Mapping, Mapping], dict[str, Any]], state: Mapping[str, float], **parameters: float
-) -> dd.DSAnalyzer:
-    """Of F(state, parameters), both by name, from an initial state."""
-    own = {name: np.asarray(value, np.float64) for name, value in parameters.items()}
-    first = {name: np.asarray(value, np.float64) for name, value in state.items()}
-    return dd.DSAnalyzer(VectorField(lambda s, p: F(s, own | dict(p)), first, own, name=F.__name__))
+class Lorenz(dd.ODE):
+    sigma: float = 10.0
+    rho: float = 28.0
+    beta: float = 8.0 / 3.0
+
+    class State(NamedTuple):
+        x: jax.Array
+        y: jax.Array
+        z: jax.Array
+
+    def init(self, id, key):
+        return self.State(x=1.0, y=1.0, z=1.0)
+
+    def derivative(self, t, s, drive):
+        return self.State(
+            x=self.sigma * (s.y - s.x),
+            y=s.x * (self.rho - s.z) - s.y,
+            z=s.x * s.y - self.beta * s.z,
+        )
 
 
-def scalar(
-    f: Callable[[Any, Mapping], Any], x: float = 0.0, a: float = 0.0, **more: float
-) -> dd.DSAnalyzer:
-    """Of x' = f(x, parameters), with a parameter a, and more."""
+class Ring(dd.ODE):
+    """A continuous attractor of Wu et al.: u' = -u + J r, r = u^2 / (1 + k sum u^2)."""
 
-    def of_one_variable(s, p):
-        return {"x": f(s["x"], p)}
+    J: Any
+    k: float
 
-    return analyzer(of_one_variable, {"x": x}, a=a, **more)
+    class State(NamedTuple):
+        u: jax.Array
 
+    def init(self, id, key):
+        return self.State(u=jnp.zeros(len(self.J)))
 
-def morris_lecar(s, p):
-    """Of Rinzel & Ermentrout (1998), the parameters of their Hopf set."""
-    V, w = s["V"], s["w"]
-    m = 0.5 * (1 + jnp.tanh((V + 1.2) / 18))
-    w_inf = 0.5 * (1 + jnp.tanh((V - p["V3"]) / 30))
-    ions = 4.4 * m * (V - 120) + 8 * w * (V + 84) + 2 * (V + 60)
-    rate = 0.04 * jnp.cosh((V - p["V3"]) / 60)
-    return {"V": (p["I"] - ions) / 20, "w": rate * (w_inf - w)}
+    def derivative(self, t, s, drive):
+        r = s.u**2 / (1.0 + self.k * jnp.sum(s.u**2))
+        return self.State(u=-s.u + self.J @ r)
 
 
-def hodgkin_huxley(s, p):
-    """Of 1952, with rest at -65 mV; phi makes the gates faster."""
-    V, m, h, n = (s[name] for name in "Vmhn")
-    a_m, b_m = 1 / dd.exprel(-(V + 40) / 10), 4 * jnp.exp(-(V + 65) / 18)
-    a_h, b_h = 0.07 * jnp.exp(-(V + 65) / 20), 1 / (1 + jnp.exp(-(V + 35) / 10))
-    a_n, b_n = 0.1 / dd.exprel(-(V + 55) / 10), 0.125 * jnp.exp(-(V + 65) / 80)
-    sodium, potassium = 120 * m**3 * h * (V - 50), 36 * n**4 * (V - p["E_K"])
-    return {
-        "V": p["I"] - sodium - potassium - 0.3 * (V - p["E_L"]),
-        "m": p["phi"] * (a_m * (1 - m) - b_m * m),
-        "h": p["phi"] * (a_h * (1 - h) - b_h * h),
-        "n": p["phi"] * (a_n * (1 - n) - b_n * n),
-    }
+def plane(f: Any, names: tuple[str, str] = ("x", "y"), **kwargs: Any) -> VectorField:
+    """A field of two numbers."""
+
+    def F(state, parameters):
+        return dict(zip(names, f(*(state[name] for name in names)), strict=True))
+
+    return VectorField(F, dict.fromkeys(names, np.float64(0.0)), {}, **kwargs)
 
 
-def wong_wang(s, p):
-    """Two populations that decide, of Wong & Wang (2006), with the parameters of one figure."""
+def wells(n: int, k: int = 3, beta: float = 2.0) -> tuple[VectorField, np.ndarray]:
+    """3^k fixed points in n dimensions, in coordinates turned by a random Q, which is returned."""
+    Q = np.linalg.qr(np.random.default_rng(5).normal(size=(n, n)))[0]
+    decay = np.linspace(0.5, 2.0, n)
 
-    def rate(x):
-        return (270 * x - 108) / (1 - jnp.exp(-0.154 * (270 * x - 108)))
+    def F(state, parameters):
+        y = Q.T @ state["x"]
+        slope = jnp.where(jnp.arange(n) < k, jnp.tanh(parameters.get("beta", beta) * y) - y,
+                          -decay * y)  # fmt: skip
+        return {"x": Q @ slope}
 
-    def slope(own, other, coherence):
-        drive = 0.00117 * p["mu"] * (1 + coherence) + 0.3297
-        return -own / 0.06 + (1 - own) * 0.641 * rate(0.3725 * own - 0.1137 * other + drive)
-
-    return {"s1": slope(s["s1"], s["s2"], p["c"]), "s2": slope(s["s2"], s["s1"], -p["c"])}
+    return VectorField(F, {"x": np.zeros(n)}, {"beta": np.float64(beta)}), Q
 
 
-def lorenz(s, p):
-    x, y, z = s["x"], s["y"], s["z"]
-    return {"x": 10 * (y - x), "y": x * (p["rho"] - z) - y, "z": x * y - 8 / 3 * z}
+def wong_wang(mu_0: float, coherence: float = 0.0) -> dd.WongWang:
+    """The parameters of BrainPy's figure."""
+    return dd.WongWang(
+        J_same=0.3725, J_other=0.1137, tau_S=60.0, I_0=0.3297, J_ext=0.00117,
+        mu_0=mu_0, coherence=coherence,
+    )  # fmt: skip

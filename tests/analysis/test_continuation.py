@@ -13,7 +13,7 @@ import pytest
 
 import distdyn as dd
 from distdyn.analysis.continuation import Steps
-from tests.analysis.systems import (
+from tests.analysis.families import (
     analyzer,
     hodgkin_huxley,
     lorenz,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import distdyn as dd
-from tests.analysis.systems import analyzer, hodgkin_huxley, morris_lecar, scalar
+from tests.analysis.families import analyzer, hodgkin_huxley, morris_lecar, scalar
 
 
 def bogdanov_takens(s, p):
