@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-<<<<<<< HEAD
 from distdyn.analysis.continuation import (
     Branches,
     Family,
@@ -24,8 +23,6 @@ from distdyn.analysis.continuation import (
     equilibrium_branches,
 )
 from distdyn.analysis.continuation.equilibria import checked_interval
-=======
->>>>>>> an_a
 from distdyn.analysis.field import VectorField, vector_field
 from distdyn.analysis.fixed_points import FixedPoints, find_fixed_points
 from distdyn.analysis.phase_plane import PhaseLine, PhasePlane, phase_line, phase_plane
