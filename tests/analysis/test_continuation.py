@@ -141,7 +141,9 @@ def test_the_symmetric_decision_loses_its_symmetry_at_two_pitchforks():
     ]  # fmt: skip
     for branch in turning:
         (k,) = branch.at
-        np.testing.assert_allclose(branch.x[k], branch.special[0].x, atol=1e-9)
+        away = np.linalg.norm(branch.x - branch.special[0].x, axis=1)
+        assert min(away[k : k + 2]) < 0.03
+        assert np.argmin(away) in (k, k + 1)
         np.testing.assert_allclose(branch.x[0], branch.x[-1][::-1], atol=1e-9)  # the mirror
 
 

@@ -1,12 +1,20 @@
 """What continuation gives: special points once, files, figures; and what cannot be asked."""
 
 from itertools import pairwise
+from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 import distdyn as dd
-from distdyn.analysis.continuation import Branches, load_branches
+from distdyn.analysis.continuation import (
+    Branches,
+    Family,
+    equilibrium_branches,
+    load_branches,
+)
 from distdyn.errors import AnalysisError, NameLookupError, RunDirectoryError
 from tests.analysis.families import analyzer, scalar
 
@@ -117,9 +125,12 @@ def test_where_there_is_no_equilibrium_it_is_said():
         an.continuation("a", (0.0, 1.0), box={"x": (-1.0, 1.0)})
 
 
-def test_a_start_at_which_branches_cross_is_said_to_be_singular():
+def test_where_branches_cross_none_can_begin():
+    family = Family(scalar(lambda x, p: p["a"] * x - x**3).field.flat("a"))
     with pytest.raises(AnalysisError, match="x = 0 at a = 0 is singular"):
-        scalar(lambda x, p: p["a"] * x - x**3).continuation("a", (-1.0, 1.0))
+        equilibrium_branches(family, (-1.0, 1.0), [(0.0, np.zeros(1))])
+    found = equilibrium_branches(family, (-1.0, 1.0), [(0.0, np.zeros(1)), (-1.0, np.zeros(1))])
+    assert len(found) == 2
 
 
 def test_what_is_conserved_makes_equilibria_singular():
@@ -135,11 +146,14 @@ def test_a_map_is_refused():
     class Logistic(dd.DynamicalSystem):
         r: float = 2.0
 
+        class State(NamedTuple):
+            x: jax.Array
+
         def init(self, id, key):
-            return 0.3
+            return self.State(jnp.asarray(0.3))
 
         def step(self, state, drive, tick):
-            return self.r * state * (1 - state), None
+            return self.State(self.r * state.x * (1 - state.x)), None
 
     with pytest.raises(AnalysisError, match="is a map"):
         dd.DSAnalyzer(Logistic(), dt=1.0).continuation("r", (1.0, 3.5))

@@ -63,9 +63,8 @@ def _passed(family: Family, value: float) -> Float64[np.ndarray, "m n"]:
     """
     x, passed = family.flat.x0, [family.flat.x0]
     A = family.A(np.append(x, value))
-    h = TIMES / np.median(abs(np.linalg.eigvals(A))) if np.isfinite(A).all() else np.inf
-    if not np.isfinite(h):
-        return x[None]
+    size = float(np.median(abs(np.linalg.eigvals(A)))) if np.isfinite(A).all() else 0.0
+    h = TIMES / (size or 1.0)
     for _ in range(SAMPLES):
         u = np.append(x, value)
         f, A = family.field(u), family.A(u)
