@@ -3,6 +3,7 @@
     an = dd.DSAnalyzer(dd.FitzHughNagumo(I_e=0.5))
     an.fixed_points(box={"V": (-3, 3), "w": (-1, 3)})
     an.phase_plane(x="V", y="w", box={"V": (-3, 3), "w": (-1, 3)}).plot()
+    an.continuation("I_e", (0.0, 2.0)).points("H")
 
 Every answer is an object of arrays, with `plot(ax=None)` and `save(path)`.
 """
@@ -12,6 +13,16 @@ from typing import Any
 
 import numpy as np
 
+from distdyn.analysis.continuation import (
+    Branches,
+    Family,
+    SpecialPoint,
+    Steps,
+    beginnings,
+    bifurcation_curves,
+    equilibrium_branches,
+)
+from distdyn.analysis.continuation.equilibria import checked_interval
 from distdyn.analysis.field import VectorField, vector_field
 from distdyn.analysis.fixed_points import FixedPoints, find_fixed_points
 from distdyn.analysis.phase_plane import PhaseLine, PhasePlane, phase_line, phase_plane
@@ -133,6 +144,84 @@ class DSAnalyzer:
             steady: which follow at once.
         """
         return DSAnalyzer(sliced(self.field, moving, fixed, steady))
+
+    def continuation(
+        self,
+        parameter: str,
+        interval: tuple[float, float],
+        *,
+        box: Box | None = None,
+        starts: Any = None,
+        n_starts: int | None = None,
+        seed: int = 0,
+        steps: Steps | None = None,
+    ) -> Branches:
+        """The branches of equilibria over a parameter, with their folds, Hopf and branch points.
+
+        Branches begin at the equilibria at both ends of the interval, and at the model's own value
+        of the parameter if that lies inside. Where branches cross, all are followed.
+
+        Args:
+            parameter: its name.
+            interval: its smallest and largest value.
+            box: ranges by variable where equilibria to begin with are searched for. Without it,
+                and without `starts`, Newton's method begins where the model does and where it goes.
+            starts: [m, n], or arrays by variable: states from which Newton's method begins.
+            n_starts: how many starts in the box, at least.
+            seed: of starts in more than three dimensions.
+            steps: along the branches.
+
+        Raises:
+            NameLookupError: there is no parameter or variable of a name.
+            AnalysisError: the interval is empty or reversed; no equilibrium is found to begin with;
+                one is singular; it is a map.
+        """
+        family = Family(self.field.flat(parameter))
+        ends = checked_interval(parameter, interval)
+        begin = beginnings(family, ends, box, starts, n_starts, seed)
+        return equilibrium_branches(family, ends, begin, steps=steps)
+
+    def continuation2(
+        self,
+        first: tuple[str, tuple[float, float]],
+        second: tuple[str, tuple[float, float]],
+        *,
+        points: Sequence[SpecialPoint] | None = None,
+        steps: Steps | None = None,
+        **search: Any,
+    ) -> Branches:
+        """The curves of folds and Hopf points in the plane of two parameters.
+
+        They begin at the points that `continuation` finds over the first parameter, with the second
+        as the model has it; curves that meet them are followed too.
+
+        Args:
+            first: name and interval of the parameter.
+            second: of the other one.
+            points: folds and Hopf points over the first parameter, instead of searching for some.
+            steps: along the curves.
+            search: for equilibria to begin with, as in `continuation`.
+
+        Raises:
+            NameLookupError: there is no parameter or variable of a name.
+            AnalysisError: an interval is empty, or the model's value of the second parameter is
+                outside of it; there is nothing to follow.
+        """
+        (one, range_one), (two, range_two) = first, second
+        family = Family(self.field.flat((one, two)))
+        low, high = checked_interval(two, range_two)
+        own = float(family.flat.p0[1])
+        if one == two or not low <= own <= high:
+            raise AnalysisError(
+                f"continuation2: give two different parameters, not {one} twice."
+                if one == two
+                else f"continuation2: {two} is {own:g} in the model, outside of ({low:g}, "
+                f"{high:g}). Curves begin there: give the model a value inside, or a wider range."
+            )
+        if points is None:
+            points = self.continuation(one, range_one, **search).points()
+        begin = [(point.kind, point.x, np.array([point.value, own])) for point in points]
+        return bifurcation_curves(family, (range_one, (low, high)), begin, steps=steps)
 
     def __repr__(self) -> str:
         return f"DSAnalyzer({self.field!r})"

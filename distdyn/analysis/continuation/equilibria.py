@@ -1,0 +1,347 @@
+"""Branches of equilibria f(x, p) = 0 over an interval of one parameter, and their bifurcations.
+
+Branches begin at the equilibria that are given, are followed in both directions, and where others
+cross them (BP) these are followed too, until nothing new is found. What lies on a branch that is
+known is not followed again, and a point that two branches share is one point.
+
+Isolated branches, which neither begin at a given equilibrium nor cross another, are not found.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jaxtyping import Float64
+
+from distdyn.analysis.continuation.arclength import (
+    Crossing,
+    Curve,
+    Dense,
+    Path,
+    Point,
+    Steps,
+    trace,
+)
+from distdyn.analysis.continuation.branches import Branch, Branches, SpecialPoint
+from distdyn.analysis.continuation.family import Family
+from distdyn.analysis.continuation.normal_forms import fold_coefficient, lyapunov_coefficient
+from distdyn.analysis.continuation.special import (
+    BP,
+    LP,
+    H,
+    crossing_directions,
+    equilibrium_monitor,
+    is_complex_pair,
+    is_understood,
+    refine_branch_point,
+    refine_fold,
+    refine_hopf,
+)
+from distdyn.analysis.continuation.tracks import Track, both_ways, joined, lies_on, located
+from distdyn.errors import AnalysisError
+
+Vector = Float64[np.ndarray, "m"]
+SAME = 1e-5  # in arclength: special points that are as near are one
+SINGULAR = 1e-9  # smallest singular value of J, rows of about length 1: no direction is known
+SMALLEST_SCALE = 0.1  # of a variable that is zero where branches begin
+MOST = 200  # branches
+
+
+def equilibrium_branches(
+    family: Family,
+    interval: tuple[float, float],
+    starts: Iterable[tuple[float, Vector]],
+    *,
+    steps: Steps | None = None,
+) -> Branches:
+    """All branches of equilibria that the starts lie on, and those that cross them.
+
+    Args:
+        family: with one parameter.
+        interval: of the parameter.
+        starts: values of the parameter in the interval, and states close to equilibria there.
+        steps: along the branches, in units of the interval and of the size of the variables.
+
+    Raises:
+        AnalysisError: the interval is empty or reversed; there is no equilibrium close to any
+            start; an equilibrium to start from is singular.
+    """
+    flat = family.flat
+    low, high = checked_interval(flat.parameters[0], interval)
+    infinite, most = np.full(family.n, np.inf), np.full(family.n, np.inf)
+    if flat.about.threshold is not None:  # beyond it the cell is reset, and the field another
+        most[flat.index(flat.about.threshold[0])] = flat.about.threshold[1]
+    begins = _solved(family, (low, high), most, starts)
+    weight = _weight(family, begins, high - low)
+    share = np.append(np.full(family.n, family.n), 0.0)
+    curve = Curve(
+        Dense(family.field, family.jacobian), weight, np.append(-infinite, low),
+        np.append(most, high), equilibrium_monitor(family, weight), is_understood,
+        lambda curve, point: widened(curve, point, share), steps=steps or Steps(),
+    )  # fmt: skip
+    diagram = _Diagram(family, curve)
+    for u in _regular(family, begins, weight):
+        if not diagram.knows(u):
+            diagram.follow_from(u)
+    while diagram.waiting and len(diagram.tracks) < MOST:
+        diagram.switch(*diagram.waiting.popleft())
+    tracks = tuple(_branch(track, family.n) for track in diagram.tracks)
+    return Branches(tracks, flat.parameters, flat.names, flat.about.name)
+
+
+def checked_interval(name: str, interval: Sequence[float]) -> tuple[float, float]:
+    """The two ends of an interval of a parameter.
+
+    Raises:
+        AnalysisError: they are not two finite numbers, the first the smaller.
+    """
+    ends = np.asarray(interval, np.float64)
+    if ends.shape != (2,) or not np.isfinite(ends).all():
+        raise AnalysisError(
+            f"{name}: {interval} is not an interval. Give two numbers, (low, high)."
+        )
+    low, high = ends.tolist()
+    if not low < high:
+        what = "its ends are equal" if low == high else "it is reversed"
+        cure = f"({high:g}, {low:g})" if low > high else f"({low:g}, {low + 1:g})"
+        raise AnalysisError(
+            f"{name}: the interval ({low:g}, {high:g}) is empty: {what}. Give the smaller end "
+            f"first, such as {cure}; branches are followed in both directions."
+        )
+    return low, high
+
+
+@dataclass(eq=False)
+class _Diagram:
+    """What is known so far, and the branch points whose other branch is still to be followed."""
+
+    family: Family
+    curve: Curve
+    tracks: list[Track[SpecialPoint]] = field(default_factory=list)
+    special: list[tuple[Vector, SpecialPoint]] = field(default_factory=list)
+    waiting: deque[tuple[Vector, Vector, SpecialPoint]] = field(default_factory=deque)
+
+    def follow_from(self, u: Vector) -> None:
+        """The branch through an equilibrium, in the directions that lead into the interval."""
+        up = np.append(np.zeros(self.family.n), 1.0)
+        self._add(both_ways(self.curve, u, up))
+
+    def switch(self, u: Vector, direction: Vector, point: SpecialPoint) -> None:
+        """The branch through a branch point in a direction, unless it is known."""
+        paths = []
+        for sign in (1.0, -1.0):
+            start = self._beside(u, sign * direction)
+            if start is None or self.knows(start):
+                paths.append(Path([], [], "BP"))
+                continue
+            path = trace(self.curve, start, sign * direction)
+            if path.end == "closed":
+                self._add(Track(path.points, located(path), ("closed", "closed")))
+                return
+            paths.append(path)
+        if paths[0].points or paths[1].points:
+            here = self.curve.point(u, direction)
+            self._add(joined(paths[1], paths[0], (here,)), (len(paths[1].points), point))
+
+    def knows(self, u: Vector) -> bool:
+        """Whether an equilibrium lies on a branch that was followed."""
+        return any(lies_on(self.curve, track, u) for track in self.tracks)
+
+    def _beside(self, u: Vector, direction: Vector) -> Vector | None:
+        """A solution a little way from a branch point."""
+        for step in self.curve.steps.first * np.array([1.0, 0.2, 0.04]):
+            found = self.curve.correct(u + step * direction, self.curve.weight * direction)
+            if found is not None and self.curve.length(found[0] - u) <= 2.0 * step:
+                inside = (found[0] >= self.curve.lower) & (found[0] <= self.curve.upper)
+                return found[0] if inside.all() else None
+        return None
+
+    def _add(self, track: Track[Crossing], *known: tuple[int, SpecialPoint]) -> None:
+        """A branch, with its crossings as special points.
+
+        A fold at a branch point is another view of the branch point.
+        """
+        special = list(known)
+        for after, crossing in track.special:
+            twins = [c for k, c in track.special if k == after and c.which == BP]
+            if crossing.which == LP and any(self._is_branch_point(crossing, c) for c in twins):
+                continue
+            point = self._special_point(crossing)
+            if point is not None:
+                special.append((after, point))
+        special.sort(key=lambda pair: pair[0])
+        self.tracks.append(Track(track.points, special, track.ends))
+
+    def _is_branch_point(self, fold: Crossing, other: Crossing) -> bool:
+        u = refine_fold(self.family, fold.point.u)
+        v = refine_branch_point(self.family, other.point.u)
+        v = other.point.u if v is None else v
+        if u is None:  # the equations of a fold are singular there
+            return self.curve.length(fold.point.u - v) <= 1e-3
+        return self.curve.length(u - v) <= 1e-4
+
+    def _special_point(self, crossing: Crossing) -> SpecialPoint | None:
+        """A crossing, refined and with its coefficients; the one that is known, if it is."""
+        u, kind, omega = crossing.point.u, ("LP", "BP", "H")[crossing.which], None
+        if crossing.which == H:
+            if not is_complex_pair(crossing.point.seen):
+                return None
+            refined = refine_hopf(self.family, u)
+            if refined is None:
+                return None
+            found, omega = refined
+        else:
+            refine = refine_fold if crossing.which == LP else refine_branch_point
+            found = refine(self.family, u)
+        if found is not None and self.curve.length(found - u) <= self.curve.steps.largest:
+            u = found
+        for v, known in self.special:
+            if known.kind == kind and self.curve.length(v - u) <= SAME:
+                return known
+        coefficients = {}
+        if crossing.which == LP:
+            coefficients["a"] = fold_coefficient(self.family, u)
+        if omega is not None:
+            coefficients["l1"] = lyapunov_coefficient(self.family, u, omega)
+        point = special_point(self.family, kind, u, omega, coefficients)
+        self.special.append((u, point))
+        if crossing.which == BP:
+            along, weight = crossing.point.tangent, self.curve.weight
+            other = crossing_directions(self.family, u, along, weight)[1]
+            self.waiting.append((u, other, point))
+        return point
+
+
+def special_point(
+    family: Family, kind: str, u: Vector, omega: float | None, coefficients: dict[str, float]
+) -> SpecialPoint:
+    """A bifurcation at u = (x, p)."""
+    x, p = u[: family.n], u[family.n :]
+    value = float(p[0]) if family.k == 1 else tuple(p.tolist())
+    eigenvalues = np.linalg.eigvals(family.A(u)).astype(complex)
+    state = family.flat.unflatten(x)
+    return SpecialPoint(kind, value, x, state, eigenvalues, omega, coefficients)
+
+
+def _branch(track: Track[SpecialPoint], n: int) -> Branch:
+    u = np.array([point.u for point in track.points])
+    eigenvalues = np.array([point.seen for point in track.points], complex)
+    at, special = tuple(k for k, _ in track.special), tuple(p for _, p in track.special)
+    return Branch("equilibrium", u[:, n], u[:, :n], eigenvalues, special, at, track.ends)
+
+
+def _solved(
+    family: Family,
+    interval: tuple[float, float],
+    most: Vector,
+    starts: Iterable[tuple[float, Vector]],
+) -> list[Vector]:
+    """The equilibria to which Newton's method leads from the starts, each once."""
+    found: list[Vector] = []
+    given = list(starts)
+    name = family.flat.parameters[0]
+    for value, x in given:
+        if not interval[0] <= value <= interval[1]:
+            raise AnalysisError(
+                f"{name}: the start at {value:g} is outside of the interval ({interval[0]:g}, "
+                f"{interval[1]:g}). Give a start inside of it."
+            )
+        with np.errstate(over="ignore", invalid="ignore"):  # far away; such a start leads nowhere
+            u = _equilibrium(family, value, np.asarray(x, np.float64))
+        if u is None or (u[: family.n] >= most).any():
+            continue
+        if not any(np.allclose(u, v, rtol=1e-7, atol=1e-9) for v in found):
+            found.append(u)
+    if not found:
+        where = sorted({value for value, _ in given})
+        at = ", ".join(f"{value:g}" for value in where[:5])
+        tried = f"none of {len(given)} starts at {name} = {at} leads to one" if given else ""
+        raise AnalysisError(
+            f"continuation of {family.flat.about.name} over {name}: no equilibrium to begin with: "
+            f"{tried or 'there is none in the box'}. Give states close to equilibria, starts=, or "
+            "a box in which they lie; at the ends of the interval there may be none: change it."
+        )
+    return found
+
+
+def _equilibrium(family: Family, value: float, x: Vector) -> Vector | None:
+    """Newton's method for f(x) = 0 at a value of the parameter, with shorter steps far away.
+
+    A step is taken if the next one, by the same matrix, is shorter than it (Deuflhard's natural
+    monotonicity test), else half of it is tried.
+    """
+    part = 1.0
+    for _ in range(60):
+        scale = np.maximum(abs(x), SMALLEST_SCALE)
+        u = np.append(x, value)
+        f, A = family.field(u), family.A(u)
+        if not (np.isfinite(f).all() and np.isfinite(A).all()):
+            return None
+        left, sizes, right = np.linalg.svd(A)
+        if sizes[-1] <= 1e-14 * sizes[0]:  # singular: an equilibrium if it is one already
+            return u if np.max(abs(f)) <= 1e-14 * max(1.0, sizes[0]) else None
+        inverse = (right.T / sizes) @ left.T
+        change = inverse @ f
+        size = np.linalg.norm(change / scale)
+        if size <= 1e-10:
+            return np.append(x - change, value)
+        while True:
+            next_change = inverse @ family.field(np.append(x - part * change, value))
+            if np.linalg.norm(next_change / scale) <= (1.0 - 0.5 * part) * size:
+                break
+            part *= 0.5
+            if part < 1e-4:
+                return None
+        x, part = x - part * change, min(1.0, 2.0 * part)
+    return None
+
+
+def _weight(family: Family, begins: Sequence[Vector], width: float) -> Vector:
+    """Of the inner product: what counts as much as the whole interval of the parameter.
+
+    Of a variable it is its size where branches begin, or by how much it would change over the
+    interval if it went on as it begins, if that is more.
+    """
+    scale = np.full(family.n, SMALLEST_SCALE)
+    for u in begins:
+        J, size = family.jacobian(u), abs(u[: family.n])
+        change = abs(np.linalg.lstsq(J[:, : family.n], J[:, family.n], rcond=None)[0]) * width
+        scale = np.maximum(scale, np.maximum(size, np.minimum(change, 100.0 * (1.0 + size))))
+    return np.append(1.0 / (family.n * scale**2), 1.0 / width**2)
+
+
+def widened(curve: Curve, point: Point, share: Vector) -> tuple[Curve, Point]:
+    """A curve whose scales keep up with unknowns that have become larger.
+
+    Args:
+        curve: the curve.
+        point: the last point on it.
+        share: by unknown, among how many of its kind it is one; 0: its scale stays.
+    """
+    largest = 1.0 / np.maximum(share * point.u**2, 1e-200)
+    if (largest >= curve.weight).all():
+        return curve, point
+    curve = replace(curve, weight=np.minimum(largest, curve.weight))
+    return curve, point._replace(tangent=point.tangent / curve.length(point.tangent))
+
+
+def _regular(family: Family, begins: Sequence[Vector], weight: Vector) -> list[Vector]:
+    """The equilibria at which J has full rank: from others no direction leads on."""
+    scale = 1.0 / np.sqrt(weight)
+    regular = []
+    for u in begins:
+        J, beside = family.jacobian(u) * scale, family.jacobian(u + 0.1 * scale) * scale
+        rows = np.maximum(*(np.linalg.norm(a, axis=1, keepdims=True) for a in (J, beside)))
+        rows = np.where(np.isfinite(rows), np.maximum(rows, 1e-300), 1.0)
+        if np.linalg.svd(J / rows, compute_uv=False)[-1] > SINGULAR:
+            regular.append(u)
+    if not regular:
+        u, name = begins[0], family.flat.parameters[0]
+        x = ", ".join(f"{n} = {v:.6g}" for n, v in zip(family.flat.names[:6], u, strict=False))
+        raise AnalysisError(
+            f"continuation of {family.flat.about.name}: the equilibrium {x} at {name} = {u[-1]:g} "
+            "is singular: no direction leads on. Either branches cross there: begin beside it; or "
+            "something is conserved, and equilibria are not isolated: leave a variable out."
+        )
+    return regular
