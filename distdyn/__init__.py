@@ -215,6 +215,8 @@ from distdyn.run.runner import DSRunner as DSRunner
 
 if TYPE_CHECKING:
     from distdyn import plot as plot
+    from distdyn.analysis.analyzer import DSAnalyzer as DSAnalyzer
+    from distdyn.analysis.field import vector_field as vector_field
     from distdyn.train import encode as encode
     from distdyn.train import loss as loss
     from distdyn.train import offline as offline
@@ -242,19 +244,21 @@ ROOMS = {  # loaded when they are asked for: they bring libraries that most runs
     "reservoir": "distdyn.train.reservoir",
     "tasks": "distdyn.train.tasks",
 }
-CLASSES = {  # so are these
+NAMES = {  # so are these
     "BPTT": "distdyn.train.rules",
     "DRTRL": "distdyn.train.rules",
+    "DSAnalyzer": "distdyn.analysis.analyzer",
     "DSTrainer": "distdyn.train.trainer",
     "EProp": "distdyn.train.rules",
     "PPProp": "distdyn.train.rules",
+    "vector_field": "distdyn.analysis.field",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """What is in `ROOMS` and `CLASSES`."""
+    """What is in `ROOMS` and `NAMES`."""
     if name in ROOMS:
         return import_module(ROOMS[name])
-    if name in CLASSES:
-        return getattr(import_module(CLASSES[name]), name)
+    if name in NAMES:
+        return getattr(import_module(NAMES[name]), name)
     raise AttributeError(f"module 'distdyn' has no attribute {name!r}")

@@ -106,6 +106,10 @@ class TrainError(DistDynError, ValueError):
     """Training that is not possible so: what is to be trained, the data, or how they fit."""
 
 
+class AnalysisError(DistDynError, ValueError):
+    """A question about a model that has no answer as it was asked."""
+
+
 class SimulationError(DistDynError, RuntimeError):
     """A run that cannot go on: a state that is not finite, an accumulator at its bound."""
 
