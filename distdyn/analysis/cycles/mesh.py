@@ -56,6 +56,12 @@ def node_times(mesh: Float64[np.ndarray, "N+1"]) -> Float64[np.ndarray, "Nm"]:
     return (mesh[:-1, None] + np.diff(mesh)[:, None] * np.arange(DEGREE) / DEGREE).ravel()
 
 
+def node_weights(mesh: Float64[np.ndarray, "N+1"]) -> Float64[np.ndarray, "Nm"]:
+    """What the value at each node counts in an integral over the period."""
+    h = np.repeat(np.diff(mesh) / DEGREE, DEGREE)
+    return (h + np.roll(h, 1)) / 2.0
+
+
 def interpolate(
     mesh: Float64[np.ndarray, "N+1"], nodes: Float64[np.ndarray, "Nm n"], t: Float64[np.ndarray, "k"]
 ) -> Float64[np.ndarray, "k n"]:

@@ -1,0 +1,251 @@
+"""Branches of cycles in dependence of one parameter, with their bifurcations and their ends.
+
+    LPC   fold of cycles: the branch turns back in the parameter; a multiplier is 1
+    BPC   branch point: a multiplier passes 1, and the branch does not turn back
+    PD    period doubling: a multiplier passes -1
+    NS    Neimark-Sacker, a torus: a pair of complex multipliers passes the unit circle
+
+The branch is followed by `continuation.arclength`; after each step the mesh is adapted, and where
+the multiplier that is 1 is not found as 1 it is refined. How branches end is in `ends`.
+
+Source: Kuznetsov (2004), Elements of Applied Bifurcation Theory, 3rd ed., ch. 4, 5 and 10.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Complex128, Float64
+
+from distdyn.analysis.continuation.arclength import Curve, Path, Point, Steps, Vector, trace
+from distdyn.analysis.cycles.collocation import Field, OnMesh, Orbit
+from distdyn.analysis.cycles.ends import end_of
+from distdyn.analysis.cycles.floquet import multipliers
+from distdyn.analysis.cycles.mesh import DEGREE
+
+STEPS = Steps(first=0.02, smallest=1e-7, largest=0.2, number=1000, tolerance=1e-8, bend=0.5)
+FINER = 3  # how often the number of intervals may be doubled
+_ACCURATE = 1e-3  # the largest error of the multiplier 1
+_TURN, _ONE, _DOUBLING, _TORUS = range(4)  # entries of the monitor
+
+
+class Cycle(NamedTuple):
+    """A solution: its orbit and its multipliers; `trivial` is what was found for 1."""
+
+    orbit: Orbit
+    multipliers: Complex128[np.ndarray, "n-1"]
+    trivial: float
+
+    @property
+    def is_stable(self) -> bool:
+        """Whether every multiplier but the one that is 1 lies within the unit circle."""
+        return bool(np.all(np.abs(self.multipliers) < 1.0))
+
+
+class Special(NamedTuple):
+    """A bifurcation of cycles, or an end of the branch: after point `after`, with value and state.
+
+    `state` is a point of the cycle, or the equilibrium at which the branch ends.
+    """
+
+    kind: str
+    value: float
+    state: Float64[np.ndarray, "n"]
+    period: float
+    after: int
+    cycle: Cycle | None = None
+
+
+class Followed(NamedTuple):
+    """A branch: its cycles in order, its special points in order, and why each end is one."""
+
+    cycles: list[Cycle]
+    specials: list[Special]
+    ends: tuple[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Cycles of u' = f(u, p) between two values of a parameter.
+
+    Attributes:
+        field: f and its derivatives.
+        low, high: of the parameter.
+        n_intervals: of the mesh; doubled where it has to be.
+        longest: period at which a branch ends; by default it ends where its end is understood.
+        steps: along the branch.
+    """
+
+    field: Field
+    low: float
+    high: float
+    n_intervals: int = 40
+    longest: float = np.inf
+    steps: Steps = STEPS
+
+    @property
+    def width(self) -> float:
+        """A change of the parameter that counts as large."""
+        return self.high - self.low
+
+    def equations(self, reference: Orbit) -> OnMesh:
+        """The equations on the mesh of an orbit."""
+        return OnMesh(self.field, reference, self.width)
+
+    def curve(self, equations: OnMesh, stop: Callable[[Point], str | None] | None = None) -> Curve:
+        """The branch, on the mesh of the equations; `stop` says where it ends."""
+        size = len(equations.weight.ravel()) + 2
+        lower, upper = np.full(size, -np.inf), np.full(size, np.inf)
+        lower[-1], upper[-1] = self.low / self.width, self.high / self.width
+        now = [equations]
+
+        def monitor(unknowns: Vector, tangent: Vector) -> tuple[Vector, Any]:
+            return _monitor(now[0], unknowns, tangent)
+
+        def adapt(_: Any, point: Point) -> tuple[OnMesh, Point]:
+            n_intervals = len(now[0].reference.mesh) - 1
+            now[0], unknowns, tangent = now[0].remeshed(point.u, point.tangent, n_intervals)
+            return now[0], point._replace(u=unknowns, tangent=tangent)
+
+        return Curve(
+            equations, np.ones(size), lower, upper, monitor, _understood, adapt, stop, self.steps
+        )
+
+    def at_value(self, guess: Orbit) -> Cycle | None:
+        """The cycle near a guess, at its value of the parameter; None if there is none."""
+        guess = guess._replace(nodes=guess.nodes.copy())
+        for _ in range(2):  # the second time on a mesh that is adapted to the solution
+            equations = self.equations(guess)
+            unknowns = equations.unknowns(guess)
+            row = np.zeros(len(unknowns))
+            row[-1] = 1.0
+            found = self.curve(equations).correct(unknowns, row)
+            if found is None or not found[0][-2] > 0.0:
+                return None
+            cycle = _cycle(equations, found[0])
+            new, mesh_unknowns, _ = equations.remeshed(found[0], row, self.n_intervals)
+            guess = new.orbit(mesh_unknowns)
+        return cycle
+
+
+def follow(problem: Problem, start: Orbit, towards: Orbit) -> Followed:
+    """The branch through a cycle, in one direction.
+
+    Args:
+        problem: of which cycles.
+        start: a cycle, or a guess; it is corrected across the direction.
+        towards: the direction, as a change of the orbit on its mesh.
+
+    Raises:
+        numpy.linalg.LinAlgError: there is no cycle near the start.
+    """
+    cycles: list[Cycle] = []
+    specials: list[Special] = []
+    equations = problem.equations(start)
+    unknowns, along = equations.unknowns(start), equations.unknowns(towards)
+    for refinement in range(FINER + 1):
+        ending = _Ending(problem, list(cycles), is_finest=refinement == FINER)
+        path = trace(problem.curve(equations, ending), unknowns, along)
+        done = path.end not in ("coarse", "stuck") or refinement == FINER
+        points = path.points if done else path.points[: max(1, len(path.points) - 1)]
+        skipped = 1 if cycles else 0  # the last one of before is the first one now
+        specials += _specials(path, len(points), max(0, len(cycles) - skipped))
+        cycles += [point.seen[1] for point in points[skipped:]]
+        if done:
+            break
+        last = points[-1]
+        n_intervals = 2 * (len(equations.reference.mesh) - 1)
+        equations, unknowns, along = last.seen[0].remeshed(last.u, last.tangent, n_intervals)
+    if ending.special is not None:
+        specials.append(ending.special._replace(after=len(cycles) - 1))
+    return Followed(cycles, specials, ("start", path.end))
+
+
+class _Ending:
+    """Where a branch ends: at an equilibrium, far away in the period, or where it began."""
+
+    def __init__(self, problem: Problem, cycles: list[Cycle], is_finest: bool) -> None:
+        self.problem, self.cycles, self.is_finest = problem, cycles, is_finest
+        self.special: Special | None = None
+
+    def __call__(self, point: Point) -> str | None:
+        equations, cycle = point.seen
+        if abs(cycle.trivial - 1.0) > _ACCURATE and not self.is_finest:
+            return "coarse"
+        self.cycles.append(cycle)
+        if cycle.orbit.period > self.problem.longest:
+            return "period"
+        change = equations.orbit(point.tangent)
+        found = end_of(self.problem.field, [c.orbit for c in self.cycles], change)
+        if found is None:
+            return None
+        kind, value, state = found
+        self.special = Special(kind, value, state, cycle.orbit.period, 0)
+        return kind
+
+
+def _cycle(equations: OnMesh, unknowns: Vector) -> Cycle:
+    orbit = equations.orbit(unknowns)
+    flow, _, _ = equations.field(orbit.nodes[::DEGREE], orbit.value)
+    trivial, others = multipliers(equations.linear(unknowns).transfer, flow)
+    return Cycle(orbit, others, trivial)
+
+
+def _monitor(equations: OnMesh, unknowns: Vector, tangent: Vector) -> tuple[Vector, Any]:
+    """What changes its sign where the branch turns, or a multiplier passes 1, -1 or the circle."""
+    cycle = _cycle(equations, unknowns)
+    mu = cycle.multipliers
+    with np.errstate(all="ignore"):
+        pairs = np.outer(mu, mu)[np.triu_indices(len(mu), 1)]
+        products = [
+            np.prod((1.0 - mu) / (1.0 + np.abs(mu))).real,
+            np.prod((1.0 + mu) / (1.0 + np.abs(mu))).real,
+            np.prod((pairs - 1.0) / (1.0 + np.abs(pairs))).real,
+        ]
+    return np.array([tangent[-1], *products]), (equations, cycle)
+
+
+def _understood(before: Point, after: Point) -> bool:
+    """Whether the parameter has no two turns within a step: judged by a cubic through its ends."""
+    length = float(before.tangent @ (after.u - before.u))
+    a, b = float(before.tangent[-1]), float(after.tangent[-1])
+    if a * b <= 0.0 or min(abs(a), abs(b)) < 1e-6 or length <= 0.0:
+        return True
+    mean = float(after.u[-1] - before.u[-1]) / length
+    x = np.linspace(0.0, 1.0, 17)
+    slope = a + (6.0 * mean - 4.0 * a - 2.0 * b) * x + 3.0 * (a + b - 2.0 * mean) * x**2
+    return bool(np.all(slope * a > 0.0))
+
+
+def _specials(path: Path, n_points: int, before: int) -> list[Special]:
+    """The bifurcations of a path before its last points, numbered from `before`."""
+    turns = {c.after for c in path.crossings if c.which == _TURN}
+    ones = {c.after for c in path.crossings if c.which == _ONE}
+    found = []
+    for crossing in path.crossings:
+        after, mu = crossing.after, crossing.point.seen[1].multipliers
+        near = {after - 1, after, after + 1}
+        kind = None
+        if crossing.which == _TURN and near & ones:
+            kind = "LPC"
+        elif crossing.which == _ONE and not near & turns:
+            kind = "BPC"
+        elif crossing.which == _DOUBLING:
+            kind = "PD"
+        elif crossing.which == _TORUS and _is_torus(mu):
+            kind = "NS"
+        if kind is not None and after < n_points:
+            cycle = crossing.point.seen[1]
+            orbit = cycle.orbit
+            found.append(
+                Special(kind, orbit.value, orbit.nodes[0], orbit.period, before + after, cycle)
+            )
+    return found
+
+
+def _is_torus(mu: Complex128[np.ndarray, "k"]) -> bool:
+    """Whether the two multipliers whose product is nearest to 1 are a complex pair."""
+    i, j = np.triu_indices(len(mu), 1)
+    nearest = int(np.argmin(np.abs(mu[i] * mu[j] - 1.0)))
+    return bool(mu[i[nearest]].imag != 0.0)
