@@ -19,8 +19,8 @@ import numpy as np
 from jaxtyping import Complex128, Float64
 
 from distdyn.analysis.continuation.arclength import Curve, Path, Point, Steps, Vector, trace
-from distdyn.analysis.cycles.collocation import Field, OnMesh, Orbit
-from distdyn.analysis.cycles.ends import end_of
+from distdyn.analysis.cycles.collocation import Field, OnMesh, Orbit, extents
+from distdyn.analysis.cycles.ends import Ends
 from distdyn.analysis.cycles.floquet import multipliers
 from distdyn.analysis.cycles.mesh import DEGREE
 
@@ -144,45 +144,77 @@ def follow(problem: Problem, start: Orbit, towards: Orbit) -> Followed:
     specials: list[Special] = []
     equations = problem.equations(start)
     unknowns, along = equations.unknowns(start), equations.unknowns(towards)
+    ending = _Ending(problem)
     for refinement in range(FINER + 1):
-        ending = _Ending(problem, list(cycles), is_finest=refinement == FINER)
+        ending.is_finest = refinement == FINER
         path = trace(problem.curve(equations, ending), unknowns, along)
         done = path.end not in ("coarse", "stuck") or refinement == FINER
         points = path.points if done else path.points[: max(1, len(path.points) - 1)]
         skipped = 1 if cycles else 0  # the last one of before is the first one now
-        specials += _specials(path, len(points), max(0, len(cycles) - skipped))
+        specials += _specials(path, len(points), len(cycles) - skipped)
         cycles += [point.seen[1] for point in points[skipped:]]
         if done:
             break
         last = points[-1]
         n_intervals = 2 * (len(equations.reference.mesh) - 1)
         equations, unknowns, along = last.seen[0].remeshed(last.u, last.tangent, n_intervals)
-    if ending.special is not None:
-        specials.append(ending.special._replace(after=len(cycles) - 1))
+    if ending.end is not None:
+        kind, value, state = ending.end
+        specials.append(Special(kind, value, state, cycles[-1].orbit.period, len(cycles) - 1))
     return Followed(cycles, specials, ("start", path.end))
+
+
+def through(problem: Problem, start: Orbit) -> Followed:
+    """The whole branch through a cycle, in order."""
+    none = np.zeros_like(start.nodes)
+    there = follow(problem, start, start._replace(nodes=none, period=0.0, value=1.0))
+    if there.ends[1] == "closed":
+        return there._replace(ends=("closed", "closed"))
+    back = follow(problem, start, start._replace(nodes=none, period=0.0, value=-1.0))
+    n = len(back.cycles)
+    return Followed(
+        [*back.cycles[:0:-1], *there.cycles],
+        [
+            *(special._replace(after=n - 2 - special.after) for special in back.specials[::-1]),
+            *(special._replace(after=n - 1 + special.after) for special in there.specials),
+        ],
+        (back.ends[1], there.ends[1]),
+    )
 
 
 class _Ending:
     """Where a branch ends: at an equilibrium, far away in the period, or where it began."""
 
-    def __init__(self, problem: Problem, cycles: list[Cycle], is_finest: bool) -> None:
-        self.problem, self.cycles, self.is_finest = problem, cycles, is_finest
-        self.special: Special | None = None
+    def __init__(self, problem: Problem) -> None:
+        self.is_finest, self.end = False, None
+        self._problem, self._ends = problem, Ends(problem.field)
+        self._size: Float64[np.ndarray, "n"] | None = None  # of the first cycle
+        self._traits: list[Float64[np.ndarray, "k"]] = []
 
     def __call__(self, point: Point) -> str | None:
         equations, cycle = point.seen
         if abs(cycle.trivial - 1.0) > _ACCURATE and not self.is_finest:
             return "coarse"
-        self.cycles.append(cycle)
-        if cycle.orbit.period > self.problem.longest:
+        if cycle.orbit.period > self._problem.longest:
             return "period"
-        change = equations.orbit(point.tangent)
-        found = end_of(self.problem.field, [c.orbit for c in self.cycles], change)
-        if found is None:
-            return None
-        kind, value, state = found
-        self.special = Special(kind, value, state, cycle.orbit.period, 0)
-        return kind
+        self.end = self._ends.look(cycle.orbit, equations.orbit(point.tangent))
+        if self.end is not None:
+            return self.end.kind
+        return "closed" if self._returns(cycle.orbit) else None
+
+    def _returns(self, orbit: Orbit) -> bool:
+        """Whether the step to this cycle passes the first one."""
+        size = self._size = extents(orbit) if self._size is None else self._size
+        traits = [orbit.nodes.min(axis=0) / size, orbit.nodes.max(axis=0) / size]
+        more = [np.log(orbit.period), orbit.value / self._problem.width]
+        self._traits.append(np.concatenate([*traits, more]))
+        if len(self._traits) < 5:
+            return False
+        first, before, here = self._traits[0], self._traits[-2], self._traits[-1]
+        step = np.linalg.norm(here - before)
+        is_between = (first - before) @ (here - before) > 0.0 and (here - first) @ (here - before) > 0.0
+        across = first - before - (here - before) * ((first - before) @ (here - before)) / step**2
+        return bool(is_between and np.linalg.norm(across) < 0.1 * step)
 
 
 def _cycle(equations: OnMesh, unknowns: Vector) -> Cycle:
@@ -229,7 +261,7 @@ def _specials(path: Path, n_points: int, before: int) -> list[Special]:
         kind = None
         if crossing.which == _TURN and near & ones:
             kind = "LPC"
-        elif crossing.which == _ONE and not near & turns:
+        elif crossing.which == _ONE and not near & turns and _is_branching(crossing.point):
             kind = "BPC"
         elif crossing.which == _DOUBLING:
             kind = "PD"
@@ -242,6 +274,13 @@ def _specials(path: Path, n_points: int, before: int) -> list[Special]:
                 Special(kind, orbit.value, orbit.nodes[0], orbit.period, before + after, cycle)
             )
     return found
+
+
+def _is_branching(point: Point) -> bool:
+    """Whether the equations have no full rank: at other points a multiplier 1 is the mesh's fault."""
+    noise = np.random.default_rng(0).normal(size=len(point.u))
+    change = point.seen[0].bordered(point.u, point.tangent)(noise)
+    return bool(np.linalg.norm(change) > 1e6 * np.linalg.norm(noise))
 
 
 def _is_torus(mu: Complex128[np.ndarray, "k"]) -> bool:

@@ -79,45 +79,32 @@ class Linear(NamedTuple):
 
 
 class Field:
-    """f(u, p) and its derivatives at many states, in dependence of one parameter.
+    """f(u, p) and its derivatives at many states, for one parameter.
 
     Args:
-        f: x (n,), p (k,) -> dx / dt (n,); traceable by JAX.
-        p: values of all parameters.
-        index: of the one that may change.
+        f: u (n,), p (1,) -> du / dt (n,); traceable by JAX.
         block: states that are evaluated at once; the function is compiled for this number only.
     """
 
-    def __init__(
-        self, f: Callable[[Any, Any], Any], p: Float64[np.ndarray, "k"], index: int, block: int
-    ) -> None:
-        self.f, self.p, self.index, self.block = f, np.asarray(p, np.float64), index, block
+    def __init__(self, f: Callable[[Any, Any], Any], block: int) -> None:
+        self.f, self._block = f, block
 
         def at(u: Any, p: Any) -> tuple[Any, Any, Any]:
             by_u, by_p = jax.jacfwd(f, argnums=(0, 1))(u, p)
-            return f(u, p), by_u, by_p[:, index]
+            return f(u, p), by_u, by_p[:, 0]
 
         self._at = jax.jit(jax.vmap(at, in_axes=(0, None)))
-
-    def parameters(self, value: float) -> Float64[np.ndarray, "k"]:
-        """All parameters, the one that may change with this value."""
-        p = self.p.copy()
-        p[self.index] = value
-        return p
 
     def __call__(
         self, states: Float64[np.ndarray, "k n"], value: float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """F (k, n), its derivative by the state (k, n, n), and by the parameter (k, n)."""
         count = len(states)
-        n_blocks = -(-count // self.block)
-        padding = np.repeat(states[:1], n_blocks * self.block - count, axis=0)
-        p = self.parameters(value)
+        n_blocks = -(-count // self._block)
+        padding = np.repeat(states[:1], n_blocks * self._block - count, axis=0)
+        blocks = np.split(np.concatenate([states, padding]), n_blocks)
         with jax.enable_x64(True):
-            parts = [
-                self._at(block, p)
-                for block in np.split(np.concatenate([states, padding]), n_blocks)
-            ]
+            parts = [self._at(block, np.array([value])) for block in blocks]
         f, by_u, by_p = (np.concatenate(arrays)[:count] for arrays in zip(*parts, strict=True))
         return f, by_u, by_p
 

@@ -10,7 +10,7 @@ that of the equilibrium's bifurcation; for HOM it is where the cycle is, exponen
 Source: Kuznetsov (2004), Elements of Applied Bifurcation Theory, 3rd ed., sec. 3.4, 6.2 and 7.1.
 """
 
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
@@ -18,39 +18,48 @@ from jaxtyping import Float64
 from distdyn.analysis.cycles.collocation import Field, Orbit, extents
 from distdyn.analysis.cycles.mesh import node_weights
 
-End = tuple[str, float, Float64[np.ndarray, "n"]]  # kind, value, state
-
-_SMALL = 0.05  # extent, relative to the largest on the branch, from which on H is looked for
+_SMALL = 0.02  # extent, relative to the largest on the branch, from which on H is looked for
 _LONG = 4.0  # period, relative to the shortest, from which on HOM and SNIC are looked for
 _CLOSE = 1e-4  # distance to a saddle, relative to the extent of the cycle
 
-
-def end_of(field: Field, orbits: Sequence[Orbit], change: Orbit) -> End | None:
-    """The end of a branch, if its last cycle is one.
-
-    Args:
-        field: f and its derivatives.
-        orbits: of the branch up to here.
-        change: the direction in which it is followed.
-    """
-    here = orbits[-1]
-    if len(orbits) > 2:
-        extent = max(
-            float(np.max(np.ptp(here.nodes, axis=0) / extents(other)))
-            for other in (max(orbits, key=lambda o: float(np.ptp(o.nodes, axis=0).sum())),)
-        )
-        shrinks = np.ptp(here.nodes, axis=0).sum() < np.ptp(orbits[-2].nodes, axis=0).sum()
-        if extent < _SMALL and shrinks:
-            return _hopf_of(field, here)
-    shortest = min(orbit.period for orbit in orbits)
-    if here.period > _LONG * shortest and change.period > 0.0:
-        return _homoclinic_of(field, here) or _snic_of(field, here, change)
-    return None
+State = Float64[np.ndarray, "n"]
 
 
-def equilibrium(
-    field: Field, state: Float64[np.ndarray, "n"], value: float
-) -> Float64[np.ndarray, "n"] | None:
+class End(NamedTuple):
+    """The end of a branch: its kind, the value of the parameter, the equilibrium there."""
+
+    kind: str
+    value: float
+    state: State
+
+
+class Ends:
+    """Looks for the end of a branch, cycle by cycle."""
+
+    def __init__(self, field: Field) -> None:
+        self._field = field
+        self._largest: State | None = None
+        self._shortest, self._size = np.inf, 0.0
+
+    def look(self, orbit: Orbit, change: Orbit) -> End | None:
+        """The end of the branch, if this cycle is as good as there.
+
+        Args:
+            orbit: the next cycle.
+            change: the direction in which the branch is followed.
+        """
+        extent = np.ptp(orbit.nodes, axis=0)
+        self._largest = extent if self._largest is None else np.maximum(self._largest, extent)
+        self._shortest = min(self._shortest, orbit.period)
+        before, self._size = self._size, float(np.max(extent / np.maximum(self._largest, 1e-300)))
+        if self._size < min(_SMALL, before):
+            return _hopf(self._field, orbit, change)
+        if orbit.period > _LONG * self._shortest and change.period > 0.0:
+            return _homoclinic(self._field, orbit) or _snic(self._field, orbit, change)
+        return None
+
+
+def equilibrium(field: Field, state: State, value: float) -> State | None:
     """The equilibrium near a state, by Newton's method; None if it finds none."""
     for _ in range(30):
         f, jacobian, _ = field(state[None], value)
@@ -67,15 +76,15 @@ def equilibrium(
 
 
 def hopf(
-    field: Field, state: Float64[np.ndarray, "n"], value: float, omega: float, width: float
-) -> tuple[float, Float64[np.ndarray, "n"], float] | None:
+    field: Field, state: State, value: float, omega: float, width: float
+) -> tuple[float, State, float] | None:
     """The Hopf bifurcation near an equilibrium, by the secant method for the real part.
 
     Returns:
         Value, state and angular frequency, or None.
     """
 
-    def at(value: float, state: np.ndarray) -> tuple[np.ndarray, complex] | None:
+    def at(value: float, state: State) -> tuple[State, complex] | None:
         found = equilibrium(field, state, value)
         if found is None:
             return None
@@ -85,86 +94,87 @@ def hopf(
     first = at(value, state)
     if first is None:
         return None
-    second_value = value + 1e-5 * width
-    second = at(second_value, first[0])
+    new = value + 1e-5 * width
     for _ in range(30):
+        second = at(new, first[0])
         if second is None or second[1].real == first[1].real:
             return None
-        new = second_value - second[1].real * (second_value - value) / (
-            second[1].real - first[1].real
-        )
-        first, value = second, second_value
+        slope = (second[1].real - first[1].real) / (new - value)
+        first, value, new = second, new, new - second[1].real / slope
         if abs(new - value) <= 1e-13 * (abs(new) + width):
             return new, second[0], abs(second[1].imag)
         if abs(new - value) > width:
             return None
-        second, second_value = at(new, first[0]), new
     return None
 
 
-def fold(
-    field: Field, state: Float64[np.ndarray, "n"], value: float
-) -> tuple[float, Float64[np.ndarray, "n"]] | None:
+def fold(field: Field, state: State, value: float) -> tuple[float, State] | None:
     """The fold of equilibria near a state: f = 0 and a singular Jacobian, by Newton's method.
 
-    g(x, p), the solution of the Jacobian bordered by its singular vectors, is 0 where it is
-    singular; its derivative by x is -w^T (d/dx J) v, with J v differentiated along v.
+    g, from the Jacobian bordered by its singular vectors, is 0 where that is singular:
+
+        [J    w] [v]   [0]
+        [v^T  0] [g] = [1],   dg = -w^T (dJ) v,
+
+    where dJ v by x is symmetric in v, so that it is the change of J along v.
     """
-    n, v, w = len(state), None, None
+    n = len(state)
+    last = np.append(np.zeros(n), 1.0)
+    jacobian = field(state[None], value)[1][0]
+    if not np.isfinite(jacobian).all():
+        return None
+    left, _, right = np.linalg.svd(jacobian)
+    v, w = right[-1], left[:, -1]
     for _ in range(40):
         f, jacobian, by_p = (part[0] for part in field(state[None], value))
-        if not np.isfinite(jacobian).all():
-            return None
-        if v is None or w is None:
-            left, _, right = np.linalg.svd(jacobian)
-            v, w = right[-1], left[:, -1]
         bordered = np.block([[jacobian, w[:, None]], [v[None], np.zeros((1, 1))]])
-        last = np.append(np.zeros(n), 1.0)
         try:
-            right = np.linalg.solve(bordered, last)
-            left = np.linalg.solve(bordered.T, last)
-            v, w, g = right[:n], left[:n], right[n]
+            v, g = np.split(np.linalg.solve(bordered, last), [n])
+            w = np.linalg.solve(bordered.T, last)[:n]
             h = 1e-5 * (1.0 + np.linalg.norm(state)) / np.linalg.norm(v)
-            _, j, b = field(state + np.array([[h], [-h]]) * v, value)
-            by_x, of_p = w @ (j[0] - j[1]) / (2.0 * h), w @ (b[0] - b[1]) / (2.0 * h)
-            matrix = np.block([[jacobian, by_p[:, None]], [-by_x[None], np.array([[-of_p]])]])
+            _, by_x, of_p = field(state + np.array([[h], [-h]]) * v, value)
+            row = [w @ (x[0] - x[1]) / (2.0 * h) for x in (by_x, of_p)]
+            matrix = np.block([[jacobian, by_p[:, None]], [-row[0][None], -np.reshape(row[1], (1, 1))]])
             step = np.linalg.solve(matrix, np.append(f, g))
         except np.linalg.LinAlgError:
             return None
         v, w = v / np.linalg.norm(v), w / np.linalg.norm(w)
         state, value = state - step[:n], value - float(step[n])
+        if not np.isfinite(step).all():
+            return None
         if np.linalg.norm(step) <= 1e-11 * (np.linalg.norm(state) + abs(value)):
             return value, state
     return None
 
 
-def _hopf_of(field: Field, orbit: Orbit) -> End | None:
+def _hopf(field: Field, orbit: Orbit, change: Orbit) -> End | None:
     center = node_weights(orbit.mesh) @ orbit.nodes
     omega = 2.0 * np.pi / orbit.period
-    width = max(abs(orbit.value), 1e-3)
-    found = hopf(field, center, orbit.value, omega, width)
+    found = hopf(field, center, orbit.value, omega, max(abs(orbit.value), 1e-3))
     if found is None:
         return None
     value, state, frequency = found
     is_within = np.all(np.abs(state - center) <= extents(orbit))
-    return ("H", value, state) if is_within and abs(frequency / omega - 1.0) < 0.05 else None
+    is_ahead = (value - orbit.value) * change.value >= 0.0  # else a fold lies between
+    same = abs(frequency / omega - 1.0) < 0.05
+    return End("H", value, state) if is_within and is_ahead and same else None
 
 
-def _slowest(field: Field, orbit: Orbit) -> Float64[np.ndarray, "n"]:
+def _slowest(field: Field, orbit: Orbit) -> State:
     speed = field(orbit.nodes, orbit.value)[0] / extents(orbit)
     return orbit.nodes[int(np.argmin(np.linalg.norm(speed, axis=1)))]
 
 
-def _homoclinic_of(field: Field, orbit: Orbit) -> End | None:
+def _homoclinic(field: Field, orbit: Orbit) -> End | None:
     state = _slowest(field, orbit)
     saddle = equilibrium(field, state, orbit.value)
     if saddle is None or np.max(np.abs(saddle - state) / extents(orbit)) > _CLOSE:
         return None
     rates = np.linalg.eigvals(field(saddle[None], orbit.value)[1][0]).real
-    return ("HOM", orbit.value, saddle) if rates.min() < 0.0 < rates.max() else None
+    return End("HOM", orbit.value, saddle) if rates.min() < 0.0 < rates.max() else None
 
 
-def _snic_of(field: Field, orbit: Orbit, change: Orbit) -> End | None:
+def _snic(field: Field, orbit: Orbit, change: Orbit) -> End | None:
     state = _slowest(field, orbit)
     found = fold(field, state, orbit.value)
     if found is None:
@@ -172,5 +182,5 @@ def _snic_of(field: Field, orbit: Orbit, change: Orbit) -> End | None:
     value, at_fold = found
     left = orbit.value - value
     expected = -0.5 * orbit.period * change.value / change.period  # of T like |p - p_c|^(-1/2)
-    is_near = np.max(np.abs(at_fold - state) / extents(orbit)) < 0.1
-    return ("SNIC", value, at_fold) if is_near and abs(left - expected) < 0.2 * abs(left) else None
+    is_near = bool(np.max(np.abs(at_fold - state) / extents(orbit)) < 0.1)
+    return End("SNIC", value, at_fold) if is_near and abs(left - expected) < 0.2 * abs(left) else None

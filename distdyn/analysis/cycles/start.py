@@ -67,7 +67,7 @@ def from_simulation(
     Raises:
         AnalysisError: it rests, it diverges, or does not come back.
     """
-    p, f = field.parameters(value), jax.jit(field.f)
+    p, f = np.array([value]), jax.jit(field.f)
     with jax.enable_x64(True):
 
         def run(state: np.ndarray, time: float, t: np.ndarray | None = None) -> np.ndarray:
