@@ -14,7 +14,7 @@ Introduction to Numerical Continuation Methods, ch. 2 and 9; Kuznetsov (2004), s
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -79,7 +79,7 @@ class Steps:
 
     first: float = 0.01
     smallest: float = 1e-7
-    largest: float = 0.05
+    largest: float = 0.03
     number: int = 2000
     tolerance: float = 1e-10
     iterations: int = 8
@@ -149,8 +149,8 @@ class Curve:
             changes its sign there is a `Crossing`. NaN: not defined there.
         accept: of the points before and after a step: whether the changes between them are
             understood. If not the step is halved, down to `patience` times the smallest.
-        adapt: new equations and point after a step, e.g. on a new mesh or with new borders; the
-            curve is the same.
+        adapt: of the curve and its last point: both in a new form, e.g. on a new mesh, with new
+            borders or new weights; the tangent must have length 1 again.
         stop: the reason to end at a point, or None.
         steps: their lengths.
     """
@@ -161,7 +161,7 @@ class Curve:
     upper: Vector
     monitor: Monitor = no_monitor
     accept: Callable[[Point, Point], bool] = always
-    adapt: Callable[[Equations, Point], tuple[Equations, Point]] | None = None
+    adapt: "Callable[[Curve, Point], tuple[Curve, Point]] | None" = None
     stop: Callable[[Point], str | None] | None = None
     steps: Steps = field(default_factory=Steps)
     patience: float = 1e3
@@ -256,8 +256,7 @@ def trace(curve: Curve, start: Vector, towards: Vector) -> Path:
         if reason is not None:
             return Path(points, crossings, reason)
         if curve.adapt is not None:
-            equations, there = curve.adapt(curve.equations, there)
-            curve = replace(curve, equations=equations)
+            curve, there = curve.adapt(curve, there)
         here = there
     return Path(points, crossings, "steps")
 

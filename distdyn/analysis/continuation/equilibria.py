@@ -1,0 +1,346 @@
+"""Branches of equilibria f(x, p) = 0 over an interval of one parameter, and their bifurcations.
+
+Branches begin at the equilibria that are given, are followed in both directions, and where others
+cross them (BP) these are followed too, until nothing new is found. What lies on a branch that is
+known is not followed again, and a point that two branches share is one point.
+
+Isolated branches, which neither begin at a given equilibrium nor cross another, are not found.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jaxtyping import Float64
+
+from distdyn.analysis.continuation.arclength import (
+    Crossing,
+    Curve,
+    Dense,
+    Path,
+    Point,
+    Steps,
+    trace,
+)
+from distdyn.analysis.continuation.branches import Branch, Branches, SpecialPoint
+from distdyn.analysis.continuation.family import Family
+from distdyn.analysis.continuation.normal_forms import fold_coefficient, lyapunov_coefficient
+from distdyn.analysis.continuation.special import (
+    BP,
+    LP,
+    H,
+    crossing_directions,
+    equilibrium_monitor,
+    is_complex_pair,
+    is_understood,
+    newton,
+    refine_branch_point,
+    refine_fold,
+    refine_hopf,
+)
+from distdyn.analysis.field import Flat
+from distdyn.errors import AnalysisError
+
+Vector = Float64[np.ndarray, "m"]
+SAME = 1e-5  # in arclength: special points that are as near are one
+SINGULAR = 1e-9  # smallest singular value of J, rows of length 1: no direction is known
+SMALLEST_SCALE = 0.1  # of a variable that is zero where branches begin
+MOST = 200  # branches
+
+
+def equilibria(
+    flat: Flat,
+    interval: tuple[float, float],
+    starts: Iterable[tuple[float, Vector]],
+    *,
+    steps: Steps | None = None,
+) -> Branches:
+    """All branches of equilibria that the starts lie on, and those that cross them.
+
+    Args:
+        flat: a flow with one parameter.
+        interval: of the parameter.
+        starts: values of the parameter in the interval, and states close to equilibria there.
+        steps: along the branches, in units of the interval and of the size of the variables.
+
+    Raises:
+        AnalysisError: the interval is empty or reversed; there is no equilibrium close to any
+            start; an equilibrium to start from is singular.
+    """
+    family = Family(flat)
+    low, high = checked_interval(flat.parameters[0], interval)
+    begins = _solved(family, (low, high), starts)
+    weight = _weight(family, begins, high - low)
+    infinite = np.full(family.n, np.inf)
+    curve = Curve(
+        Dense(family.field, family.jacobian), weight, np.append(-infinite, low),
+        np.append(infinite, high), equilibrium_monitor(family, weight), is_understood, _wider,
+        steps=steps or Steps(),
+    )  # fmt: skip
+    diagram = _Diagram(family, curve)
+    for u in begins:
+        _check_regular(family, u, weight)
+        if not diagram.knows(u):
+            diagram.follow_from(u)
+    while diagram.waiting and len(diagram.tracks) < MOST:
+        diagram.switch(*diagram.waiting.popleft())
+    tracks = tuple(_branch(track, family.n) for track in diagram.tracks)
+    return Branches(tracks, flat.parameters, flat.names, flat.about.name)
+
+
+def checked_interval(name: str, interval: Sequence[float]) -> tuple[float, float]:
+    """The two ends of an interval of a parameter.
+
+    Raises:
+        AnalysisError: they are not two finite numbers, the first the smaller.
+    """
+    ends = np.asarray(interval, np.float64)
+    if ends.shape != (2,) or not np.isfinite(ends).all():
+        raise AnalysisError(f"{name}: {interval} is not an interval. Give two numbers, (low, high).")
+    low, high = ends.tolist()
+    if not low < high:
+        what = "its ends are equal" if low == high else "it is reversed"
+        cure = f"({high:g}, {low:g})" if low > high else f"({low:g}, {low + 1:g})"
+        raise AnalysisError(
+            f"{name}: the interval ({low:g}, {high:g}) is empty: {what}. Give the smaller end "
+            f"first, such as {cure}; branches are followed in both directions."
+        )
+    return low, high
+
+
+@dataclass(eq=False)
+class _Track:
+    """A branch as it was followed: points in order, special points after point `at`."""
+
+    points: list[Point]
+    special: list[tuple[int, SpecialPoint]]
+    ends: tuple[str, str]
+
+
+@dataclass(eq=False)
+class _Diagram:
+    """What is known so far, and the branch points whose other branch is still to be followed."""
+
+    family: Family
+    curve: Curve
+    tracks: list[_Track] = field(default_factory=list)
+    special: list[tuple[Vector, SpecialPoint]] = field(default_factory=list)
+    waiting: deque[tuple[Vector, Vector, SpecialPoint]] = field(default_factory=deque)
+
+    def follow_from(self, u: Vector) -> None:
+        """The branch through an equilibrium, in the directions that lead into the interval."""
+        up = np.zeros(len(u))
+        up[-1] = 1.0
+        paths = [
+            trace(self.curve, u, sign * up)
+            for sign, bound in ((1.0, self.curve.upper), (-1.0, self.curve.lower))
+            if u[-1] != bound[-1]
+        ]
+        if len(paths) == 1 or paths[0].end == "closed":
+            end = "closed" if paths[0].end == "closed" else "bound"
+            self.tracks.append(_Track(paths[0].points, self._named(paths[0]), (end, paths[0].end)))
+            return
+        self._join(paths[1], paths[0], [], None)
+
+    def switch(self, u: Vector, direction: Vector, point: SpecialPoint) -> None:
+        """The branch through a branch point in a direction, unless it is known."""
+        paths = []
+        for sign in (1.0, -1.0):
+            start = self._beside(u, sign * direction)
+            is_new = start is not None and not self.knows(start)
+            if start is None or not is_new:
+                paths.append(Path([], [], "BP"))
+                continue
+            path = trace(self.curve, start, sign * direction)
+            if path.end == "closed":
+                self.tracks.append(_Track(path.points, self._named(path), ("closed", "closed")))
+                return
+            paths.append(path)
+        if paths[0].points or paths[1].points:
+            here = self.curve.point(u, direction)
+            self._join(paths[1], paths[0], [here], point)
+
+    def knows(self, u: Vector) -> bool:
+        """Whether a solution lies on a branch that was followed."""
+        weight, curve = self.curve.weight, self.curve
+        for track in self.tracks:
+            points = np.array([p.u for p in track.points])
+            chord, away = np.diff(points, axis=0), u - points[:-1]
+            squares = np.maximum(np.sum(weight * chord**2, axis=1), 1e-300)
+            part = np.sum(weight * chord * away, axis=1) / squares
+            off = away - np.clip(part, 0.0, 1.0)[:, None] * chord
+            near = np.sqrt(np.sum(weight * off**2, axis=1)) <= 0.5 * np.sqrt(squares) + 1e-9
+            for k in np.flatnonzero(near & (part > -0.01) & (part < 1.01)):
+                guess = points[k] + part[k] * chord[k]
+                found = curve.correct(guess, weight * chord[k])
+                if found is not None and curve.length(found[0] - u) <= 1e-4 * np.sqrt(squares[k]):
+                    return True
+        return False
+
+    def _beside(self, u: Vector, direction: Vector) -> Vector | None:
+        """A solution a little way from a branch point."""
+        for step in self.curve.steps.first * np.array([1.0, 0.2, 0.04]):
+            found = self.curve.correct(u + step * direction, self.curve.weight * direction)
+            if found is not None and self.curve.length(found[0] - u) <= 2.0 * step:
+                inside = (found[0] >= self.curve.lower) & (found[0] <= self.curve.upper)
+                return found[0] if inside.all() else None
+        return None
+
+    def _join(
+        self, backward: Path, forward: Path, between: list[Point], at: SpecialPoint | None
+    ) -> None:
+        """One branch of two that begin at the same point, or to both sides of a branch point."""
+        first = backward.points[::-1]
+        last = forward.points if between else forward.points[1:]
+        n, offset = len(first), len(first) - 1 + 2 * len(between) - len(between)
+        special = [(n - 2 - k, p) for k, p in self._named(backward)][::-1]
+        special += [(n, at)] if at is not None else []
+        special += [(offset + k, p) for k, p in self._named(forward)]
+        track = _Track([*first, *between, *last], special, (backward.end, forward.end))
+        self.tracks.append(track)
+
+    def _named(self, path: Path) -> list[tuple[int, SpecialPoint]]:
+        """The special points of a path. A fold at a branch point is the branch point's other view."""
+        found: list[tuple[int, SpecialPoint]] = []
+        for crossing in path.crossings:
+            twins = [c for c in path.crossings if c.after == crossing.after and c.which == BP]
+            if crossing.which == LP and any(self._is_branch_point(crossing, c) for c in twins):
+                continue
+            point = self._special_point(crossing)
+            if point is not None:
+                found.append((crossing.after, point))
+        return found
+
+    def _is_branch_point(self, fold: Crossing, other: Crossing) -> bool:
+        u = refine_fold(self.family, fold.point.u)
+        v = refine_branch_point(self.family, other.point.u)
+        near = self.curve.length(fold.point.u - other.point.u)
+        if u is None or v is None:
+            return near <= 1e-3
+        return self.curve.length(u - v) <= 1e-4
+
+    def _special_point(self, crossing: Crossing) -> SpecialPoint | None:
+        """A crossing, refined and with its coefficients; the one that is known, if it is."""
+        u, kind, omega = crossing.point.u, ("LP", "BP", "H")[crossing.which], None
+        if crossing.which == H:
+            if not is_complex_pair(crossing.point.seen):
+                return None
+            refined = refine_hopf(self.family, u)
+            if refined is None:
+                return None
+            found, omega = refined
+        else:
+            refine = refine_fold if crossing.which == LP else refine_branch_point
+            found = refine(self.family, u)
+        if found is not None and self.curve.length(found - u) <= self.curve.steps.largest:
+            u = found
+        for v, known in self.special:
+            if known.kind == kind and self.curve.length(v - u) <= SAME:
+                return known
+        coefficients = {}
+        if crossing.which == LP:
+            coefficients["a"] = fold_coefficient(self.family, u)
+        if omega is not None:
+            coefficients["l1"] = lyapunov_coefficient(self.family, u, omega)
+        point = special_point(self.family, kind, u, omega, coefficients)
+        self.special.append((u, point))
+        if crossing.which == BP:
+            along, weight = crossing.point.tangent, self.curve.weight
+            other = crossing_directions(self.family, u, along, weight)[1]
+            self.waiting.append((u, other, point))
+        return point
+
+
+def special_point(
+    family: Family, kind: str, u: Vector, omega: float | None, coefficients: dict[str, float]
+) -> SpecialPoint:
+    """A bifurcation at u = (x, p)."""
+    x, p = u[: family.n], u[family.n :]
+    value = float(p[0]) if family.k == 1 else tuple(p.tolist())
+    eigenvalues = np.linalg.eigvals(family.A(u)).astype(complex)
+    state = family.flat.unflatten(x)
+    return SpecialPoint(kind, value, x, state, eigenvalues, omega, coefficients)
+
+
+def _branch(track: _Track, n: int) -> Branch:
+    u = np.array([point.u for point in track.points])
+    eigenvalues = np.array([point.seen for point in track.points], complex)
+    at, special = tuple(k for k, _ in track.special), tuple(p for _, p in track.special)
+    return Branch("equilibrium", u[:, n], u[:, :n], eigenvalues, special, at, track.ends)
+
+
+def _solved(
+    family: Family, interval: tuple[float, float], starts: Iterable[tuple[float, Vector]]
+) -> list[Vector]:
+    """The equilibria close to the starts, each once."""
+    found: list[Vector] = []
+    given = list(starts)
+    name = family.flat.parameters[0]
+    for value, x in given:
+        if not interval[0] <= value <= interval[1]:
+            raise AnalysisError(
+                f"{name}: the start at {value:g} is outside of the interval ({interval[0]:g}, "
+                f"{interval[1]:g}). Give a start inside of it."
+            )
+        u = _equilibrium(family, value, np.asarray(x, np.float64))
+        if u is not None and not any(np.allclose(u, v, rtol=1e-7, atol=1e-9) for v in found):
+            found.append(u)
+    if not found:
+        where = sorted({f"{value:g}" for value, _ in given})
+        tried = f"none of {len(given)} starts at {name} = {', '.join(where[:5])} leads to one"
+        raise AnalysisError(
+            f"continuation of {family.flat.about.name} over {name}: no equilibrium to begin with: "
+            f"{tried if given else 'no start is given'}. Give a state close to an equilibrium, or "
+            "a box in which one lies."
+        )
+    return found
+
+
+def _equilibrium(family: Family, value: float, x: Vector) -> Vector | None:
+    """Newton's method for f(x) = 0 at a value of the parameter."""
+
+    def system(x: Vector) -> tuple[Vector, np.ndarray]:
+        u = np.append(x, value)
+        return family.field(u), family.A(u)
+
+    found = newton(system, x, iterations=50)
+    return None if found is None else np.append(found, value)
+
+
+def _weight(family: Family, begins: Sequence[Vector], width: float) -> Vector:
+    """Of the inner product: what counts as much as the whole interval of the parameter.
+
+    Of a variable it is its size where branches begin, or by how much it would change over the
+    interval if it went on as it begins, if that is more.
+    """
+    scale = np.full(family.n, SMALLEST_SCALE)
+    for u in begins:
+        J, size = family.jacobian(u), abs(u[: family.n])
+        change = abs(np.linalg.lstsq(J[:, : family.n], J[:, family.n], rcond=None)[0]) * width
+        scale = np.maximum(scale, np.maximum(size, np.minimum(change, 100.0 * (1.0 + size))))
+    return np.append(1.0 / (family.n * scale**2), 1.0 / width**2)
+
+
+def _wider(curve: Curve, point: Point) -> tuple[Curve, Point]:
+    """Scales of variables that have become larger than they were."""
+    n = len(point.u) - 1
+    largest = 1.0 / (n * np.maximum(abs(point.u[:n]), 1e-300) ** 2)
+    if (largest >= curve.weight[:n]).all():
+        return curve, point
+    curve = replace(curve, weight=np.append(np.minimum(largest, curve.weight[:n]), curve.weight[n]))
+    return curve, point._replace(tangent=point.tangent / curve.length(point.tangent))
+
+
+def _check_regular(family: Family, u: Vector, weight: Vector) -> None:
+    J = family.jacobian(u) / np.sqrt(weight)
+    J /= np.maximum(np.linalg.norm(J, axis=1, keepdims=True), 1e-300)
+    if np.linalg.svd(J, compute_uv=False)[-1] > SINGULAR:
+        return
+    x = ", ".join(f"{n} = {v:.6g}" for n, v in zip(family.flat.names[:6], u, strict=False))
+    name = family.flat.parameters[0]
+    raise AnalysisError(
+        f"continuation of {family.flat.about.name}: the equilibrium {x} at {name} = {u[-1]:g} is "
+        "singular: no direction leads on. Either branches cross there: begin a little beside it; "
+        "or something is conserved, and equilibria are never isolated: take one variable out."
+    )
