@@ -16,6 +16,7 @@ inside `jax.enable_x64(True)`.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -64,6 +65,12 @@ class Flat:
     def n(self) -> int:
         """How many variables there are."""
         return len(self.x0)
+
+    @cached_property
+    def residual(self) -> Callable[[Any, Any], Any]:
+        """What is zero at a fixed point: f(x, p), or f(x, p) - x of a map."""
+        f = self.f
+        return f if self.is_continuous else lambda x, p: f(x, p) - x
 
     def unflatten(self, x: Any) -> dict[str, Any]:
         """States by name, of x with the n variables on the last axis."""
@@ -123,7 +130,8 @@ class VectorField:
     name: str = "system"
     notes: tuple[str, ...] = ()
     threshold: tuple[str, float] | None = None
-    reset: Callable[[State], dict[str, Any]] | None = field(default=None, repr=False)
+    reset: Callable[[State], dict[str, Any]] | None = None
+    _flats: dict[tuple[str, ...], Flat] = field(default_factory=dict, init=False)
 
     def __iter__(self) -> Iterator[Any]:
         return iter((self.F, self.state, self.parameters))
@@ -134,13 +142,18 @@ class VectorField:
         return " ".join([f"{self.name}: {kind} of {names}.", *self.notes])
 
     def flat(self, parameters: Sequence[str] | str = ()) -> Flat:
-        """The field as a function of vectors, with these parameters as p.
+        """The field as a function of vectors, with these parameters as p; the same each time.
 
         Raises:
             NameLookupError: there is no parameter of a name.
             AnalysisError: a parameter is an array.
         """
         chosen = (parameters,) if isinstance(parameters, str) else tuple(parameters)
+        if chosen not in self._flats:  # what JAX compiles, it compiles for one function
+            self._flats[chosen] = self._flat(chosen)
+        return self._flats[chosen]
+
+    def _flat(self, chosen: tuple[str, ...]) -> Flat:
         for name in chosen:
             _check_name(name, self.parameters, f"{self.name} has no parameter")
             if np.ndim(self.parameters[name]):

@@ -28,11 +28,11 @@ Solve = Callable[[Vector], Vector]  # right-hand side (m + 1) to solution (m + 1
 class Equations(Protocol):
     """G(u) = 0: m equations for m + 1 unknowns."""
 
-    def residual(self, u: Vector) -> Vector:
+    def residual(self, u: Vector, /) -> Vector:
         """G(u), of length m."""
         ...
 
-    def bordered(self, u: Vector, row: Vector) -> Solve:
+    def bordered(self, u: Vector, row: Vector, /) -> Solve:
         """A function that solves [G'(u); row] x = b, factorised once.
 
         Raises:
@@ -264,6 +264,8 @@ def trace(curve: Curve, start: Vector, towards: Vector) -> Path:
 def locate(curve: Curve, before: Point, length: float, which: int, value: float) -> Point | None:
     """The zero of an entry of the monitor within a step, by regula falsi (Illinois).
 
+    None if the entry changes its sign by a jump or a pole.
+
     Args:
         curve: the curve.
         before: the point before the step.
@@ -272,15 +274,16 @@ def locate(curve: Curve, before: Point, length: float, which: int, value: float)
         value: of the entry after the step; its sign differs from that before.
     """
     a, fa, b, fb = 0.0, float(before.monitor[which]), length, value
+    small = 1e-2 * max(abs(fa), abs(fb))
     best, side, last = None, 0, a
     for _ in range(60):
         s = (a * fb - b * fa) / (fb - fa)
         found = curve.at(before, s)
         if found is None:  # near a branch point: what is known is as good as it gets
-            return best
+            return best or curve.point(before.u + s * before.tangent, before.tangent)
         best, fs = found[0], float(found[0].monitor[which])
         if fs == 0.0 or not np.isfinite(fs) or abs(s - last) <= 1e-12 * length:
-            return best
+            break
         last = s
         if np.sign(fs) == np.sign(fb):
             fa = 0.5 * fa if side == 1 else fa
@@ -288,7 +291,8 @@ def locate(curve: Curve, before: Point, length: float, which: int, value: float)
         else:
             fb = 0.5 * fb if side == -1 else fb
             a, fa, side = s, fs, -1
-    return best
+    is_zero = best is not None and abs(best.monitor[which]) <= small
+    return best if is_zero else None
 
 
 def _step(curve: Curve, here: Point, s: float) -> tuple[Point, float, float] | None:

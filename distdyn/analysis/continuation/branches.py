@@ -97,7 +97,7 @@ class Branch:
     @property
     def stable(self) -> Bool[np.ndarray, "t"]:
         """Whether all eigenvalues have negative real parts."""
-        return np.asarray((self.eigenvalues.real < 0.0).all(axis=1))
+        return np.asarray((np.real(self.eigenvalues) < 0.0).all(axis=1))
 
     @property
     def is_closed(self) -> bool:
@@ -179,7 +179,10 @@ class Branches:
             arrays[f"{k}/at"] = np.array(branch.at, np.int64)
         points = self.points()
         for k, point in enumerate(points):
-            arrays[f"special/{k}/value"], arrays[f"special/{k}/x"] = np.asarray(point.value), point.x
+            arrays[f"special/{k}/value"], arrays[f"special/{k}/x"] = (
+                np.asarray(point.value),
+                point.x,
+            )
             arrays[f"special/{k}/eigenvalues"] = _pairs(point.eigenvalues)
             for name, value in point.state.items():
                 arrays[f"special/{k}/state/{name}"] = np.asarray(value, np.float64)
@@ -244,7 +247,7 @@ def _value(value: np.ndarray) -> Any:
 
 
 def _pairs(z: Complex128[np.ndarray, "..."]) -> Float64[np.ndarray, "... 2"]:
-    return np.stack([z.real, z.imag], axis=-1)
+    return np.stack([np.real(z), np.imag(z)], axis=-1)
 
 
 def _complex(pairs: Float64[np.ndarray, "... 2"]) -> Complex128[np.ndarray, "..."]:

@@ -39,6 +39,7 @@ from distdyn.analysis.continuation.special import (
     refine_fold,
     refine_hopf,
 )
+from distdyn.analysis.continuation.tracks import Track, both_ways, joined, lies_on, located
 from distdyn.analysis.field import Flat
 from distdyn.errors import AnalysisError
 
@@ -73,10 +74,11 @@ def equilibria(
     begins = _solved(family, (low, high), starts)
     weight = _weight(family, begins, high - low)
     infinite = np.full(family.n, np.inf)
+    share = np.append(np.full(family.n, family.n), 0.0)
     curve = Curve(
         Dense(family.field, family.jacobian), weight, np.append(-infinite, low),
-        np.append(infinite, high), equilibrium_monitor(family, weight), is_understood, _wider,
-        steps=steps or Steps(),
+        np.append(infinite, high), equilibrium_monitor(family, weight), is_understood,
+        lambda curve, point: widened(curve, point, share), steps=steps or Steps(),
     )  # fmt: skip
     diagram = _Diagram(family, curve)
     for u in begins:
@@ -97,7 +99,9 @@ def checked_interval(name: str, interval: Sequence[float]) -> tuple[float, float
     """
     ends = np.asarray(interval, np.float64)
     if ends.shape != (2,) or not np.isfinite(ends).all():
-        raise AnalysisError(f"{name}: {interval} is not an interval. Give two numbers, (low, high).")
+        raise AnalysisError(
+            f"{name}: {interval} is not an interval. Give two numbers, (low, high)."
+        )
     low, high = ends.tolist()
     if not low < high:
         what = "its ends are equal" if low == high else "it is reversed"
@@ -110,73 +114,40 @@ def checked_interval(name: str, interval: Sequence[float]) -> tuple[float, float
 
 
 @dataclass(eq=False)
-class _Track:
-    """A branch as it was followed: points in order, special points after point `at`."""
-
-    points: list[Point]
-    special: list[tuple[int, SpecialPoint]]
-    ends: tuple[str, str]
-
-
-@dataclass(eq=False)
 class _Diagram:
     """What is known so far, and the branch points whose other branch is still to be followed."""
 
     family: Family
     curve: Curve
-    tracks: list[_Track] = field(default_factory=list)
+    tracks: list[Track[SpecialPoint]] = field(default_factory=list)
     special: list[tuple[Vector, SpecialPoint]] = field(default_factory=list)
     waiting: deque[tuple[Vector, Vector, SpecialPoint]] = field(default_factory=deque)
 
     def follow_from(self, u: Vector) -> None:
         """The branch through an equilibrium, in the directions that lead into the interval."""
-        up = np.zeros(len(u))
-        up[-1] = 1.0
-        paths = [
-            trace(self.curve, u, sign * up)
-            for sign, bound in ((1.0, self.curve.upper), (-1.0, self.curve.lower))
-            if u[-1] != bound[-1]
-        ]
-        if len(paths) == 1 or paths[0].end == "closed":
-            end = "closed" if paths[0].end == "closed" else "bound"
-            self.tracks.append(_Track(paths[0].points, self._named(paths[0]), (end, paths[0].end)))
-            return
-        self._join(paths[1], paths[0], [], None)
+        up = np.append(np.zeros(self.family.n), 1.0)
+        self._add(both_ways(self.curve, u, up))
 
     def switch(self, u: Vector, direction: Vector, point: SpecialPoint) -> None:
         """The branch through a branch point in a direction, unless it is known."""
         paths = []
         for sign in (1.0, -1.0):
             start = self._beside(u, sign * direction)
-            is_new = start is not None and not self.knows(start)
-            if start is None or not is_new:
+            if start is None or self.knows(start):
                 paths.append(Path([], [], "BP"))
                 continue
             path = trace(self.curve, start, sign * direction)
             if path.end == "closed":
-                self.tracks.append(_Track(path.points, self._named(path), ("closed", "closed")))
+                self._add(Track(path.points, located(path), ("closed", "closed")))
                 return
             paths.append(path)
         if paths[0].points or paths[1].points:
             here = self.curve.point(u, direction)
-            self._join(paths[1], paths[0], [here], point)
+            self._add(joined(paths[1], paths[0], (here,)), (len(paths[1].points), point))
 
     def knows(self, u: Vector) -> bool:
-        """Whether a solution lies on a branch that was followed."""
-        weight, curve = self.curve.weight, self.curve
-        for track in self.tracks:
-            points = np.array([p.u for p in track.points])
-            chord, away = np.diff(points, axis=0), u - points[:-1]
-            squares = np.maximum(np.sum(weight * chord**2, axis=1), 1e-300)
-            part = np.sum(weight * chord * away, axis=1) / squares
-            off = away - np.clip(part, 0.0, 1.0)[:, None] * chord
-            near = np.sqrt(np.sum(weight * off**2, axis=1)) <= 0.5 * np.sqrt(squares) + 1e-9
-            for k in np.flatnonzero(near & (part > -0.01) & (part < 1.01)):
-                guess = points[k] + part[k] * chord[k]
-                found = curve.correct(guess, weight * chord[k])
-                if found is not None and curve.length(found[0] - u) <= 1e-4 * np.sqrt(squares[k]):
-                    return True
-        return False
+        """Whether an equilibrium lies on a branch that was followed."""
+        return any(lies_on(self.curve, track, u) for track in self.tracks)
 
     def _beside(self, u: Vector, direction: Vector) -> Vector | None:
         """A solution a little way from a branch point."""
@@ -187,30 +158,21 @@ class _Diagram:
                 return found[0] if inside.all() else None
         return None
 
-    def _join(
-        self, backward: Path, forward: Path, between: list[Point], at: SpecialPoint | None
-    ) -> None:
-        """One branch of two that begin at the same point, or to both sides of a branch point."""
-        first = backward.points[::-1]
-        last = forward.points if between else forward.points[1:]
-        n, offset = len(first), len(first) - 1 + 2 * len(between) - len(between)
-        special = [(n - 2 - k, p) for k, p in self._named(backward)][::-1]
-        special += [(n, at)] if at is not None else []
-        special += [(offset + k, p) for k, p in self._named(forward)]
-        track = _Track([*first, *between, *last], special, (backward.end, forward.end))
-        self.tracks.append(track)
+    def _add(self, track: Track[Crossing], *known: tuple[int, SpecialPoint]) -> None:
+        """A branch, with its crossings as special points.
 
-    def _named(self, path: Path) -> list[tuple[int, SpecialPoint]]:
-        """The special points of a path. A fold at a branch point is the branch point's other view."""
-        found: list[tuple[int, SpecialPoint]] = []
-        for crossing in path.crossings:
-            twins = [c for c in path.crossings if c.after == crossing.after and c.which == BP]
+        A fold at a branch point is another view of the branch point.
+        """
+        special = list(known)
+        for after, crossing in track.special:
+            twins = [c for k, c in track.special if k == after and c.which == BP]
             if crossing.which == LP and any(self._is_branch_point(crossing, c) for c in twins):
                 continue
             point = self._special_point(crossing)
             if point is not None:
-                found.append((crossing.after, point))
-        return found
+                special.append((after, point))
+        special.sort(key=lambda pair: pair[0])
+        self.tracks.append(Track(track.points, special, track.ends))
 
     def _is_branch_point(self, fold: Crossing, other: Crossing) -> bool:
         u = refine_fold(self.family, fold.point.u)
@@ -263,7 +225,7 @@ def special_point(
     return SpecialPoint(kind, value, x, state, eigenvalues, omega, coefficients)
 
 
-def _branch(track: _Track, n: int) -> Branch:
+def _branch(track: Track[SpecialPoint], n: int) -> Branch:
     u = np.array([point.u for point in track.points])
     eigenvalues = np.array([point.seen for point in track.points], complex)
     at, special = tuple(k for k, _ in track.special), tuple(p for _, p in track.special)
@@ -322,13 +284,18 @@ def _weight(family: Family, begins: Sequence[Vector], width: float) -> Vector:
     return np.append(1.0 / (family.n * scale**2), 1.0 / width**2)
 
 
-def _wider(curve: Curve, point: Point) -> tuple[Curve, Point]:
-    """Scales of variables that have become larger than they were."""
-    n = len(point.u) - 1
-    largest = 1.0 / (n * np.maximum(abs(point.u[:n]), 1e-300) ** 2)
-    if (largest >= curve.weight[:n]).all():
+def widened(curve: Curve, point: Point, share: Vector) -> tuple[Curve, Point]:
+    """A curve whose scales keep up with unknowns that have become larger.
+
+    Args:
+        curve: the curve.
+        point: the last point on it.
+        share: by unknown, among how many of its kind it is one; 0: its scale stays.
+    """
+    largest = 1.0 / np.maximum(share * point.u**2, 1e-200)
+    if (largest >= curve.weight).all():
         return curve, point
-    curve = replace(curve, weight=np.append(np.minimum(largest, curve.weight[:n]), curve.weight[n]))
+    curve = replace(curve, weight=np.minimum(largest, curve.weight))
     return curve, point._replace(tangent=point.tangent / curve.length(point.tangent))
 
 

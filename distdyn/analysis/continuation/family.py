@@ -8,7 +8,7 @@ Derivatives are exact, by forward differentiation, and compiled once per family,
 """
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import jax
@@ -37,14 +37,26 @@ class Family:
         return self.flat.f(u[: self.n], u[self.n :])
 
     @cached_property
-    def field(self) -> Callable[[Vector], Vector]:
-        """f(u), of length n."""
-        return _compiled(self._field)
+    def _both(self) -> Callable[[bytes], tuple[Vector, Matrix]]:
+        def both(u: Any) -> tuple[Any, Any]:
+            f = self._field(u)
+            return f, f
 
-    @cached_property
-    def jacobian(self) -> Callable[[Vector], Matrix]:
+        def swapped(u: Any) -> tuple[Any, Any]:
+            J, f = jax.jacfwd(both, has_aux=True)(u)
+            return f, J
+
+        compiled = _compiled(swapped)
+        # Newton's method asks for f and J at the same point, and so do monitors.
+        return lru_cache(maxsize=4)(lambda key: compiled(np.frombuffer(key)))
+
+    def field(self, u: Vector) -> Vector:
+        """f(u), of length n."""
+        return self._both(u.tobytes())[0]
+
+    def jacobian(self, u: Vector) -> Matrix:
         """J(u) = D f, of shape (n, n + k)."""
-        return _compiled(jax.jacfwd(self._field))
+        return self._both(u.tobytes())[1]
 
     @cached_property
     def second(self) -> Callable[[Vector, Vector], Matrix]:
@@ -80,11 +92,11 @@ class Family:
         return self.jacobian(u)[:, : self.n]
 
     def B(self, u: Vector, a: Vector, b: Vector) -> Vector:
-        """The bilinear form B(a, b) of the variables; a and b real, of length n."""
+        """Second derivatives by the variables: the bilinear form of real vectors of length n."""
         return self.second(u, self.padded(a))[:, : self.n] @ b
 
     def C(self, u: Vector, a: Vector, b: Vector, c: Vector) -> Vector:
-        """The trilinear form C(a, b, c) of the variables; a, b and c real, of length n."""
+        """Third derivatives by the variables: the trilinear form of real vectors of length n."""
         return self.third(u, self.padded(a), self.padded(b), self.padded(c))
 
     def padded(self, v: Vector) -> Vector:
@@ -92,12 +104,12 @@ class Family:
         return np.append(v, np.zeros(self.k))
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., np.ndarray]:
+def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """A function of float64 arrays, compiled at its first call; it gives arrays of numpy."""
     jitted = jax.jit(function)
 
-    def call(*arguments: np.ndarray) -> np.ndarray:
+    def call(*arguments: np.ndarray) -> Any:
         with jax.enable_x64(True):
-            return np.asarray(jitted(*arguments))
+            return jax.tree.map(np.asarray, jitted(*arguments))
 
     return call

@@ -43,7 +43,7 @@ def cusp_coefficient(family: Family, u: Vector) -> float:
 
 
 def critical_vectors(A: Matrix, omega: float) -> tuple[Complex128[np.ndarray, "n"], ...]:
-    """q and p of the eigenvalue i omega: A q = i omega q, A^T p = -i omega p, <p, q> = 1."""
+    """The eigenvectors: A q = i omega q, A^T p = -i omega p, with |q| = 1 and <p, q> = 1."""
     values, vectors = np.linalg.eig(A)
     q = vectors[:, np.argmin(abs(values - 1j * omega))]
     values, vectors = np.linalg.eig(A.T)
@@ -62,12 +62,12 @@ def lyapunov_coefficient(family: Family, u: Vector, omega: float) -> float:
     """
     A = family.A(u)
     q, p = critical_vectors(A, omega)
-    re, im = q.real, q.imag
+    re, im = np.real(q), np.imag(q)
 
     def B(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """B(a, b) of a real or complex b."""
-        of_re = family.second(u, family.padded(a.real))[:, : family.n]
-        of_im = family.second(u, family.padded(a.imag))[:, : family.n]
+        """The bilinear form of complex vectors."""
+        of_re = family.second(u, family.padded(np.real(a)))[:, : family.n]
+        of_im = family.second(u, family.padded(np.imag(a)))[:, : family.n]
         return of_re @ b + 1j * (of_im @ b)
 
     rrr, iii = family.C(u, re, re, re), family.C(u, im, im, im)
@@ -99,6 +99,6 @@ def bogdanov_takens_coefficients(family: Family, u: Vector) -> tuple[float, floa
 
 
 def _bordered(A: Matrix, column: Vector, row: Vector, right: Vector) -> Vector:
-    """x of [[A, column], [row, 0]] (x, s) = (right, 0): a solution of a singular system."""
+    """A solution x of a singular system: [[A, column], [row, 0]] (x, s) = (right, 0)."""
     matrix = np.block([[A, column[:, None]], [row[None], np.zeros((1, 1))]])
     return np.linalg.solve(matrix, np.append(right, 0.0))[:-1]

@@ -60,9 +60,9 @@ def signed_smallest_sum(eigenvalues: Complex128[np.ndarray, "n"]) -> float:
 
 def is_complex_pair(eigenvalues: Complex128[np.ndarray, "n"]) -> bool:
     """Whether the sum that is closest to zero is that of a complex pair: Hopf, else neutral."""
-    pairs = eigenvalues[eigenvalues.imag > 0]
+    pairs = eigenvalues[np.imag(eigenvalues) > 0]
     smallest = np.min(abs(_sums(eigenvalues)))
-    return bool(len(pairs)) and float(np.min(abs(2.0 * pairs.real))) <= smallest
+    return len(pairs) > 0 and bool(np.min(abs(2.0 * np.real(pairs))) <= smallest)
 
 
 def is_understood(before: Point, after: Point) -> bool:
@@ -105,10 +105,10 @@ def refine_hopf(family: Family, u: Vector) -> tuple[Vector, float] | None:
     """
     n = family.n
     eigenvalues = np.linalg.eigvals(family.A(u))
-    pairs = eigenvalues[eigenvalues.imag > 0]
+    pairs = eigenvalues[np.imag(eigenvalues) > 0]
     if not len(pairs):
         return None
-    omega = float(pairs[np.argmin(abs(pairs.real))].imag)
+    omega = float(pairs[np.argmin(abs(np.real(pairs)))].imag)
     z = critical_vectors(family.A(u), omega)[0]
     z = z / np.exp(1j * np.angle(np.sum(z * z)) / 2.0)  # real and imaginary part orthogonal
     c = z.real / (z.real @ z.real)
@@ -161,8 +161,8 @@ def refine_branch_point(family: Family, u: Vector) -> Vector | None:
 def crossing_directions(family: Family, u: Vector, along: Vector, weight: Vector) -> list[Vector]:
     """The unit tangents of the branches through a branch point, that of the known branch first.
 
-    With phi_1, phi_2 spanning the null space of J and w J = 0 they are the directions
-    alpha phi_1 + beta phi_2 with  sum_ij w . D^2 f[phi_i, phi_j] (alpha, beta)_i (alpha, beta)_j = 0.
+    With phi_1, phi_2 spanning the null space of J, and J^T w = 0, they are the directions
+    phi = alpha phi_1 + beta phi_2 that solve  w . D^2 f[phi, phi] = 0.
     """
     scale = 1.0 / np.sqrt(weight)
     left, _, right = np.linalg.svd(family.jacobian(u) * scale)
@@ -200,6 +200,6 @@ def newton(
 
 
 def _sums(eigenvalues: Complex128[np.ndarray, "n"]) -> Vector:
-    real = eigenvalues[eigenvalues.imag == 0].real
+    real = np.real(eigenvalues[np.imag(eigenvalues) == 0])
     i, j = np.triu_indices(len(real), 1)
-    return np.concatenate([2.0 * eigenvalues[eigenvalues.imag > 0].real, real[i] + real[j]])
+    return np.concatenate([2.0 * np.real(eigenvalues[np.imag(eigenvalues) > 0]), real[i] + real[j]])

@@ -1,0 +1,131 @@
+"""Where a search begins: points that fill a box, or points that are given.
+
+A box names variables with their ranges: {"V": (-3, 3), "w": (-1, 3)}. What it does not name begins
+as the model does and may end anywhere. Up to three ranges are filled by a grid, more by Sobol's
+sequence.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float64
+from scipy.stats import qmc
+
+from distdyn.analysis.field import Flat
+from distdyn.errors import AnalysisError
+from distdyn.units import shown
+
+Box = Mapping[str, tuple[Any, Any]]
+MOST_GRID = 3  # dimensions
+DEFAULT = {1: 1024, 2: 2304, 3: 4096}  # starts, by dimensions
+MANY = 2048
+MOST_SOBOL = 21201  # dimensions that scipy has numbers for
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """A box in the n variables of x.
+
+    Attributes:
+        low, high: its corners; infinite where it is open.
+    """
+
+    low: Float64[np.ndarray, "n"]
+    high: Float64[np.ndarray, "n"]
+
+    @classmethod
+    def of(cls, flat: Flat, box: Box) -> "Region":
+        """A box by names.
+
+        Raises:
+            NameLookupError: there is no variable of a name.
+            AnalysisError: a range is none.
+        """
+        if not isinstance(box, Mapping) or not box:
+            raise AnalysisError(
+                f"box = {shown(box)} names no variable. Give ranges by name, such as "
+                f'box={{"{flat.names[0]}": (0, 1)}}; the variables are {", ".join(flat.names[:20])}.'
+            )
+        ends = []
+        for side in (0, 1):
+            state = {}
+            for name, range_ in box.items():
+                _check_range(name, range_)
+                state[name] = np.asarray(range_[side], np.float64)
+            ends.append(flat.flatten({n: np.full(s, np.nan) for n, s in flat.shapes.items()} | state))
+        low, high = ends
+        wrong = ~(low < high) & ~np.isnan(low)
+        if wrong.any():
+            k = int(np.argmax(wrong))
+            raise AnalysisError(
+                f'box: "{flat.names[k]}" goes from {low[k]:g} to {high[k]:g}. Give the lower end '
+                "first."
+            )
+        return cls(np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high))
+
+    @property
+    def is_bounded(self) -> Bool[np.ndarray, "n"]:
+        """Of each variable whether the box has a range for it."""
+        return np.isfinite(self.low)
+
+    def unit(self, typical: Float64[np.ndarray, "n"]) -> Float64[np.ndarray, "n"]:
+        """By how much the variables change: the ranges, and where there is none, this."""
+        return np.where(self.is_bounded, self.high - self.low, typical)
+
+    def contains(
+        self, x: Float64[np.ndarray, "m n"], margin: float = 1e-9
+    ) -> Bool[np.ndarray, "m"]:
+        """Which points lie in it, or outside by no more than this part of its size."""
+        room = margin * np.where(self.is_bounded, self.high - self.low, 0.0)
+        return ((x >= self.low - room) & (x <= self.high + room)).all(axis=1)
+
+    def points(
+        self, x0: Float64[np.ndarray, "n"], count: int | None, seed: int
+    ) -> Float64[np.ndarray, "m n"]:
+        """Points that fill the box: at least `count`, the same for the same seed."""
+        (chosen,) = np.nonzero(self.is_bounded)
+        d = len(chosen)
+        count = DEFAULT.get(d, MANY) if count is None else count
+        if d <= MOST_GRID:
+            each = math.ceil(round(count ** (1 / d), 9))
+            axis = (np.arange(each) + 0.5) / each
+            unit = np.stack(np.meshgrid(*[axis] * d, indexing="ij"), -1).reshape(-1, d)
+        elif d <= MOST_SOBOL:
+            power = math.ceil(math.log2(count))
+            unit = qmc.Sobol(d, rng=np.random.default_rng(seed)).random_base2(power)
+        else:
+            unit = np.random.default_rng(seed).random((count, d))
+        x = np.tile(x0, (len(unit), 1))
+        x[:, chosen] = self.low[chosen] + unit * (self.high - self.low)[chosen]
+        return x
+
+
+def given_starts(flat: Flat, starts: Any) -> Float64[np.ndarray, "m n"]:
+    """Starts as a user gives them: an array [m, n], or arrays by name.
+
+    Raises:
+        NameLookupError: there is no variable of a name.
+        AnalysisError: the shape does not fit, or a number is not finite.
+    """
+    x = flat.flatten(starts) if isinstance(starts, Mapping) else np.asarray(starts, np.float64)
+    x = np.atleast_2d(x)
+    if x.ndim != 2 or x.shape[1] != flat.n or not len(x):
+        raise AnalysisError(
+            f"starts has the shape {np.shape(starts)}, and {flat.about.name} has {flat.n} "
+            f"variables: {', '.join(flat.names[:20])}. Give an array [m, {flat.n}], or arrays by "
+            "name."
+        )
+    if not np.isfinite(x).all():
+        raise AnalysisError("starts has a number that is not finite. Give finite numbers.")
+    return x
+
+
+def _check_range(name: str, range_: Any) -> None:
+    is_pair = isinstance(range_, tuple | list | np.ndarray) and len(range_) == 2
+    if not is_pair or not all(np.isfinite(np.asarray(end, np.float64)).all() for end in range_):
+        raise AnalysisError(
+            f'box: "{name}": {shown(range_)} is no range. Give two finite numbers, as (0, 1).'
+        )
