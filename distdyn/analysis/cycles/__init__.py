@@ -1,0 +1,1 @@
+"""Limit cycles: collocation, Floquet multipliers, branches with their bifurcations and ends."""

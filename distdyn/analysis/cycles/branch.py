@@ -19,12 +19,14 @@ import numpy as np
 from jaxtyping import Complex128, Float64
 
 from distdyn.analysis.continuation.arclength import Curve, Path, Point, Steps, Vector, trace
-from distdyn.analysis.cycles.collocation import Field, OnMesh, Orbit, extents
-from distdyn.analysis.cycles.ends import Ends
+from distdyn.analysis.continuation.family import Family
+from distdyn.analysis.cycles.collocation import Field, OnMesh, Orbit, adapted_to, extents
+from distdyn.analysis.cycles.ends import End, Ends
 from distdyn.analysis.cycles.floquet import multipliers
 from distdyn.analysis.cycles.mesh import DEGREE
 
 STEPS = Steps(first=0.02, smallest=1e-7, largest=0.2, number=1000, tolerance=1e-8, bend=0.5)
+N_INTERVALS = 80
 FINER = 3  # how often the number of intervals may be doubled
 _ACCURATE = 1e-3  # the largest error of the multiplier 1
 _TURN, _ONE, _DOUBLING, _TORUS = range(4)  # entries of the monitor
@@ -70,17 +72,19 @@ class Problem:
     """Cycles of u' = f(u, p) between two values of a parameter.
 
     Attributes:
-        field: f and its derivatives.
+        family: f, its parameter, and derivatives at one state.
+        field: the same at many states.
         low, high: of the parameter.
         n_intervals: of the mesh; doubled where it has to be.
         longest: period at which a branch ends; by default it ends where its end is understood.
         steps: along the branch.
     """
 
+    family: Family
     field: Field
     low: float
     high: float
-    n_intervals: int = 40
+    n_intervals: int = N_INTERVALS
     longest: float = np.inf
     steps: Steps = STEPS
 
@@ -98,15 +102,14 @@ class Problem:
         size = len(equations.weight.ravel()) + 2
         lower, upper = np.full(size, -np.inf), np.full(size, np.inf)
         lower[-1], upper[-1] = self.low / self.width, self.high / self.width
-        now = [equations]
 
-        def monitor(unknowns: Vector, tangent: Vector) -> tuple[Vector, Any]:
-            return _monitor(now[0], unknowns, tangent)
+        def monitor(u: Vector, tangent: Vector) -> tuple[Vector, Any]:
+            return _monitor(equations, u, tangent)
 
-        def adapt(_: Any, point: Point) -> tuple[OnMesh, Point]:
-            n_intervals = len(now[0].reference.mesh) - 1
-            now[0], unknowns, tangent = now[0].remeshed(point.u, point.tangent, n_intervals)
-            return now[0], point._replace(u=unknowns, tangent=tangent)
+        def adapt(_: Curve, point: Point) -> tuple[Curve, Point]:
+            n_intervals = len(equations.reference.mesh) - 1
+            new, u, tangent = equations.remeshed(point.u, point.tangent, n_intervals)
+            return self.curve(new, stop), point._replace(u=u, tangent=tangent)
 
         return Curve(
             equations, np.ones(size), lower, upper, monitor, _understood, adapt, stop, self.steps
@@ -114,18 +117,17 @@ class Problem:
 
     def at_value(self, guess: Orbit) -> Cycle | None:
         """The cycle near a guess, at its value of the parameter; None if there is none."""
-        guess = guess._replace(nodes=guess.nodes.copy())
+        cycle = None
         for _ in range(2):  # the second time on a mesh that is adapted to the solution
             equations = self.equations(guess)
-            unknowns = equations.unknowns(guess)
-            row = np.zeros(len(unknowns))
+            u = equations.unknowns(guess)
+            row = np.zeros(len(u))
             row[-1] = 1.0
-            found = self.curve(equations).correct(unknowns, row)
+            found = self.curve(equations).correct(u, row)
             if found is None or not found[0][-2] > 0.0:
                 return None
             cycle = _cycle(equations, found[0])
-            new, mesh_unknowns, _ = equations.remeshed(found[0], row, self.n_intervals)
-            guess = new.orbit(mesh_unknowns)
+            guess = adapted_to(cycle.orbit, len(guess.mesh) - 1)
         return cycle
 
 
@@ -143,21 +145,23 @@ def follow(problem: Problem, start: Orbit, towards: Orbit) -> Followed:
     cycles: list[Cycle] = []
     specials: list[Special] = []
     equations = problem.equations(start)
-    unknowns, along = equations.unknowns(start), equations.unknowns(towards)
+    u, along = equations.unknowns(start), equations.unknowns(towards)
     ending = _Ending(problem)
     for refinement in range(FINER + 1):
         ending.is_finest = refinement == FINER
-        path = trace(problem.curve(equations, ending), unknowns, along)
+        path = trace(problem.curve(equations, ending), u, along)
         done = path.end not in ("coarse", "stuck") or refinement == FINER
         points = path.points if done else path.points[: max(1, len(path.points) - 1)]
         skipped = 1 if cycles else 0  # the last one of before is the first one now
         specials += _specials(path, len(points), len(cycles) - skipped)
         cycles += [point.seen[1] for point in points[skipped:]]
         if done:
+            if path.end == "closed":
+                cycles[-1] = cycles[0]
             break
         last = points[-1]
         n_intervals = 2 * (len(equations.reference.mesh) - 1)
-        equations, unknowns, along = last.seen[0].remeshed(last.u, last.tangent, n_intervals)
+        equations, u, along = last.seen[0].remeshed(last.u, last.tangent, n_intervals)
     if ending.end is not None:
         kind, value, state = ending.end
         specials.append(Special(kind, value, state, cycles[-1].orbit.period, len(cycles) - 1))
@@ -185,11 +189,15 @@ def through(problem: Problem, start: Orbit) -> Followed:
 class _Ending:
     """Where a branch ends: at an equilibrium, far away in the period, or where it began."""
 
+    end: End | None
+    _size: Vector | None
+    _traits: list[Vector]
+
     def __init__(self, problem: Problem) -> None:
         self.is_finest, self.end = False, None
-        self._problem, self._ends = problem, Ends(problem.field)
-        self._size: Float64[np.ndarray, "n"] | None = None  # of the first cycle
-        self._traits: list[Float64[np.ndarray, "k"]] = []
+        self._problem, self._ends = problem, Ends(problem.family)
+        self._size = None  # of the first cycle
+        self._traits = []
 
     def __call__(self, point: Point) -> str | None:
         equations, cycle = point.seen
@@ -212,21 +220,23 @@ class _Ending:
             return False
         first, before, here = self._traits[0], self._traits[-2], self._traits[-1]
         step = np.linalg.norm(here - before)
-        is_between = (first - before) @ (here - before) > 0.0 and (here - first) @ (here - before) > 0.0
+        is_between = (first - before) @ (here - before) > 0.0 and (here - first) @ (
+            here - before
+        ) > 0.0
         across = first - before - (here - before) * ((first - before) @ (here - before)) / step**2
         return bool(is_between and np.linalg.norm(across) < 0.1 * step)
 
 
-def _cycle(equations: OnMesh, unknowns: Vector) -> Cycle:
-    orbit = equations.orbit(unknowns)
+def _cycle(equations: OnMesh, u: Vector) -> Cycle:
+    orbit = equations.orbit(u)
     flow, _, _ = equations.field(orbit.nodes[::DEGREE], orbit.value)
-    trivial, others = multipliers(equations.linear(unknowns).transfer, flow)
+    trivial, others = multipliers(equations.linear(u).transfer, flow)
     return Cycle(orbit, others, trivial)
 
 
-def _monitor(equations: OnMesh, unknowns: Vector, tangent: Vector) -> tuple[Vector, Any]:
+def _monitor(equations: OnMesh, u: Vector, tangent: Vector) -> tuple[Vector, Any]:
     """What changes its sign where the branch turns, or a multiplier passes 1, -1 or the circle."""
-    cycle = _cycle(equations, unknowns)
+    cycle = _cycle(equations, u)
     mu = cycle.multipliers
     with np.errstate(all="ignore"):
         pairs = np.outer(mu, mu)[np.triu_indices(len(mu), 1)]
@@ -277,7 +287,7 @@ def _specials(path: Path, n_points: int, before: int) -> list[Special]:
 
 
 def _is_branching(point: Point) -> bool:
-    """Whether the equations have no full rank: at other points a multiplier 1 is the mesh's fault."""
+    """Whether the equations lose their rank: if not, the mesh is to blame for a multiplier 1."""
     noise = np.random.default_rng(0).normal(size=len(point.u))
     change = point.seen[0].bordered(point.u, point.tangent)(noise)
     return bool(np.linalg.norm(change) > 1e6 * np.linalg.norm(noise))
@@ -287,4 +297,4 @@ def _is_torus(mu: Complex128[np.ndarray, "k"]) -> bool:
     """Whether the two multipliers whose product is nearest to 1 are a complex pair."""
     i, j = np.triu_indices(len(mu), 1)
     nearest = int(np.argmin(np.abs(mu[i] * mu[j] - 1.0)))
-    return bool(mu[i[nearest]].imag != 0.0)
+    return bool(np.imag(mu[i[nearest]]) != 0.0)

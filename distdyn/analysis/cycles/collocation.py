@@ -56,7 +56,7 @@ class Orbit(NamedTuple):
         return self._replace(mesh=mesh, nodes=self.at(node_times(mesh)))
 
     def at(self, s: Float64[np.ndarray, "k"]) -> Float64[np.ndarray, "k n"]:
-        """u at parts of the period, each in [0, 1]."""
+        """The states at parts of the period, each in [0, 1]."""
         return interpolate(self.mesh, self.nodes, s)
 
 
@@ -110,9 +110,9 @@ class Field:
 
 
 class OnMesh:
-    """The equations of cycles on one mesh, for a vector of unknowns in units of their size.
+    """The equations of cycles on one mesh, for a vector u of unknowns in units of their size.
 
-        unknowns = (weight u at the nodes, T / T_0, p / width)
+        u = (weight x the states at the nodes, T / T_0, p / width)
 
     A product of two changes of them is about the integral over the period of the mean over the
     variables, each in units of its extent along the reference: near a Hopf bifurcation a step is a
@@ -142,32 +142,34 @@ class OnMesh:
         of_nodes = (orbit.nodes * self.weight).ravel()
         return np.append(of_nodes, [orbit.period / self.reference.period, orbit.value / self.width])
 
-    def orbit(self, unknowns: Vector) -> Orbit:
+    def orbit(self, u: Vector) -> Orbit:
         """The orbit, or the change of one, with these unknowns."""
-        nodes = unknowns[:-2].reshape(self.weight.shape) / self.weight
-        period, value = unknowns[-2] * self.reference.period, unknowns[-1] * self.width
+        nodes = u[:-2].reshape(self.weight.shape) / self.weight
+        period, value = u[-2] * self.reference.period, u[-1] * self.width
         return Orbit(self.reference.mesh, nodes, float(period), float(value))
 
-    def residual(self, unknowns: Vector) -> Vector:
+    def residual(self, u: Vector) -> Vector:
         """What the equations miss, as the change of the nodes that would give it to them."""
-        shift = pieces(self.orbit(unknowns).nodes - self.reference.nodes)
+        shift = pieces(self.orbit(u).nodes - self.reference.nodes)
         phase = np.sum(self._phase * shift)
-        return np.append(self.linear(unknowns).residual.ravel(), phase)
+        return np.append(self.linear(u).residual.ravel(), phase)
 
-    def linear(self, unknowns: Vector) -> Linear:
+    def linear(self, u: Vector) -> Linear:
         """The equations to first order."""
-        if self._linear is None or self._linear[0] is not unknowns:
-            self._linear = unknowns, _linear(self.field, self.orbit(unknowns))
+        if self._linear is None or self._linear[0] is not u:
+            self._linear = u, _linear(self.field, self.orbit(u))
         return self._linear[1]
 
-    def bordered(self, unknowns: Vector, row: Vector) -> Solve:
+    def bordered(self, u: Vector, row: Vector) -> Solve:
         """As `Equations` says."""
-        linear = self.linear(unknowns)
+        linear = self.linear(u)
         if not all(np.isfinite(part).all() for part in linear):
             raise np.linalg.LinAlgError("not finite")
         change = self.orbit(row)  # the row's weights of a change in the units of the model
         of_nodes = np.zeros_like(self._phase)
-        of_nodes[:, :-1] = (change.nodes * self.weight**2).reshape(-1, DEGREE, change.nodes.shape[1])
+        of_nodes[:, :-1] = (change.nodes * self.weight**2).reshape(
+            -1, DEGREE, change.nodes.shape[1]
+        )
         across = _Row(of_nodes, row[-2] / self.reference.period, row[-1] / self.width)
         solve = _condensed(linear, (_Row(self._phase, 0.0, 0.0), across))
 
@@ -178,13 +180,19 @@ class OnMesh:
 
         return scaled
 
-    def remeshed(self, unknowns: Vector, tangent: Vector, n_intervals: int) -> tuple["OnMesh", Vector, Vector]:
+    def remeshed(
+        self, u: Vector, tangent: Vector, n_intervals: int
+    ) -> tuple["OnMesh", Vector, Vector]:
         """The equations on a mesh that is adapted to an orbit; the orbit and a tangent on it."""
-        orbit, change = self.orbit(unknowns), self.orbit(tangent)
-        mesh = adapted(orbit.mesh, orbit.nodes, extents(orbit), n_intervals)
-        new = OnMesh(self.field, orbit.on(mesh), self.width)
-        along = new.unknowns(change.on(mesh))
-        return new, new.unknowns(new.reference), along / np.linalg.norm(along)
+        orbit = adapted_to(self.orbit(u), n_intervals)
+        new = OnMesh(self.field, orbit, self.width)
+        along = new.unknowns(self.orbit(tangent).on(orbit.mesh))
+        return new, new.unknowns(orbit), along / np.linalg.norm(along)
+
+
+def adapted_to(orbit: Orbit, n_intervals: int) -> Orbit:
+    """An orbit on a mesh that is adapted to it."""
+    return orbit.on(adapted(orbit.mesh, orbit.nodes, extents(orbit), n_intervals))
 
 
 def extents(orbit: Orbit) -> Float64[np.ndarray, "n"]:

@@ -51,7 +51,7 @@ def doubled(problem: Problem, cycle: Cycle) -> Followed:
 
 
 def _sign_changing(linear: Linear) -> Float64[np.ndarray, "Nm n"]:
-    """v at the nodes: x_(i+1) = P_i x_i and x_N = -x_0, by inverse iteration."""
+    """What changes its sign in a turn: x_(i+1) = P_i x_i, x_N = -x_0, by inverse iteration."""
     n_intervals, _, n = linear.by_state.shape
     ahead = sparse.eye(n_intervals, k=1) + sparse.coo_matrix(
         ([-1.0], ([n_intervals - 1], [0])), shape=(n_intervals, n_intervals)

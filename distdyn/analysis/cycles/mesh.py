@@ -35,7 +35,9 @@ def _slopes(t: Float64[np.ndarray, "k"]) -> Float64[np.ndarray, "k m+1"]:
     for j, at in enumerate(nodes):
         others = np.delete(nodes, j)
         for left_out in range(DEGREE):
-            factors = (t[:, None] - np.delete(others, left_out)) / (at - np.delete(others, left_out))
+            factors = (t[:, None] - np.delete(others, left_out)) / (
+                at - np.delete(others, left_out)
+            )
             slopes[:, j] += factors.prod(1) / (at - others[left_out])
     return slopes
 
@@ -63,7 +65,9 @@ def node_weights(mesh: Float64[np.ndarray, "N+1"]) -> Float64[np.ndarray, "Nm"]:
 
 
 def interpolate(
-    mesh: Float64[np.ndarray, "N+1"], nodes: Float64[np.ndarray, "Nm n"], t: Float64[np.ndarray, "k"]
+    mesh: Float64[np.ndarray, "N+1"],
+    nodes: Float64[np.ndarray, "Nm n"],
+    t: Float64[np.ndarray, "k"],
 ) -> Float64[np.ndarray, "k n"]:
     """The function at the times t, each in [0, 1]."""
     i = np.clip(np.searchsorted(mesh, t, side="right") - 1, 0, len(mesh) - 2)
@@ -95,3 +99,21 @@ def adapted(
     new = np.interp(np.linspace(0.0, mass[-1], n_intervals + 1), mass, mesh)
     new[0], new[-1] = 0.0, 1.0
     return new
+
+
+def extremes(
+    mesh: Float64[np.ndarray, "N+1"], nodes: Float64[np.ndarray, "Nm n"]
+) -> tuple[Float64[np.ndarray, "n"], Float64[np.ndarray, "n"]]:
+    """Minimum and maximum of each variable: of a fine sampling, and of a parabola through it."""
+    fine = 8
+    t = (mesh[:-1, None] + np.diff(mesh)[:, None] * np.arange(fine) / fine).ravel()
+    x = interpolate(mesh, nodes, t)
+    minimum, maximum = x.min(axis=0), x.max(axis=0)
+    for best, of in ((minimum, np.argmin(x, axis=0)), (maximum, np.argmax(x, axis=0))):
+        for j, k in enumerate(of):
+            at = t[k] + np.array([-1.0, 0.0, 1.0]) * np.diff(mesh).min() / fine
+            a, b, c = interpolate(mesh, nodes, at % 1.0)[:, j]
+            curvature = a - 2.0 * b + c
+            if curvature != 0.0:
+                best[j] = b - 0.125 * (c - a) ** 2 / curvature
+    return minimum, maximum

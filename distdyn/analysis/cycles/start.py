@@ -1,8 +1,8 @@
 """Where a branch of cycles begins: at a Hopf bifurcation, at a simulated cycle, at a doubled one.
 
-    Hopf        u(s) = x + a Re(q exp(2 pi i s)),   J q = i omega q,   T = 2 pi / omega
-    simulation  the last recurrence of a long trajectory
-    doubling    u_0 run through twice, + a v(s) that changes its sign from one turn to the next
+Hopf        u(s) = x + a Re(q exp(2 pi i s)),   J q = i omega q,   T = 2 pi / omega
+simulation  the last recurrence of a long trajectory
+doubling    u_0 run through twice, + a v(s) that changes its sign from one turn to the next
 """
 
 import jax

@@ -1,0 +1,149 @@
+"""Limit cycles over an interval of a parameter: from Hopf points, or from a simulation.
+
+Every Hopf point is where a branch of cycles begins; where that ends at another one, the other's
+branch is the same. A branch that meets no Hopf point is reached from a cycle that attracts.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+from jaxtyping import Float64
+
+from distdyn.analysis.continuation.arclength import Steps
+from distdyn.analysis.continuation.branches import SpecialPoint
+from distdyn.analysis.continuation.equilibria import checked_interval
+from distdyn.analysis.continuation.family import Family
+from distdyn.analysis.cycles.branch import (
+    N_INTERVALS,
+    STEPS,
+    Followed,
+    Problem,
+    Special,
+    follow,
+    through,
+)
+from distdyn.analysis.cycles.collocation import Field, adapted_to
+from distdyn.analysis.cycles.mesh import DEGREE
+from distdyn.analysis.cycles.result import LimitCycles, branch_of
+from distdyn.analysis.cycles.start import AMPLITUDE, from_hopf, from_simulation
+from distdyn.analysis.field import Flat
+from distdyn.errors import AnalysisError
+
+_SAME = 1e-6  # Hopf points whose values, in parts of the interval, are as near are one
+_NEAR = 0.1  # how far the first cycle's period may be from that of the Hopf point, relative
+
+
+def cycles_problem(
+    flat: Flat,
+    interval: tuple[float, float],
+    *,
+    n_intervals: int = N_INTERVALS,
+    longest: float = np.inf,
+    steps: Steps = STEPS,
+) -> Problem:
+    """The equations of the cycles of a flow over an interval of its one parameter.
+
+    Args:
+        flat: a flow with one parameter.
+        interval: of the parameter.
+        n_intervals: of the mesh; more where they are needed.
+        longest: period at which branches end, ms.
+        steps: along the branches.
+
+    Raises:
+        AnalysisError: it is a map, or the interval is empty.
+    """
+    name = flat.parameters[0]
+    if not flat.is_continuous:
+        raise AnalysisError(
+            f"limit_cycles: {flat.about.name} is a map, whose closed orbits are sets of points. "
+            "Analyse the fixed points of its iterates."
+        )
+    low, high = checked_interval(name, interval)
+    field = Field(flat.f, DEGREE * n_intervals)
+    return Problem(Family(flat), field, low, high, n_intervals, longest, steps)
+
+
+def cycles_from_hopf(flat: Flat, problem: Problem, points: Iterable[SpecialPoint]) -> LimitCycles:
+    """The branches of cycles that begin at Hopf points; each once.
+
+    Args:
+        flat: a flow with one parameter.
+        problem: of it.
+        points: Hopf points of its equilibria.
+
+    Raises:
+        AnalysisError: a point is no Hopf point.
+    """
+    found, reached, notes = [], [], []
+    for point in points:
+        if point.kind != "H" or point.omega is None:
+            raise AnalysisError(f"limit_cycles: {point!r} is no Hopf point (H).")
+        place = np.append(point.x, point.value)
+        if any(_is_same(place, other, problem.width) for other in reached):
+            continue
+        branch = _from_hopf(problem, point)
+        if branch is None:
+            notes.append(f"No small cycles were found at {point!r}.")
+            continue
+        found.append(branch_of(branch, flat))
+        reached += [np.append(s.state, s.value) for s in branch.specials if s.kind == "H"]
+    return _result(flat, problem, found, " ".join(notes))
+
+
+def cycles_from_simulation(
+    flat: Flat,
+    problem: Problem,
+    state: Float64[np.ndarray, "n"],
+    value: float,
+    transient: float,
+) -> LimitCycles:
+    """The branch of the cycle to which a trajectory goes.
+
+    Args:
+        flat: a flow with one parameter.
+        problem: of it.
+        state: where the trajectory begins.
+        value: of the parameter, within the interval.
+        transient: ms that are left out.
+
+    Raises:
+        AnalysisError: the trajectory goes to no cycle.
+    """
+    guess = from_simulation(problem.field, state, value, problem.n_intervals, transient)
+    cycle = problem.at_value(adapted_to(guess, problem.n_intervals))
+    if cycle is None:
+        raise AnalysisError(
+            f"limit_cycles: the trajectory from {state} nearly recurs after {guess.period:g} ms, "
+            "and no cycle was found there. Give a longer transient, or more intervals."
+        )
+    return _result(flat, problem, [branch_of(through(problem, cycle.orbit), flat)], "")
+
+
+def _from_hopf(problem: Problem, point: SpecialPoint) -> Followed | None:
+    assert point.omega is not None
+    period = 2.0 * np.pi / point.omega
+    for smaller in (1.0, 4.0, 16.0, 64.0):
+        start, towards = from_hopf(
+            problem.field, point.x, point.value, point.omega, problem.n_intervals,
+            AMPLITUDE / smaller,
+        )  # fmt: skip
+        try:
+            found = follow(problem, start, towards)
+        except np.linalg.LinAlgError:
+            continue
+        first = found.cycles[0].orbit
+        if abs(first.period / period - 1.0) < _NEAR:
+            begin = Special("H", point.value, point.x, period, -1)
+            return found._replace(specials=[begin, *found.specials], ends=("H", found.ends[1]))
+    return None
+
+
+def _is_same(a: Float64[np.ndarray, "m"], b: Float64[np.ndarray, "m"], width: float) -> bool:
+    near = np.linalg.norm(a[:-1] - b[:-1]) <= 1e-4 * (1.0 + np.linalg.norm(a[:-1]))
+    return bool(near) and abs(a[-1] - b[-1]) <= _SAME * width
+
+
+def _result(flat: Flat, problem: Problem, branches: list, message: str) -> LimitCycles:
+    name = flat.parameters[0]
+    return LimitCycles(tuple(branches), name, flat.names, flat.about.name, message, flat, problem)
