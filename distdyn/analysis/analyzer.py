@@ -7,11 +7,23 @@
 Every answer is an object of arrays, with `plot(ax=None)` and `save(path)`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from distdyn.analysis.continuation.arclength import Steps
+from distdyn.analysis.continuation.branches import SpecialPoint
+from distdyn.analysis.cycles.branch import N_INTERVALS, STEPS
+from distdyn.analysis.cycles.result import LimitCycles
+from distdyn.analysis.cycles.search import (
+    cycles_from_hopf,
+    cycles_from_simulation,
+    cycles_problem,
+)
 from distdyn.analysis.field import VectorField, vector_field
 from distdyn.analysis.fixed_points import FixedPoints, find_fixed_points
+from distdyn.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from distdyn.analysis.phase_plane import PhaseLine, PhasePlane, phase_line, phase_plane
 from distdyn.analysis.slice import sliced
 from distdyn.analysis.starts import Box, Region, given_starts
@@ -128,6 +140,78 @@ class DSAnalyzer:
             steady: which follow at once.
         """
         return DSAnalyzer(sliced(self.field, moving, fixed, steady))
+
+    def limit_cycles(
+        self,
+        parameter: str,
+        interval: tuple[float, float],
+        *,
+        points: Iterable[SpecialPoint] | None = None,
+        start: Any = None,
+        transient: float = 1000.0,
+        longest: float = np.inf,
+        n_intervals: int = N_INTERVALS,
+        steps: Steps = STEPS,
+        **search: Any,
+    ) -> LimitCycles:
+        """The branches of cycles over a parameter, stable or not, with bifurcations and ends.
+
+        They begin at the Hopf points that `continuation` finds in the interval, and end at others,
+        at homoclinic orbits, or at the bounds. Cycles that are reached from none need a `start`.
+
+        Args:
+            parameter: its name.
+            interval: its smallest and largest value.
+            points: Hopf points to begin at, instead of searching for some.
+            start: a state, by variable or as an array: begin at the cycle to which it goes, with
+                the parameter as the model has it, instead.
+            transient: ms until it is there.
+            longest: period at which branches end, ms; by default where the end is understood.
+            n_intervals: of the mesh over one period; doubled where it has to be.
+            steps: along the branches; a length of 1 is about the amplitude.
+            search: for equilibria, as in `continuation`.
+
+        Raises:
+            NameLookupError: there is no parameter or variable of a name.
+            AnalysisError: the interval is empty, or does not hold the model's value with `start`;
+                the start goes to no cycle; it is a map.
+        """
+        flat = self.field.flat(parameter)
+        problem = cycles_problem(
+            flat, interval, n_intervals=n_intervals, longest=longest, steps=steps
+        )
+        if start is not None:
+            x = flat.flatten(start) if isinstance(start, Mapping) else np.asarray(start, np.float64)
+            return cycles_from_simulation(flat, problem, x, float(flat.p0[0]), transient)
+        if points is None:
+            points = self.continuation(parameter, interval, **search).points("H")
+        return cycles_from_hopf(flat, problem, points)
+
+    def lyapunov_spectrum(
+        self,
+        T: float,
+        *,
+        start: Any = None,
+        k: int | None = None,
+        transient: float | None = None,
+        dt: float | None = None,
+    ) -> LyapunovSpectrum:
+        """The Lyapunov exponents of the trajectory from a state, and its Kaplan-Yorke dimension.
+
+        Args:
+            T: ms over which the mean is taken; of a map, iterates.
+            start: a state, by variable or as an array; where the model begins by default.
+            k: how many exponents, the largest; all by default.
+            transient: ms before that are left out; by default a tenth of T.
+            dt: ms, of a step of RK4; by default 0.2 over the largest rate along the trajectory.
+
+        Raises:
+            NameLookupError: there is no variable of a name.
+            AnalysisError: a number does not fit, the model is reset, or the trajectory diverges.
+        """
+        flat = self.field.flat()
+        x = flat.flatten(start) if isinstance(start, Mapping) else start
+        return lyapunov_spectrum(flat, T, x, k=k, transient=transient, dt=dt)
 
     def __repr__(self) -> str:
         return f"DSAnalyzer({self.field!r})"

@@ -27,7 +27,7 @@ from distdyn.errors import AnalysisError
 from distdyn.run.store import write_arrays
 
 PARTS = 50  # of the trajectory, each with exponents of its own
-STEP = 0.3  # of RK4, in units of the largest rate along the trajectory
+STEP = 0.2  # of RK4, in units of the largest rate along the trajectory
 BETWEEN = 10  # steps between two orthogonalisations
 
 
@@ -109,7 +109,7 @@ def lyapunov_spectrum(
         p: the parameters; those of the model by default.
         k: how many exponents; all by default.
         transient: ms before that are left out; by default a tenth of T.
-        dt: ms, of a step of RK4; by default 0.3 over the largest rate along the trajectory.
+        dt: ms, of a step of RK4; by default 0.2 over the largest rate along the trajectory.
 
     Raises:
         AnalysisError: a number does not fit, or the trajectory does not stay finite.
@@ -130,6 +130,11 @@ def lyapunov_spectrum(
         )
     if dt is not None and not dt > 0.0:
         raise AnalysisError(f"lyapunov_spectrum: dt = {dt} is no step. Give a number of ms > 0.")
+    if flat.about.threshold is not None:
+        raise AnalysisError(
+            f"lyapunov_spectrum: {flat.about.name} is reset at its threshold, and a difference "
+            "jumps there too. Give a model that spikes without reset."
+        )
     if not flat.is_continuous:
         dt = 1.0
     with jax.enable_x64(True):

@@ -21,7 +21,7 @@ from distdyn.analysis.cycles.collocation import Orbit, extents
 from distdyn.analysis.cycles.mesh import SLOPE, VALUE, node_weights, pieces
 
 _SMALL = 0.02  # extent, relative to the largest on the branch, from which on H is looked for
-_LONG = 4.0  # period, relative to the shortest, from which on HOM and SNIC are looked for
+_LONG = 10.0  # period, relative to the shortest, from which on HOM and SNIC are looked for
 _CLOSE = 1e-4  # distance to a saddle, relative to the extent of the cycle
 
 State = Float64[np.ndarray, "n"]

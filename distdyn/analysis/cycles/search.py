@@ -75,7 +75,13 @@ def cycles_from_hopf(flat: Flat, problem: Problem, points: Iterable[SpecialPoint
     Raises:
         AnalysisError: a point is no Hopf point.
     """
+    points = list(points)
     found, reached, notes = [], [], []
+    if not points:
+        notes.append(
+            f"There is no Hopf point between {problem.low:g} and {problem.high:g}. Cycles that are "
+            "born otherwise are found from a state that goes to one: limit_cycles(..., start=)."
+        )
     for point in points:
         if point.kind != "H" or point.omega is None:
             raise AnalysisError(f"limit_cycles: {point!r} is no Hopf point (H).")
@@ -110,7 +116,13 @@ def cycles_from_simulation(
     Raises:
         AnalysisError: the trajectory goes to no cycle.
     """
-    guess = from_simulation(problem.field, state, value, problem.n_intervals, transient)
+    if not problem.low <= value <= problem.high or state.shape != (flat.n,):
+        raise AnalysisError(
+            f"limit_cycles: a start of shape {state.shape} at {flat.parameters[0]} = {value:g}: "
+            f"{flat.about.name} has {flat.n} variables, and the interval is ({problem.low:g}, "
+            f"{problem.high:g}). Give all variables, and the model a value inside."
+        )
+    guess = from_simulation(flat, state, value, problem.n_intervals, transient)
     cycle = problem.at_value(adapted_to(guess, problem.n_intervals))
     if cycle is None:
         raise AnalysisError(

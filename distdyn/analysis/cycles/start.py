@@ -5,13 +5,13 @@ simulation  the last recurrence of a long trajectory
 doubling    u_0 run through twice, + a v(s) that changes its sign from one turn to the next
 """
 
-import jax
 import numpy as np
 from jaxtyping import Float64
-from scipy.integrate import solve_ivp
 
 from distdyn.analysis.cycles.collocation import Field, Orbit
-from distdyn.analysis.cycles.mesh import node_times
+from distdyn.analysis.cycles.mesh import DEGREE, node_times
+from distdyn.analysis.field import Flat
+from distdyn.analysis.trajectory import trajectory
 from distdyn.errors import AnalysisError
 
 AMPLITUDE = 3e-3  # of the first cycle at a Hopf point, relative to its state
@@ -49,7 +49,7 @@ def from_hopf(
 
 
 def from_simulation(
-    field: Field,
+    flat: Flat,
     state: Float64[np.ndarray, "n"],
     value: float,
     n_intervals: int,
@@ -58,43 +58,37 @@ def from_simulation(
     """A guess of the cycle to which a trajectory goes: from its end back to where it was before.
 
     Args:
-        field: f and its derivatives.
+        flat: a flow with one parameter.
         state: where the trajectory begins.
         value: of the parameter.
         n_intervals: of the mesh.
         transient: ms that are left out, and that are then searched; doubled if nothing recurs.
 
     Raises:
-        AnalysisError: it rests, it diverges, or does not come back.
+        AnalysisError: it rests, it diverges, it is reset, or does not come back.
     """
-    p, f = np.array([value]), jax.jit(field.f)
-    with jax.enable_x64(True):
-
-        def run(state: np.ndarray, time: float, t: np.ndarray | None = None) -> np.ndarray:
-            found = solve_ivp(
-                lambda _, x: np.asarray(f(x, p)), (0.0, time), state, "LSODA", t, rtol=1e-9,
-                atol=1e-9 * (1e-3 + np.abs(state).max()),
-            )  # fmt: skip
-            if not found.success or not np.isfinite(found.y).all():
-                raise AnalysisError(
-                    f"limit_cycles: the trajectory from {state} diverges. Give another start."
-                )
-            return found.y.T
-
-        for _ in range(_DOUBLINGS):
-            state = run(state, transient)[-1]
-            t = np.linspace(0.0, transient, _SAMPLES + 1)
-            x = run(state, transient, t)
-            if np.all(np.ptp(x, axis=0) <= 1e-6 * (1e-3 + np.abs(x).max())):
-                raise AnalysisError(
-                    f"limit_cycles: the trajectory comes to rest at {x[-1]}: it is no cycle. Give "
-                    "a start in the basin of one, or begin at a Hopf point."
-                )
-            period = _recurrence(x, t)
-            if period is not None:
-                mesh = np.linspace(0.0, 1.0, 4 * n_intervals + 1)
-                return Orbit(mesh, run(x[-1], period, period * node_times(mesh)), period, value)
-            state, transient = x[-1], 2.0 * transient
+    p = np.array([value])
+    for _ in range(_DOUBLINGS):
+        run = trajectory(flat, state, 2.0 * transient, p, points=2 * _SAMPLES + 1)
+        t, x = run.time[: _SAMPLES + 1], run.x[_SAMPLES:]
+        if np.any(run.spikes > transient):
+            raise AnalysisError(
+                f"limit_cycles: {flat.about.name} is reset at its threshold: its cycle jumps, and "
+                "is no solution of the equations between two spikes. Analyse a model that spikes "
+                "without reset."
+            )
+        if np.all(np.ptp(x, axis=0) <= 1e-6 * (1e-3 + np.abs(x).max())):
+            raise AnalysisError(
+                f"limit_cycles: the trajectory comes to rest at {x[-1]}: there is no cycle. Give "
+                "a start in the basin of one, or begin at a Hopf point."
+            )
+        period = _recurrence(x, t)
+        if period is not None:
+            mesh = np.linspace(0.0, 1.0, 4 * n_intervals + 1)  # its nodes are evenly spaced
+            points = DEGREE * 4 * n_intervals + 1
+            once = trajectory(flat, x[-1], period, p, points=points)
+            return Orbit(mesh, once.x[:-1], period, value)
+        state, transient = x[-1], 2.0 * transient
     raise AnalysisError(
         f"limit_cycles: the trajectory does not come back to where it was within {transient:g} ms: "
         "it may be chaotic or quasiperiodic. Give a longer transient, or begin at a Hopf point."
