@@ -148,7 +148,7 @@ class DSAnalyzer:
         *,
         points: Iterable[SpecialPoint] | None = None,
         start: Any = None,
-        transient: float = 1000.0,
+        transient: float = 200.0,
         longest: float = np.inf,
         n_intervals: int = N_INTERVALS,
         steps: Steps = STEPS,

@@ -25,10 +25,11 @@ from distdyn.analysis.cycles.ends import End, Ends
 from distdyn.analysis.cycles.floquet import multipliers
 from distdyn.analysis.cycles.mesh import DEGREE
 
-STEPS = Steps(first=0.02, smallest=1e-7, largest=0.2, number=1000, tolerance=1e-8, bend=0.5)
+STEPS = Steps(first=0.02, smallest=1e-7, largest=0.15, number=1000, tolerance=1e-8, bend=0.5)
 N_INTERVALS = 80
 FINER = 3  # how often the number of intervals may be doubled
 _ACCURATE = 1e-3  # the largest error of the multiplier 1
+_RESOLVED = 1e-6  # change of the parameter, in units of the interval, that is no rounding
 _TURN, _ONE, _DOUBLING, _TORUS = range(4)  # entries of the monitor
 
 
@@ -265,25 +266,30 @@ def _specials(path: Path, n_points: int, before: int) -> list[Special]:
     turns = {c.after for c in path.crossings if c.which == _TURN}
     ones = {c.after for c in path.crossings if c.which == _ONE}
     found = []
-    for crossing in path.crossings:
-        after, mu = crossing.after, crossing.point.seen[1].multipliers
+    for which, after, point in path.crossings:
         near = {after - 1, after, after + 1}
         kind = None
-        if crossing.which == _TURN and near & ones:
+        if which == _TURN and (near & ones or _is_turn(path, after, point)):
             kind = "LPC"
-        elif crossing.which == _ONE and not near & turns and _is_branching(crossing.point):
+        elif which == _ONE and not near & turns and _is_branching(point):
             kind = "BPC"
-        elif crossing.which == _DOUBLING:
+        elif which == _DOUBLING:
             kind = "PD"
-        elif crossing.which == _TORUS and _is_torus(mu):
+        elif which == _TORUS and _is_torus(point.seen[1].multipliers):
             kind = "NS"
         if kind is not None and after < n_points:
-            cycle = crossing.point.seen[1]
+            cycle = point.seen[1]
             orbit = cycle.orbit
             found.append(
                 Special(kind, orbit.value, orbit.nodes[0], orbit.period, before + after, cycle)
             )
     return found
+
+
+def _is_turn(path: Path, after: int, point: Point) -> bool:
+    """Whether the parameter at a turn differs from that beside it, and not by rounding only."""
+    beside = path.points[after : after + 2]
+    return min(abs(p.u[-1] - point.u[-1]) for p in beside) > _RESOLVED
 
 
 def _is_branching(point: Point) -> bool:

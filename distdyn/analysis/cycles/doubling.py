@@ -13,10 +13,10 @@ from jaxtyping import Float64
 from scipy.sparse.linalg import splu
 
 from distdyn.analysis.cycles.branch import Cycle, Followed, Problem, Special, follow
-from distdyn.analysis.cycles.collocation import Linear, OnMesh, Orbit, extents
+from distdyn.analysis.cycles.collocation import Linear, Orbit, adapted_to, extents
+from distdyn.analysis.cycles.mesh import node_times
 
 _AMPLITUDE = 0.02  # of the first doubled cycle, relative to the extents
-_SAME = 1e-2  # difference of the two turns, relative to the extents, at which they are one
 
 
 def doubled(problem: Problem, cycle: Cycle) -> Followed:
@@ -30,24 +30,46 @@ def doubled(problem: Problem, cycle: Cycle) -> Followed:
         numpy.linalg.LinAlgError: there is no such cycle near.
     """
     orbit = cycle.orbit
-    equations = OnMesh(problem.field, orbit, problem.width)
+    equations = problem.equations(orbit)
     v = _sign_changing(equations.linear(equations.unknowns(orbit)))
     v *= _AMPLITUDE / np.max(np.abs(v) / extents(orbit))
     mesh = np.concatenate([orbit.mesh, 1.0 + orbit.mesh[1:]]) / 2.0
     along = Orbit(mesh, np.concatenate([v, -v]), 0.0, 0.0)
     twice = np.concatenate([orbit.nodes, orbit.nodes])
     start = Orbit(mesh, twice + along.nodes, 2.0 * orbit.period, orbit.value)
-    found = follow(problem, start, along)
+    cycles, specials, ends = follow(problem, start, along)
     begin = Special("PD", orbit.value, orbit.nodes[0], 2.0 * orbit.period, -1, cycle)
-    specials = [begin]
-    for special in found.specials:
-        if special.kind in ("LPC", "BPC") and special.cycle is not None:
-            if _difference(special.cycle.orbit) < _SAME:
-                specials.append(special._replace(kind="PD"))
-                cycles = found.cycles[: special.after + 1]
-                return Followed(cycles, specials, ("PD", "PD"))
-        specials.append(special)
-    return Followed(found.cycles, specials, ("PD", found.ends[1]))
+    differences = [_difference(c.orbit) for c in cycles]
+    for k in range(len(cycles) - 1):
+        if np.sum(differences[k] * differences[k + 1]) < 0.0:
+            end = _single(problem, cycles[k].orbit, cycles[k + 1].orbit, k)
+            kept = [special for special in specials if special.after < k]
+            return Followed(cycles[: k + 1], [begin, *kept, end], ("PD", "PD"))
+    return Followed(cycles, [begin, *specials], ("PD", ends[1]))
+
+
+def _single(problem: Problem, before: Orbit, after: Orbit, k: int) -> Special:
+    """The period doubling between two doubled cycles, where a single one has the multiplier -1."""
+    mesh = np.linspace(0.0, 1.0, problem.n_intervals + 1)
+    s = node_times(mesh) / 2.0
+    mean = (before.at(s) + before.at(s + 0.5)) / 2.0
+    guess = adapted_to(Orbit(mesh, mean, before.period / 2.0, before.value), problem.n_intervals)
+    near, cycle = before.value, None
+    value = after.value if after.value != near else near + 1e-6 * problem.width
+    past = None
+    for _ in range(20):  # secant method for a real multiplier + 1
+        found = problem.at_value(guess._replace(value=near))
+        if found is None:
+            break
+        guess, cycle = found.orbit, found
+        mu = np.real(found.multipliers)
+        miss = float(mu[np.argmin(np.abs(found.multipliers + 1.0))]) + 1.0
+        step = (value - near) if past is None else -miss * (near - past[0]) / (miss - past[1])
+        if not abs(step) > 1e-12 * problem.width:
+            break
+        past, near = (near, miss), near + step
+    period = before.period
+    return Special("PD", near, guess.nodes[0], period, k, cycle)
 
 
 def _sign_changing(linear: Linear) -> Float64[np.ndarray, "Nm n"]:
@@ -67,7 +89,7 @@ def _sign_changing(linear: Linear) -> Float64[np.ndarray, "Nm n"]:
     return np.concatenate([x, rest[:, :-n]], axis=1).reshape(-1, n)
 
 
-def _difference(orbit: Orbit) -> float:
-    """How much the two halves of an orbit differ, relative to its extents."""
+def _difference(orbit: Orbit) -> Float64[np.ndarray, "k n"]:
+    """How the second half of an orbit differs from the first."""
     s = np.linspace(0.0, 0.5, 200)
-    return float(np.max(np.abs(orbit.at(s + 0.5) - orbit.at(s)) / extents(orbit)))
+    return (orbit.at(s + 0.5) - orbit.at(s)) / extents(orbit)

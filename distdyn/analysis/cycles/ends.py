@@ -21,7 +21,7 @@ from distdyn.analysis.cycles.collocation import Orbit, extents
 from distdyn.analysis.cycles.mesh import SLOPE, VALUE, node_weights, pieces
 
 _SMALL = 0.02  # extent, relative to the largest on the branch, from which on H is looked for
-_LONG = 10.0  # period, relative to the shortest, from which on HOM and SNIC are looked for
+_LONG = 4.0, 10.0  # period, relative to the shortest, from which on HOM, SNIC are looked for
 _CLOSE = 1e-4  # distance to a saddle, relative to the extent of the cycle
 
 State = Float64[np.ndarray, "n"]
@@ -56,9 +56,11 @@ class Ends:
         before, self._size = self._size, float(np.max(extent / np.maximum(largest, 1e-300)))
         if self._size < min(_SMALL, before):
             return _hopf(self._family, orbit, change)
-        if orbit.period > _LONG * self._shortest and change.period > 0.0:
-            return _homoclinic(self._family, orbit) or _snic(self._family, orbit, change)
-        return None
+        longer = orbit.period / self._shortest if change.period > 0.0 else 0.0
+        found = _homoclinic(self._family, orbit) if longer > _LONG[0] else None
+        if found is None and longer > _LONG[1]:
+            found = _snic(self._family, orbit, change)
+        return found
 
 
 def _hopf(family: Family, orbit: Orbit, change: Orbit) -> End | None:

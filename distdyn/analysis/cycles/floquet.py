@@ -19,6 +19,9 @@ from jaxtyping import Complex128, Float64
 
 _CYCLES = 12  # of orthogonal iteration, at most
 _SEPARATED = 1e-10  # what may couple two blocks; its square is the relative error
+_CONDITION = (
+    1e4  # up to which neighbouring factors are multiplied, at the cost of as many roundings
+)
 _APART = 0.2  # sizes whose ratio is below this are worth separating
 
 
@@ -44,6 +47,7 @@ def product_eigenvalues(factors: Float64[np.ndarray, "N k k"]) -> Complex128[np.
     size = factors.shape[1]
     if size <= 1:
         return np.prod(factors, axis=0).reshape(size).astype(np.complex128)
+    factors = _grouped(factors)
     basis = np.eye(size)
     triangular = np.empty_like(factors)
     for cycle in range(_CYCLES):
@@ -65,3 +69,18 @@ def product_eigenvalues(factors: Float64[np.ndarray, "N k k"]) -> Complex128[np.
         found.append(np.linalg.eigvals(block).astype(np.complex128))
     values = np.concatenate(found)
     return values[np.argsort(-np.abs(values), kind="stable")]
+
+
+def _grouped(factors: Float64[np.ndarray, "N k k"]) -> Float64[np.ndarray, "M k k"]:
+    """Fewer factors with the same product, none of them worse conditioned than is harmless."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        conditions = np.linalg.cond(factors)
+    groups, condition = [factors[0]], conditions[0]
+    for factor, its_own in zip(factors[1:], conditions[1:], strict=True):
+        condition *= its_own
+        if condition <= _CONDITION:
+            groups[-1] = factor @ groups[-1]
+        else:
+            groups.append(factor)
+            condition = its_own
+    return np.stack(groups)

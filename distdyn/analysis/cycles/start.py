@@ -17,7 +17,7 @@ from distdyn.errors import AnalysisError
 AMPLITUDE = 3e-3  # of the first cycle at a Hopf point, relative to its state
 _RETURN = 1e-3  # distance, relative to the extents, that counts as a recurrence
 _SAMPLES = 4000  # of a trajectory
-_DOUBLINGS = 5  # how often the time is doubled
+_DOUBLINGS = 4  # how often the time is doubled
 
 
 def from_hopf(
@@ -97,7 +97,8 @@ def from_simulation(
 
 def _recurrence(x: Float64[np.ndarray, "k n"], t: Float64[np.ndarray, "k"]) -> float | None:
     """How long ago the trajectory was where it is at its end, if it was."""
-    extent = np.maximum(np.ptp(x, axis=0), 1e-12 * np.abs(x).max())
+    extent = np.ptp(x, axis=0)
+    extent = np.maximum(extent, 1e-6 * np.maximum(extent.max(), np.abs(x).max(axis=0)))
     step = np.linalg.norm((x[-1] - x[-2]) / extent)  # recurrences are between samples
     distance = np.linalg.norm((x - x[-1]) / extent, axis=1)[::-1]
     away = np.flatnonzero(distance > 0.2)
