@@ -3,6 +3,8 @@
     an = dd.DSAnalyzer(dd.FitzHughNagumo(I_e=0.5))
     an.fixed_points(box={"V": (-3, 3), "w": (-1, 3)})
     an.phase_plane(x="V", y="w", box={"V": (-3, 3), "w": (-1, 3)}).plot()
+    an.continuation("I_e", (0.0, 2.0)).points("H")
+    an.limit_cycles("I_e", (0.0, 2.0)).points("LPC")
 
 Every answer is an object of arrays, with `plot(ax=None)` and `save(path)`.
 """
@@ -12,11 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from distdyn.analysis.continuation.arclength import Steps
-from distdyn.analysis.continuation.branches import SpecialPoint
-from distdyn.analysis.cycles.branch import N_INTERVALS, STEPS
-from distdyn.analysis.cycles.result import LimitCycles
-from distdyn.analysis.cycles.search import (
+from distdyn.analysis.continuation import (
+    Branches,
+    Family,
+    SpecialPoint,
+    Steps,
+    beginnings,
+    bifurcation_curves,
+    equilibria,
+)
+from distdyn.analysis.continuation.equilibria import checked_interval
+from distdyn.analysis.cycles import (
+    N_INTERVALS,
+    STEPS,
+    LimitCycles,
     cycles_from_hopf,
     cycles_from_simulation,
     cycles_problem,
@@ -49,6 +60,7 @@ class DSAnalyzer:
 
     def __init__(self, system: Any, *, dt: float | None = None, seed: int = 0) -> None:
         self.field: VectorField = vector_field(system, dt=dt, seed=seed)
+        self._families: dict[tuple[str, ...], Family] = {}  # each is compiled once
 
     def fixed_points(
         self,
@@ -141,6 +153,84 @@ class DSAnalyzer:
         """
         return DSAnalyzer(sliced(self.field, moving, fixed, steady))
 
+    def continuation(
+        self,
+        parameter: str,
+        interval: tuple[float, float],
+        *,
+        box: Box | None = None,
+        starts: Any = None,
+        n_starts: int | None = None,
+        seed: int = 0,
+        steps: Steps | None = None,
+    ) -> Branches:
+        """The branches of equilibria over a parameter, with their folds, Hopf and branch points.
+
+        Branches begin at the equilibria at both ends of the interval, and at the model's own value
+        of the parameter if that lies inside. Where branches cross, all are followed.
+
+        Args:
+            parameter: its name.
+            interval: its smallest and largest value.
+            box: ranges by variable where equilibria to begin with are searched for. Without it,
+                and without `starts`, Newton's method begins where the model does and where it goes.
+            starts: [m, n], or arrays by variable: states from which Newton's method begins.
+            n_starts: how many starts in the box, at least.
+            seed: of starts in more than three dimensions.
+            steps: along the branches.
+
+        Raises:
+            NameLookupError: there is no parameter or variable of a name.
+            AnalysisError: the interval is empty or reversed; no equilibrium is found to begin with;
+                one is singular; it is a map.
+        """
+        family = self._family(parameter)
+        ends = checked_interval(parameter, interval)
+        begin = beginnings(family, ends, box, starts, n_starts, seed)
+        return equilibria(family, ends, begin, steps=steps)
+
+    def continuation2(
+        self,
+        first: tuple[str, tuple[float, float]],
+        second: tuple[str, tuple[float, float]],
+        *,
+        points: Sequence[SpecialPoint] | None = None,
+        steps: Steps | None = None,
+        **search: Any,
+    ) -> Branches:
+        """The curves of folds and Hopf points in the plane of two parameters.
+
+        They begin at the points that `continuation` finds over the first parameter, with the second
+        as the model has it; curves that meet them are followed too.
+
+        Args:
+            first: name and interval of the parameter.
+            second: of the other one.
+            points: folds and Hopf points over the first parameter, instead of searching for some.
+            steps: along the curves.
+            search: for equilibria to begin with, as in `continuation`.
+
+        Raises:
+            NameLookupError: there is no parameter or variable of a name.
+            AnalysisError: an interval is empty, or the model's value of the second parameter is
+                outside of it; there is nothing to follow.
+        """
+        (one, range_one), (two, range_two) = first, second
+        family = self._family(one, two)
+        low, high = checked_interval(two, range_two)
+        own = float(family.flat.p0[1])
+        if one == two or not low <= own <= high:
+            raise AnalysisError(
+                f"continuation2: give two different parameters, not {one} twice."
+                if one == two
+                else f"continuation2: {two} is {own:g} in the model, outside of ({low:g}, "
+                f"{high:g}). Curves begin there: give the model a value inside, or a wider range."
+            )
+        if points is None:
+            points = self.continuation(one, range_one, **search).points()
+        begin = [(point.kind, point.x, np.array([point.value, own])) for point in points]
+        return bifurcation_curves(family, (range_one, (low, high)), begin, steps=steps)
+
     def limit_cycles(
         self,
         parameter: str,
@@ -176,16 +266,16 @@ class DSAnalyzer:
             AnalysisError: the interval is empty, or does not hold the model's value with `start`;
                 the start goes to no cycle; it is a map.
         """
-        flat = self.field.flat(parameter)
-        problem = cycles_problem(
-            flat, interval, n_intervals=n_intervals, longest=longest, steps=steps
+        of = cycles_problem(
+            self._family(parameter), interval, n_intervals=n_intervals, longest=longest, steps=steps
         )
         if start is not None:
+            flat = of.family.flat
             x = flat.flatten(start) if isinstance(start, Mapping) else np.asarray(start, np.float64)
-            return cycles_from_simulation(flat, problem, x, float(flat.p0[0]), transient)
+            return cycles_from_simulation(of, x, float(flat.p0[0]), transient)
         if points is None:
             points = self.continuation(parameter, interval, **search).points("H")
-        return cycles_from_hopf(flat, problem, points)
+        return cycles_from_hopf(of, points)
 
     def lyapunov_spectrum(
         self,
@@ -212,6 +302,11 @@ class DSAnalyzer:
         flat = self.field.flat()
         x = flat.flatten(start) if isinstance(start, Mapping) else start
         return lyapunov_spectrum(flat, T, x, k=k, transient=transient, dt=dt)
+
+    def _family(self, *parameters: str) -> Family:
+        if parameters not in self._families:
+            self._families[parameters] = Family(self.field.flat(parameters))
+        return self._families[parameters]
 
     def __repr__(self) -> str:
         return f"DSAnalyzer({self.field!r})"

@@ -7,11 +7,8 @@ from scipy.integrate import solve_ivp
 from scipy.special import ellipk
 
 import distdyn as dd
-from distdyn.analysis.cycles.search import (
-    cycles_from_hopf,
-    cycles_from_simulation,
-    cycles_problem,
-)
+from distdyn.analysis.continuation import Family, SpecialPoint
+from distdyn.analysis.cycles import cycles_from_hopf, cycles_from_simulation, cycles_problem
 from distdyn.analysis.field import VectorField
 from distdyn.errors import AnalysisError
 
@@ -23,18 +20,16 @@ def flat_of(F, state, parameter):
 
 def from_simulation(F, state, parameter, interval, transient=40.0, **how):
     flat = flat_of(F, state, parameter)
-    of = cycles_problem(flat, interval, **{"n_intervals": 40, **how})
-    return cycles_from_simulation(flat, of, flat.x0, float(flat.p0[0]), transient)
+    of = cycles_problem(Family(flat), interval, **{"n_intervals": 40, **how})
+    return cycles_from_simulation(of, flat.x0, float(flat.p0[0]), transient)
 
 
 def from_hopf(F, state, parameter, interval, omega, **how):
     flat = flat_of(F, state, parameter)
-    of = cycles_problem(flat, interval, **{"n_intervals": 40, **how})
+    of = cycles_problem(Family(flat), interval, **{"n_intervals": 40, **how})
     (value,) = parameter.values()
-    point = dd.analysis.continuation.SpecialPoint(
-        "H", value, flat.x0, state, np.array([1j, -1j]) * omega, omega
-    )
-    return cycles_from_hopf(flat, of, [point])
+    point = SpecialPoint("H", value, flat.x0, state, np.array([1j, -1j]) * omega, omega)
+    return cycles_from_hopf(of, [point])
 
 
 def kinds(cycles):
@@ -193,12 +188,12 @@ def test_two_hopf_points_of_one_branch_give_it_once():
         return {"x": x * grow - y, "y": y * grow + x}
 
     flat = flat_of(F, {"x": 0.0, "y": 0.0}, {"p": 0.0})
-    of = cycles_problem(flat, (-2.0, 2.0), n_intervals=20)
-    point = dd.analysis.continuation.SpecialPoint
+    of = cycles_problem(Family(flat), (-2.0, 2.0), n_intervals=20)
     ends = [
-        point("H", p, flat.x0, {"x": 0.0, "y": 0.0}, np.array([1j, -1j]), 1.0) for p in (-1.0, 1.0)
+        SpecialPoint("H", p, flat.x0, {"x": 0.0, "y": 0.0}, np.array([1j, -1j]), 1.0)
+        for p in (-1.0, 1.0)
     ]
-    cycles = cycles_from_hopf(flat, of, ends)
+    cycles = cycles_from_hopf(of, ends)
     assert len(cycles) == 1
     assert kinds(cycles) == ["H", "H"]
     assert [p.value for p in cycles.points()] == pytest.approx([-1.0, 1.0], abs=1e-8)
@@ -303,13 +298,13 @@ def test_a_start_that_goes_to_no_cycle(state, message):
 def test_what_is_asked_is_checked():
     flat = flat_of(bautin, {"x": 1.0, "y": 0.0}, {"p": 0.5})
     with pytest.raises(AnalysisError, match="empty"):
-        cycles_problem(flat, (1.0, -1.0))
-    of = cycles_problem(flat, (-1.0, 0.0))
+        cycles_problem(Family(flat), (1.0, -1.0))
+    of = cycles_problem(Family(flat), (-1.0, 0.0))
     with pytest.raises(AnalysisError, match="interval"):
-        cycles_from_simulation(flat, of, flat.x0, 0.5, 10.0)
-    assert "no Hopf point" in cycles_from_hopf(flat, of, []).message
+        cycles_from_simulation(of, flat.x0, 0.5, 10.0)
+    assert "no Hopf point" in cycles_from_hopf(of, []).message
     with pytest.raises(AnalysisError, match='no kind "LP"'):
-        cycles_from_hopf(flat, of, []).points("LP")
+        cycles_from_hopf(of, []).points("LP")
 
 
 def test_results_are_drawn_and_saved(tmp_path):

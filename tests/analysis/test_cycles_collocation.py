@@ -4,6 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from distdyn.analysis.continuation import Family
 from distdyn.analysis.cycles.collocation import Field, Orbit, adapted_to
 from distdyn.analysis.cycles.mesh import (
     DEGREE,
@@ -21,7 +22,7 @@ from distdyn.analysis.field import VectorField
 
 def problem(F, names, parameter, n_intervals):
     field = VectorField(F, {name: np.zeros(()) for name in names}, parameter)
-    return cycles_problem(field.flat(*parameter), (0.0, 10.0), n_intervals=n_intervals)
+    return cycles_problem(Family(field.flat(*parameter)), (0.0, 10.0), n_intervals=n_intervals)
 
 
 def stuart_landau(s, p):

@@ -29,9 +29,6 @@ KINDS = {
     "GH": "generalised Hopf (Bautin) point",
     "ZH": "zero-Hopf point",
     "HH": "double Hopf point",
-    "LPC": "fold of cycles",
-    "PD": "period doubling",
-    "NS": "Neimark-Sacker bifurcation",
 }
 
 
@@ -159,7 +156,7 @@ class Branches:
         return "\n".join([*lines, *(f"  {point!r}" for point in self.points())])
 
     def plot(self, ax: Any = None, variable: str | None = None) -> Any:
-        """A bifurcation diagram; returns the axes.
+        """A bifurcation diagram; returns the figure.
 
         Args:
             ax: axes to draw into; by default those of a new figure.

@@ -31,7 +31,6 @@ from distdyn.analysis.continuation.normal_forms import (
 )
 from distdyn.analysis.continuation.special import is_complex_pair, signed_smallest_sum
 from distdyn.analysis.continuation.tracks import Track, both_ways, lies_on
-from distdyn.analysis.field import Flat
 from distdyn.errors import AnalysisError
 
 Vector = Float64[np.ndarray, "m"]
@@ -39,7 +38,7 @@ ENTRIES = {"LP": ("BT", "CP", "ZH"), "H": ("GH", "ZH", "HH")}  # of the monitors
 
 
 def bifurcation_curves(
-    flat: Flat,
+    family: Family,
     intervals: Sequence[tuple[float, float]],
     points: Sequence[tuple[str, Vector, Vector]],
     *,
@@ -48,7 +47,7 @@ def bifurcation_curves(
     """The curves of folds and Hopf points through given ones, and those that meet them.
 
     Args:
-        flat: a flow with two parameters.
+        family: with two parameters.
         intervals: of the two parameters.
         points: kind ("LP" or "H"), state and parameters of each.
         steps: along the curves, in units of the intervals and of the size of the variables.
@@ -57,13 +56,13 @@ def bifurcation_curves(
         AnalysisError: an interval is empty or reversed; there is no point to begin with, or none
             that Newton's method confirms.
     """
-    family = Family(flat)
+    flat = family.flat
     box = [checked_interval(*pair) for pair in zip(flat.parameters, intervals, strict=True)]
     low, high = np.array(box).T
     plane = _Plane(family, low, high, steps or Steps())
     begins = [(kind, x, p) for kind, x, p in points if kind in ENTRIES]
     for kind, x, p in begins:
-        plane.follow(kind, np.concatenate([x, p]), None)
+        plane.follow(kind, np.concatenate([x, p]))
     while plane.waiting:
         plane.follow(*plane.waiting.popleft())
     if not plane.tracks:
@@ -86,15 +85,18 @@ class _Plane:
     steps: Steps
     tracks: list[tuple[str, Track[SpecialPoint]]] = field(default_factory=list)
     special: list[tuple[Vector, SpecialPoint]] = field(default_factory=list)
-    waiting: deque[tuple[str, Vector, float | None]] = field(default_factory=deque)
+    waiting: deque[tuple[str, Vector, float | None, SpecialPoint]] = field(default_factory=deque)
 
-    def follow(self, kind: str, u: Vector, omega: float | None) -> None:
+    def follow(
+        self, kind: str, u: Vector, omega: float | None = None, at: SpecialPoint | None = None
+    ) -> None:
         """The curve of a kind through a point, unless it is known or there is none.
 
         Args:
             kind: "LP" or "H".
             u: state and parameters.
             omega: of the pair +-i omega; of the one closest to that by default. 0: BT.
+            at: the point where another curve meets it.
         """
         y = u
         if kind == "H":
@@ -116,7 +118,8 @@ class _Plane:
             track = both_ways(curve, y, direction)
         except np.linalg.LinAlgError:
             return
-        self._add(kind, track)
+        start = np.argmin([curve.length(point.u - y) for point in track.points])
+        self._add(kind, track, [] if at is None else [(int(start), at)])
 
     def _curve(self, kind: str, y: Vector) -> Curve:
         family, n, u = self.family, self.family.n, y[-self.family.n - 2 :]
@@ -153,7 +156,9 @@ class _Plane:
                 return found
         return None
 
-    def _add(self, kind: str, track: Track[Crossing]) -> None:
+    def _add(
+        self, kind: str, track: Track[Crossing], known: list[tuple[int, SpecialPoint]]
+    ) -> None:
         special = []
         for after, crossing in track.special:
             point = self._special_point(kind, ENTRIES[kind][crossing.which], crossing.point)
@@ -165,6 +170,7 @@ class _Plane:
             if kind == "H" and y[0] <= 0.0:
                 ends[end] = "BT"
                 special.append((after, self._special_point(kind, "BT", track.points[k])))
+        special += [(k, point) for k, point in known if all(p is not point for _, p in special)]
         special.sort(key=lambda pair: pair[0])
         self.tracks.append((kind, Track(track.points, special, (ends[0], ends[1]))))
 
@@ -190,10 +196,10 @@ class _Plane:
         point = of_one_parameter(family, kind, u, omega, coefficients)
         self.special.append((u, point))
         if kind in ("BT", "ZH"):
-            self.waiting.append(("LP", u, None))
-            self.waiting.append(("H", u, 0.0 if kind == "BT" else omega))
+            self.waiting.append(("LP", u, None, point))
+            self.waiting.append(("H", u, 0.0 if kind == "BT" else omega, point))
         if kind == "HH":
-            self.waiting.append(("H", u, _frequency(family, u, rest)))
+            self.waiting.append(("H", u, _frequency(family, u, rest), point))
         return point
 
 

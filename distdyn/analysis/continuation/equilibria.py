@@ -21,6 +21,7 @@ from distdyn.analysis.continuation.arclength import (
     Path,
     Point,
     Steps,
+    solver,
     trace,
 )
 from distdyn.analysis.continuation.branches import Branch, Branches, SpecialPoint
@@ -34,13 +35,11 @@ from distdyn.analysis.continuation.special import (
     equilibrium_monitor,
     is_complex_pair,
     is_understood,
-    newton,
     refine_branch_point,
     refine_fold,
     refine_hopf,
 )
 from distdyn.analysis.continuation.tracks import Track, both_ways, joined, lies_on, located
-from distdyn.analysis.field import Flat
 from distdyn.errors import AnalysisError
 
 Vector = Float64[np.ndarray, "m"]
@@ -51,7 +50,7 @@ MOST = 200  # branches
 
 
 def equilibria(
-    flat: Flat,
+    family: Family,
     interval: tuple[float, float],
     starts: Iterable[tuple[float, Vector]],
     *,
@@ -60,7 +59,7 @@ def equilibria(
     """All branches of equilibria that the starts lie on, and those that cross them.
 
     Args:
-        flat: a flow with one parameter.
+        family: with one parameter.
         interval: of the parameter.
         starts: values of the parameter in the interval, and states close to equilibria there.
         steps: along the branches, in units of the interval and of the size of the variables.
@@ -69,15 +68,17 @@ def equilibria(
         AnalysisError: the interval is empty or reversed; there is no equilibrium close to any
             start; an equilibrium to start from is singular.
     """
-    family = Family(flat)
+    flat = family.flat
     low, high = checked_interval(flat.parameters[0], interval)
-    begins = _solved(family, (low, high), starts)
+    infinite, most = np.full(family.n, np.inf), np.full(family.n, np.inf)
+    if flat.about.threshold is not None:  # beyond it the cell is reset, and the field another
+        most[flat.index(flat.about.threshold[0])] = flat.about.threshold[1]
+    begins = _solved(family, (low, high), most, starts)
     weight = _weight(family, begins, high - low)
-    infinite = np.full(family.n, np.inf)
     share = np.append(np.full(family.n, family.n), 0.0)
     curve = Curve(
         Dense(family.field, family.jacobian), weight, np.append(-infinite, low),
-        np.append(infinite, high), equilibrium_monitor(family, weight), is_understood,
+        np.append(most, high), equilibrium_monitor(family, weight), is_understood,
         lambda curve, point: widened(curve, point, share), steps=steps or Steps(),
     )  # fmt: skip
     diagram = _Diagram(family, curve)
@@ -233,9 +234,12 @@ def _branch(track: Track[SpecialPoint], n: int) -> Branch:
 
 
 def _solved(
-    family: Family, interval: tuple[float, float], starts: Iterable[tuple[float, Vector]]
+    family: Family,
+    interval: tuple[float, float],
+    most: Vector,
+    starts: Iterable[tuple[float, Vector]],
 ) -> list[Vector]:
-    """The equilibria close to the starts, each once."""
+    """The equilibria to which Newton's method leads from the starts, each once."""
     found: list[Vector] = []
     given = list(starts)
     name = family.flat.parameters[0]
@@ -246,28 +250,52 @@ def _solved(
                 f"{interval[1]:g}). Give a start inside of it."
             )
         u = _equilibrium(family, value, np.asarray(x, np.float64))
-        if u is not None and not any(np.allclose(u, v, rtol=1e-7, atol=1e-9) for v in found):
+        if u is None or (u[: family.n] >= most).any():
+            continue
+        if not any(np.allclose(u, v, rtol=1e-7, atol=1e-9) for v in found):
             found.append(u)
     if not found:
-        where = sorted({f"{value:g}" for value, _ in given})
-        tried = f"none of {len(given)} starts at {name} = {', '.join(where[:5])} leads to one"
+        where = sorted({value for value, _ in given})
+        at = ", ".join(f"{value:g}" for value in where[:5])
+        tried = f"none of {len(given)} starts at {name} = {at} leads to one" if given else ""
         raise AnalysisError(
             f"continuation of {family.flat.about.name} over {name}: no equilibrium to begin with: "
-            f"{tried if given else 'no start is given'}. Give a state close to an equilibrium, or "
-            "a box in which one lies."
+            f"{tried or 'there is none in the box'}. Give states close to equilibria, starts=, or "
+            "a box in which they lie; at the ends of the interval there may be none: change it."
         )
     return found
 
 
 def _equilibrium(family: Family, value: float, x: Vector) -> Vector | None:
-    """Newton's method for f(x) = 0 at a value of the parameter."""
+    """Newton's method for f(x) = 0 at a value of the parameter, with shorter steps far away.
 
-    def system(x: Vector) -> tuple[Vector, np.ndarray]:
+    A step is taken if the next one, by the same matrix, is shorter than it (Deuflhard's natural
+    monotonicity test), else half of it is tried.
+    """
+    scale = np.maximum(abs(x), SMALLEST_SCALE)
+    part = 1.0
+    for _ in range(60):
         u = np.append(x, value)
-        return family.field(u), family.A(u)
-
-    found = newton(system, x, iterations=50)
-    return None if found is None else np.append(found, value)
+        f, A = family.field(u), family.A(u)
+        if not (np.isfinite(f).all() and np.isfinite(A).all()):
+            return None
+        try:
+            solve = solver(A)
+        except np.linalg.LinAlgError:
+            return None
+        change = solve(f)
+        size = np.linalg.norm(change / scale)
+        if size <= 1e-10:
+            return np.append(x - change, value)
+        while True:
+            next_change = solve(family.field(np.append(x - part * change, value)))
+            if np.linalg.norm(next_change / scale) <= (1.0 - 0.5 * part) * size:
+                break
+            part *= 0.5
+            if part < 1e-4:
+                return None
+        x, part = x - part * change, min(1.0, 2.0 * part)
+    return None
 
 
 def _weight(family: Family, begins: Sequence[Vector], width: float) -> Vector:

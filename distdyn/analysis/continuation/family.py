@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from distdyn.analysis.field import Flat
+from distdyn.errors import AnalysisError
 
 Vector = Float64[np.ndarray, "m"]
 Matrix = Float64[np.ndarray, "m k"]
@@ -28,9 +29,17 @@ class Family:
     Attributes:
         flat: the field.
         n, k: numbers of variables and of parameters.
+
+    Raises:
+        AnalysisError: it is a map.
     """
 
     def __init__(self, flat: Flat) -> None:
+        if not flat.is_continuous:
+            raise AnalysisError(
+                f"continuation: {flat.about.name} is a map, and bifurcations of maps are others "
+                "than those of flows. Give a model that has a derivative."
+            )
         self.flat, self.n, self.k = flat, flat.n, len(flat.parameters)
 
     def _field(self, u: Any) -> Any:

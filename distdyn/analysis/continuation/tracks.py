@@ -40,7 +40,10 @@ def both_ways(curve: Curve, u: Vector, direction: Vector) -> Track[Crossing]:
     if backward is None:
         first = "closed" if forward.end == "closed" else "bound"
         return Track(forward.points, located(forward), (first, forward.end))
-    return joined(backward, forward)
+    track, start = joined(backward, forward), len(backward.points) - 1
+    at_start = [(start, Crossing(k, start, forward.points[0])) for k in _zeros(curve, track, start)]
+    track.special = sorted([*track.special, *at_start], key=lambda pair: pair[0])
+    return track
 
 
 def joined(
@@ -75,6 +78,15 @@ def lies_on(curve: Curve, track: Track, u: Vector) -> bool:
         if found is not None and curve.length(found[0] - u) <= 1e-4 * np.sqrt(squares[k]):
             return True
     return False
+
+
+def _zeros(curve: Curve, track: Track[Crossing], k: int) -> list[int]:
+    """The entries of the monitor that change their signs at a point, and are zero there."""
+    if not 0 < k < len(track.points) - 1:
+        return []
+    before, here, after = track.points[k - 1 : k + 2]
+    reverse, _ = curve.monitor(before.u, -before.tangent)  # it was followed the other way
+    return np.flatnonzero((here.monitor == 0.0) & (reverse * after.monitor < 0.0)).tolist()
 
 
 def _leads_inside(curve: Curve, u: Vector, direction: Vector) -> bool:

@@ -9,7 +9,7 @@ cycles.plot(variable="V")                 # minima and maxima, solid where stabl
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -170,7 +170,6 @@ class LimitCycles:
     names: tuple[str, ...]
     system: str
     message: str
-    flat: Flat = field(repr=False)
     problem: Problem = field(repr=False)
 
     def __iter__(self) -> Iterator[CycleBranch]:
@@ -217,7 +216,7 @@ class LimitCycles:
                         f"and {k + 1}, and Newton's method does not converge there. Follow it with "
                         "shorter steps: limit_cycles(..., steps=)."
                     )
-                found.append(_limit_cycle(cycle, self.flat))
+                found.append(_limit_cycle(cycle, self.problem.family.flat))
         return found
 
     def doubled(self, point: SpecialCycle) -> "LimitCycles":
@@ -233,10 +232,8 @@ class LimitCycles:
             found = doubled(self.problem, Cycle(_orbit(point.cycle), mu[1:], float(mu[0].real)))
         except np.linalg.LinAlgError as error:
             raise AnalysisError(f"doubled: no doubled cycles were found near {point!r}.") from error
-        branches = (branch_of(found, self.flat),)
-        return LimitCycles(
-            branches, self.parameter, self.names, self.system, "", self.flat, self.problem
-        )
+        branch = branch_of(found, self.problem.family.flat)
+        return replace(self, branches=(branch,), message="")
 
     def __repr__(self) -> str:
         what = "branch" if len(self) == 1 else "branches"

@@ -26,7 +26,6 @@ from distdyn.analysis.cycles.collocation import Field, adapted_to
 from distdyn.analysis.cycles.mesh import DEGREE
 from distdyn.analysis.cycles.result import LimitCycles, branch_of
 from distdyn.analysis.cycles.start import AMPLITUDE, from_hopf, from_simulation
-from distdyn.analysis.field import Flat
 from distdyn.errors import AnalysisError
 
 _SAME = 1e-6  # Hopf points whose values, in parts of the interval, are as near are one
@@ -34,7 +33,7 @@ _NEAR = 0.1  # how far the first cycle's period may be from that of the Hopf poi
 
 
 def cycles_problem(
-    flat: Flat,
+    family: Family,
     interval: tuple[float, float],
     *,
     n_intervals: int = N_INTERVALS,
@@ -44,7 +43,7 @@ def cycles_problem(
     """The equations of the cycles of a flow over an interval of its one parameter.
 
     Args:
-        flat: a flow with one parameter.
+        family: of flows with one parameter.
         interval: of the parameter.
         n_intervals: of the mesh; more where they are needed.
         longest: period at which branches end, ms.
@@ -53,29 +52,28 @@ def cycles_problem(
     Raises:
         AnalysisError: it is a map, or the interval is empty.
     """
-    name = flat.parameters[0]
+    flat = family.flat
     if not flat.is_continuous:
         raise AnalysisError(
             f"limit_cycles: {flat.about.name} is a map, whose closed orbits are sets of points. "
             "Analyse the fixed points of its iterates."
         )
-    low, high = checked_interval(name, interval)
+    low, high = checked_interval(flat.parameters[0], interval)
     field = Field(flat.f, DEGREE * n_intervals)
-    return Problem(Family(flat), field, low, high, n_intervals, longest, steps)
+    return Problem(family, field, low, high, n_intervals, longest, steps)
 
 
-def cycles_from_hopf(flat: Flat, problem: Problem, points: Iterable[SpecialPoint]) -> LimitCycles:
+def cycles_from_hopf(problem: Problem, points: Iterable[SpecialPoint]) -> LimitCycles:
     """The branches of cycles that begin at Hopf points; each once.
 
     Args:
-        flat: a flow with one parameter.
-        problem: of it.
+        problem: of which cycles.
         points: Hopf points of its equilibria.
 
     Raises:
         AnalysisError: a point is no Hopf point.
     """
-    points = list(points)
+    points, flat = list(points), problem.family.flat
     found, reached, notes = [], [], []
     if not points:
         notes.append(
@@ -94,11 +92,10 @@ def cycles_from_hopf(flat: Flat, problem: Problem, points: Iterable[SpecialPoint
             continue
         found.append(branch_of(branch, flat))
         reached += [np.append(s.state, s.value) for s in branch.specials if s.kind == "H"]
-    return _result(flat, problem, found, " ".join(notes))
+    return _result(problem, found, " ".join(notes))
 
 
 def cycles_from_simulation(
-    flat: Flat,
     problem: Problem,
     state: Float64[np.ndarray, "n"],
     value: float,
@@ -107,8 +104,7 @@ def cycles_from_simulation(
     """The branch of the cycle to which a trajectory goes.
 
     Args:
-        flat: a flow with one parameter.
-        problem: of it.
+        problem: of which cycles.
         state: where the trajectory begins.
         value: of the parameter, within the interval.
         transient: ms that are left out.
@@ -116,6 +112,7 @@ def cycles_from_simulation(
     Raises:
         AnalysisError: the trajectory goes to no cycle.
     """
+    flat = problem.family.flat
     if not problem.low <= value <= problem.high or state.shape != (flat.n,):
         raise AnalysisError(
             f"limit_cycles: a start of shape {state.shape} at {flat.parameters[0]} = {value:g}: "
@@ -129,7 +126,7 @@ def cycles_from_simulation(
             f"limit_cycles: the trajectory from {state} nearly recurs after {guess.period:g} ms, "
             "and no cycle was found there. Give a longer transient, or more intervals."
         )
-    return _result(flat, problem, [branch_of(through(problem, cycle.orbit), flat)], "")
+    return _result(problem, [branch_of(through(problem, cycle.orbit), flat)], "")
 
 
 def _from_hopf(problem: Problem, point: SpecialPoint) -> Followed | None:
@@ -156,6 +153,7 @@ def _is_same(a: Float64[np.ndarray, "m"], b: Float64[np.ndarray, "m"], width: fl
     return bool(near) and abs(a[-1] - b[-1]) <= _SAME * width
 
 
-def _result(flat: Flat, problem: Problem, branches: list, message: str) -> LimitCycles:
-    name = flat.parameters[0]
-    return LimitCycles(tuple(branches), name, flat.names, flat.about.name, message, flat, problem)
+def _result(problem: Problem, branches: list, message: str) -> LimitCycles:
+    flat = problem.family.flat
+    name, system = flat.parameters[0], flat.about.name
+    return LimitCycles(tuple(branches), name, flat.names, system, message, problem)
