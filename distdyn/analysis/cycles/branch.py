@@ -25,11 +25,13 @@ from distdyn.analysis.cycles.ends import End, Ends
 from distdyn.analysis.cycles.floquet import multipliers
 from distdyn.analysis.cycles.mesh import DEGREE
 
-STEPS = Steps(first=0.02, smallest=1e-7, largest=0.15, number=1000, tolerance=1e-8, bend=0.5)
+STEPS = Steps(first=0.02, smallest=1e-7, largest=0.15, number=500, tolerance=1e-8, bend=0.5)
 N_INTERVALS = 80
 FINER = 3  # how often the number of intervals may be doubled
 _ACCURATE = 1e-3  # the largest error of the multiplier 1
 _RESOLVED = 1e-6  # change of the parameter, in units of the interval, that is no rounding
+_MET = 0.1  # how near a multiplier is to -1, or a pair to the circle, where it is said to be there
+_PATIENCE, _STILL, _LIKE = 100, 1e-10, 0.1  # steps without changes of p (of the interval) and T
 _TURN, _ONE, _DOUBLING, _TORUS = range(4)  # entries of the monitor
 
 
@@ -151,7 +153,8 @@ def follow(problem: Problem, start: Orbit, towards: Orbit) -> Followed:
     for refinement in range(FINER + 1):
         ending.is_finest = refinement == FINER
         path = trace(problem.curve(equations, ending), u, along)
-        done = path.end not in ("coarse", "stuck") or refinement == FINER
+        is_lost = path.end == "stuck" and not ending.stands()
+        done = not (is_lost or path.end == "coarse") or refinement == FINER
         points = path.points if done else path.points[: max(1, len(path.points) - 1)]
         skipped = 1 if cycles else 0  # the last one of before is the first one now
         specials += _specials(path, len(points), len(cycles) - skipped)
@@ -209,7 +212,13 @@ class _Ending:
         self.end = self._ends.look(cycle.orbit, equations.orbit(point.tangent))
         if self.end is not None:
             return self.end.kind
-        return "closed" if self._returns(cycle.orbit) else None
+        return "closed" if self._returns(cycle.orbit) else "stuck" if self.stands() else None
+
+    def stands(self) -> bool:
+        """Whether the branch goes nowhere: canards that differ by less than numbers resolve."""
+        recent = np.array(self._traits[-_PATIENCE:])[:, -2:]
+        period, value = np.ptp(recent, axis=0)
+        return len(recent) == _PATIENCE and value < _STILL and period < _LIKE
 
     def _returns(self, orbit: Orbit) -> bool:
         """Whether the step to this cycle passes the first one."""
@@ -273,7 +282,7 @@ def _specials(path: Path, n_points: int, before: int) -> list[Special]:
             kind = "LPC"
         elif which == _ONE and not near & turns and _is_branching(point):
             kind = "BPC"
-        elif which == _DOUBLING:
+        elif which == _DOUBLING and np.min(np.abs(point.seen[1].multipliers + 1.0)) < _MET:
             kind = "PD"
         elif which == _TORUS and _is_torus(point.seen[1].multipliers):
             kind = "NS"
@@ -302,5 +311,6 @@ def _is_branching(point: Point) -> bool:
 def _is_torus(mu: Complex128[np.ndarray, "k"]) -> bool:
     """Whether the two multipliers whose product is nearest to 1 are a complex pair."""
     i, j = np.triu_indices(len(mu), 1)
-    nearest = int(np.argmin(np.abs(mu[i] * mu[j] - 1.0)))
-    return bool(np.imag(mu[i[nearest]]) != 0.0)
+    miss = np.abs(mu[i] * mu[j] - 1.0)
+    nearest = int(np.argmin(miss))
+    return bool(miss[nearest] < _MET and np.imag(mu[i[nearest]]) != 0.0)

@@ -2,10 +2,10 @@
 
     H      Hopf: the amplitude falls to 0; the equilibrium has eigenvalues +- i 2 pi / T
     SNIC   saddle-node on the cycle: T like |p - p_c|^(-1/2); p_c is the fold of equilibria
-    HOM    homoclinic to a saddle: T like -log |p - p_c| / lambda; the cycle comes near the saddle
+    HOM    homoclinic to a saddle: T like -log |p - p_c| / lambda, with lambda the smallest size of
+           a real part of the saddle's eigenvalues; p_c = p + (dp / dT) / lambda
 
-Each is recognised by the equilibrium that the cycle shrinks to or slows down at, and its value is
-that of the equilibrium's bifurcation; for HOM it is where the cycle is, exponentially close.
+Each is recognised by the equilibrium that the cycle shrinks to or slows down at.
 
 Source: Kuznetsov (2004), Elements of Applied Bifurcation Theory, 3rd ed., sec. 3.4, 6.2 and 7.1.
 """
@@ -57,7 +57,7 @@ class Ends:
         if self._size < min(_SMALL, before):
             return _hopf(self._family, orbit, change)
         longer = orbit.period / self._shortest if change.period > 0.0 else 0.0
-        found = _homoclinic(self._family, orbit) if longer > _LONG[0] else None
+        found = _homoclinic(self._family, orbit, change) if longer > _LONG[0] else None
         if found is None and longer > _LONG[1]:
             found = _snic(self._family, orbit, change)
         return found
@@ -75,13 +75,16 @@ def _hopf(family: Family, orbit: Orbit, change: Orbit) -> End | None:
     return End("H", float(value), np.array(state)) if is_within and is_ahead and same else None
 
 
-def _homoclinic(family: Family, orbit: Orbit) -> End | None:
+def _homoclinic(family: Family, orbit: Orbit, change: Orbit) -> End | None:
     slowest = _slowest(orbit)
     saddle = _equilibrium(family, slowest, orbit.value)
     if saddle is None or np.max(np.abs(saddle - slowest) / extents(orbit)) > _CLOSE:
         return None
     rates = np.linalg.eigvals(family.A(np.append(saddle, orbit.value))).real
-    return End("HOM", orbit.value, saddle) if rates.min() < 0.0 < rates.max() else None
+    if not rates.min() < 0.0 < rates.max():
+        return None
+    left = change.value / change.period / np.min(np.abs(rates))
+    return End("HOM", orbit.value + float(left), saddle)
 
 
 def _snic(family: Family, orbit: Orbit, change: Orbit) -> End | None:
