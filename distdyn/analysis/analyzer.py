@@ -21,7 +21,7 @@ from distdyn.analysis.continuation import (
     Steps,
     beginnings,
     bifurcation_curves,
-    equilibria,
+    equilibrium_branches,
 )
 from distdyn.analysis.continuation.equilibria import checked_interval
 from distdyn.analysis.cycles import (
@@ -67,6 +67,7 @@ class DSAnalyzer:
         box: Box | None = None,
         starts: Any = None,
         *,
+        parameters: Mapping[str, float] | None = None,
         n_starts: int | None = None,
         seed: int = 0,
         devices: int | None = None,
@@ -80,15 +81,17 @@ class DSAnalyzer:
             box: ranges by variable, `{"V": (-3, 3), "w": (-1, 3)}`. Variables that it does not name
                 begin as the model does and may end anywhere.
             starts: [m, n], or arrays by variable: begin there, and not in the box.
-            n_starts: how many starts, at least; by default 1024 to 4096, by the dimension.
+            parameters: values in the place of the model's, by name.
+            n_starts: how many starts, at least; by default 256 to 4096, by the dimension.
             seed: of starts in more than three dimensions.
             devices: how many local devices share the searches; one by default.
 
         Raises:
-            NameLookupError: there is no variable of a name.
+            NameLookupError: there is no variable or parameter of a name.
             AnalysisError: neither a box nor starts are given, or they do not fit the model.
         """
-        flat = self.field.flat()
+        moved = dict(parameters or {})
+        flat, p = self.field.flat(tuple(moved)), np.array([*moved.values()], np.float64)
         if box is None and starts is None:
             raise AnalysisError(
                 "fixed_points: where to look? Give a box, such as "
@@ -101,7 +104,7 @@ class DSAnalyzer:
         else:
             assert region is not None
             x = region.points(flat.x0, n_starts, seed)
-        return find_fixed_points(flat, x, region, devices=local(devices))
+        return find_fixed_points(flat, x, region, p, devices=local(devices))
 
     def phase_plane(
         self,
@@ -187,7 +190,7 @@ class DSAnalyzer:
         family = self._family(parameter)
         ends = checked_interval(parameter, interval)
         begin = beginnings(family, ends, box, starts, n_starts, seed)
-        return equilibria(family, ends, begin, steps=steps)
+        return equilibrium_branches(family, ends, begin, steps=steps)
 
     def continuation2(
         self,

@@ -37,20 +37,29 @@ def zero_lines(
 
 def onto_zero(
     f: Callable[[Any], Any],
-    lines: list[Float64[np.ndarray, "m 2"]],
+    lines: list[list[Float64[np.ndarray, "m 2"]]],
     unit: Float64[np.ndarray, "2"],
     reach: float,
-) -> list[Float64[np.ndarray, "m 2"]]:
-    """The lines with each point moved onto f = 0; one that would go beyond `reach` units stays."""
-    if not lines:
-        return []
-    points = np.concatenate(lines)
+) -> list[list[Float64[np.ndarray, "m 2"]]]:
+    """The lines on which each component of f is zero, with each point moved onto the zero.
 
-    def moved(u: Any) -> Any:
+    A point that would go beyond `reach` units stays.
+    """
+    flat = [line for of_component in lines for line in of_component]
+    if not flat:
+        return lines
+    points = np.concatenate(flat)
+    component = np.repeat(np.arange(len(lines)), [sum(map(len, of)) for of in lines])
+
+    def moved(u: Any, k: Any) -> Any:
         first = u
 
+        def both(u: Any) -> tuple[Any, Any]:
+            value = f(u * unit)[k]
+            return value, value
+
         def step(_: Any, u: Any) -> Any:
-            value, slope = jax.value_and_grad(lambda u: f(u * unit))(u)
+            slope, value = jax.jacfwd(both, has_aux=True)(u)
             square = jnp.vdot(slope, slope)
             new = u - jnp.where(square > 0, value / jnp.where(square > 0, square, 1.0), 0.0) * slope
             return jnp.where(jnp.isfinite(new).all(), new, u)
@@ -58,8 +67,9 @@ def onto_zero(
         u = jax.lax.fori_loop(0, NEWTON_STEPS, step, u)
         return jnp.where(jnp.linalg.norm(u - first) < reach, u, first)
 
-    points = np.asarray(jax.jit(jax.vmap(moved))(points / unit)) * unit
-    return np.split(points, np.cumsum([len(line) for line in lines])[:-1])
+    points = np.asarray(jax.jit(jax.vmap(moved))(points / unit, component)) * unit
+    pieces = iter(np.split(points, np.cumsum([len(line) for line in flat])[:-1]))
+    return [[next(pieces) for _ in of_component] for of_component in lines]
 
 
 def _segments(values: Any) -> Int64[np.ndarray, "s 2"]:
@@ -127,4 +137,6 @@ def _places(values: Any, x: Any, y: Any, chain: list[int]) -> Float64[np.ndarray
             a, b = values[r, c], values[r + 1, c]
             t = a / (a - b)
             places.append((x[c], y[r] + t * (y[r + 1] - y[r])))
-    return np.array(places)
+    line = np.array(places)
+    is_new = np.concatenate([[True], (line[1:] != line[:-1]).any(axis=1)])
+    return line[is_new]  # a line through a point of the grid crosses two edges there

@@ -5,28 +5,24 @@ Newton's method to the precision of the numbers, and classified by its eigenvalu
 What is found does not depend on how many devices search.
 """
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jaxtyping import Complex128, Float64, Int64
 
 from distdyn.analysis.field import Flat
-from distdyn.analysis.roots import Roots, roots
+from distdyn.analysis.krylov import leading
+from distdyn.analysis.roots import MOST_DENSE, SAME, distinct, linearised, refined, roots
 from distdyn.analysis.stability import LABELS, RTOL, norm_of, spectrum, stability
 from distdyn.analysis.starts import Region
 from distdyn.errors import AnalysisError
 from distdyn.run.store import write_arrays
 
-SAME = 1e-6  # of the unit: candidates as near are one
-NEWTON_STEPS = 20
-CORRECTION = 1e-7  # of the unit: a root that Newton's method would still move by more is none
-SINGULAR = 1e-10  # singular values, relative to the largest, along which nothing is refined
-MOST_DENSE = 2000  # variables
+MOST_NUMBERS = 20_000_000  # of the states that are searched from at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +32,9 @@ class FixedPoints:
     Attributes:
         x: the points, a row each, in the order of `names`.
         names: of the columns of x.
-        eigenvalues: of the Jacobian at each, the largest real part (of a map: modulus) first.
-        eigenvectors: the columns belong to the eigenvalues.
+        eigenvalues: of the Jacobian at each, the largest real part first. Of more than 1000
+            variables those that decay the least; the decaying ones among them are approximate.
+        eigenvectors: the columns belong to the eigenvalues; none of more than 1000 variables.
         stability: a label each, see `distdyn.analysis.stability`.
         n_unstable: how many eigenvalues grow: the index of the point.
         n_marginal: how many neither grow nor decay.
@@ -73,13 +70,16 @@ class FixedPoints:
     def __repr__(self) -> str:
         lines = [f"{len(self)} fixed point{'s' * (len(self) != 1)} of {self.flat.about.name}"]
         for k in range(min(len(self), 20)):
-            shown = [f"{name} = {value:.6g}" for name, value in zip(self.names, self.x[k])][:6]
+            shown = [f"{name} = {value:.6g}" for name, value in self._shown(k)]
             shown += ["..."] * (len(self.names) > 6)
             lines.append(f"  {', '.join(shown)}: {self.stability[k]}")
         return "\n".join([*lines, *["  ..."] * (len(self) > 20), *filter(None, [self.message])])
 
+    def _shown(self, k: int) -> list[tuple[str, float]]:
+        return list(zip(self.names, self.x[k], strict=True))[:6]
+
     def plot(self, ax: Any = None, x: str | None = None, y: str | None = None) -> Any:
-        """The points in the plane of two variables, by default the first two; returns the figure."""
+        """The points in the plane of two variables, by default the first; returns the figure."""
         from distdyn.plot.phase import fixed_points
 
         return fixed_points(self, ax, x, y)
@@ -127,36 +127,57 @@ def find_fixed_points(
         rtol: relative to the norm of the Jacobian, what counts as zero in an eigenvalue.
 
     Raises:
-        AnalysisError: there are too many variables, or F is finite at no start.
+        AnalysisError: F is finite at no start.
     """
-    if flat.n > MOST_DENSE:
-        raise AnalysisError(
-            f"{flat.about.name} has {flat.n} variables: a Jacobian of more than {MOST_DENSE} "
-            "variables is too large here. Analyse a smaller network of the same kind."
-        )
     p = flat.p0 if p is None else np.asarray(p, np.float64)
     devices = jax.local_devices()[:1] if devices is None else devices
     unit = _unit(starts, region)
     with jax.enable_x64(True):
-        g = flat.residual
-        found = roots(g, starts, np.tile(p, (len(starts), 1)), unit, devices)
-        if not np.isfinite(found.residual).any():
-            raise AnalysisError(
-                f"{flat.about.name}: its derivative is finite at none of {len(starts)} starts. "
-                "Begin where the equations hold."
-            )
-        near = found.x[found.is_root]
-        if region is not None:
-            near = near[region.contains(near, 1e-3)]
-        refined = [_refined(g, x, p, unit) for x in near[distinct(near / unit, SAME)]]
-    x = np.array([x for x in refined if x is not None]).reshape(-1, flat.n)
+        ended = _search(flat, starts, p, unit, region, devices)
+        x = ended.x if flat.n > MOST_DENSE else refined(flat.residual, ended.x, p, unit)
     x = x[distinct(x / unit, SAME)]
     if region is not None:
         x = x[region.contains(x)]
     x, left_out = _without_spiking(flat, x)
-    return described(
-        flat, x, p, unit, rtol=rtol, message=_message(flat, found, region, len(x), left_out)
-    )
+    message = _message(flat, ended, region, len(x), left_out)
+    return described(flat, x, p, unit, rtol=rtol, message=message)
+
+
+class _Ended(NamedTuple):
+    """What all searches came to."""
+
+    x: Float64[np.ndarray, "k n"]  # candidates, near the region, that differ
+    count: int  # searches
+    n_roots: int  # that ended in a root, wherever
+    best: Float64[np.ndarray, "n"]  # where one came nearest to a root
+
+
+def _search(
+    flat: Flat, starts: Any, p: Any, unit: Any, region: Region | None, devices: Sequence[Any]
+) -> _Ended:
+    """All searches, as many at once as memory is for."""
+    each = int(np.clip(MOST_NUMBERS // flat.n, len(devices), len(starts)))
+    near, n_roots, least, best = np.zeros((0, flat.n)), 0, np.inf, starts[0]
+    for k in range(0, len(starts), each):
+        part = starts[k : k + each]
+        room = np.repeat(part[:1], each - len(part), axis=0)  # one program for all parts
+        part = np.concatenate([part, room])
+        found = roots(flat.residual, part, np.tile(p, (len(part), 1)), unit, devices)
+        new = found.x[found.is_root]
+        n_roots += len(new)
+        if region is not None:
+            new = new[region.contains(new, 1e-3)]
+        near = np.concatenate([near, new])
+        near = near[distinct(near / unit, SAME)]
+        size = np.where(np.isfinite(found.residual), found.residual, np.inf)
+        if size.min() < least:
+            least, best = size.min(), found.x[size.argmin()]
+    if not np.isfinite(least):
+        raise AnalysisError(
+            f"{flat.about.name}: its derivative is finite at none of {len(starts)} starts. "
+            "Begin where the equations hold."
+        )
+    return _Ended(near, len(starts), n_roots, best)
 
 
 def described(
@@ -171,88 +192,45 @@ def described(
     """Known fixed points, sorted, with their spectra and labels."""
     x = x[np.lexsort(np.round(x / unit, 8).T[::-1])] if len(x) else x
     with jax.enable_x64(True):
-        found = [_value_and_jacobian(flat.residual, a, p) for a in x]
-    speed = np.array([np.linalg.norm(r) for r, _ in found])
-    one = 0.0 if flat.is_continuous else np.eye(flat.n)
-    jacobians = [np.asarray(J) + one for _, J in found]
-    spectra = [spectrum(j) for j in jacobians]
+        speed, spectra = (_of_products if flat.n > MOST_DENSE else _of_matrices)(flat, x, p, rtol)
     kinds = [
-        stability(values, norm_of(j), is_continuous=flat.is_continuous, rtol=rtol)
-        for (values, _), j in zip(spectra, jacobians, strict=True)
+        stability(values, norm, is_continuous=flat.is_continuous, rtol=rtol)
+        for values, _, norm in spectra
     ]
-    n, shape = flat.n, (len(x), flat.n)
-    values = np.array([values for values, _ in spectra], complex).reshape(shape)
+    e = len(spectra[0][0]) if spectra else flat.n
+    values = np.array([values for values, _, _ in spectra], complex).reshape(len(x), e)
+    vectors = np.array([vectors for _, vectors, _ in spectra], complex)
     marginal = np.array([kind.n_marginal for kind in kinds], np.int64)
     labels = tuple(kind.label for kind in kinds)
     family = _families(values, labels, rtol)
-    lines = sum(np.bincount(family) > 1) if len(x) else 0
-    if lines:
+    together = np.bincount(family, minlength=1)
+    together = together[together > 1]
+    if len(together):
         message = " ".join(filter(None, [
             message,
-            f"{lines} line{'s' * (lines > 1)} or ring{'s' * (lines > 1)} of fixed points, of which "
-            f"{int(sum(c for c in np.bincount(family) if c > 1))} points were met: see `family`; "
-            "they go on along the eigenvector of the marginal eigenvalue.",
+            f"{together.sum()} points belong to {len(together)} line(s) or ring(s) of fixed points "
+            "(`family`), which go on along the eigenvector of the marginal eigenvalue.",
         ]))  # fmt: skip
     return FixedPoints(
-        x, flat.names, values,
-        np.array([vectors for _, vectors in spectra], complex).reshape(len(x), n, n),
-        labels, np.array([kind.n_unstable for kind in kinds], np.int64), marginal, family, speed,
+        x, flat.names, values, vectors.reshape(len(x), flat.n, -1 if vectors.size else 0), labels,
+        np.array([kind.n_unstable for kind in kinds], np.int64), marginal, family, speed,
         message, flat, p,
     )  # fmt: skip
 
 
-def distinct(x: Float64[np.ndarray, "m n"], tolerance: float) -> Int64[np.ndarray, "k"]:
-    """The first of each group of points that agree, coordinate by coordinate.
-
-    Points are sorted along a random direction: only neighbours there can agree.
-    """
-    if not len(x):
-        return np.zeros(0, np.int64)
-    direction = np.random.default_rng(0).normal(size=x.shape[1])
-    along = x @ direction / np.abs(direction).sum()  # points that agree are as near along it
-    order = np.argsort(along, kind="stable")
-    kept: list[int] = []  # in the order of `along`
-    for k in order:
-        near = reversed(kept)
-        for other in near:
-            if along[k] - along[other] > tolerance:
-                kept.append(k)
-                break
-            if np.abs(x[k] - x[other]).max() <= tolerance:
-                break
-        else:
-            kept.append(k)
-    return np.sort(np.array(kept, np.int64))
+def _of_matrices(flat: Flat, x: Any, p: Any, rtol: float) -> tuple[Any, list[Any]]:
+    """|F| of each point, and the eigenvalues, eigenvectors and norm of its Jacobian."""
+    r, jacobians = linearised(flat.residual, x, np.tile(p, (len(x), 1)))
+    jacobians = jacobians + (0.0 if flat.is_continuous else np.eye(flat.n))
+    return np.linalg.norm(r, axis=1), [(*spectrum(j), norm_of(j)) for j in jacobians]
 
 
-def _refined(
-    g: Any, x: Float64[np.ndarray, "n"], p: Any, unit: Float64[np.ndarray, "n"]
-) -> Float64[np.ndarray, "n"] | None:
-    """A candidate as exact as numbers can be, or None if there is no root.
-
-    Along what the Jacobian does not see, nothing is changed.
-    """
-    best, step = np.inf, np.zeros_like(x)
-    for _ in range(NEWTON_STEPS):
-        r, J = (np.asarray(a) for a in _value_and_jacobian(g, x, p))
-        rows = np.maximum(np.linalg.norm(J * unit, axis=1), 1e-300)
-        new = np.linalg.lstsq(J * unit / rows[:, None], -r / rows, rcond=SINGULAR)[0]
-        size = np.abs(new).max()
-        if not size < best:
-            break
-        best, step = size, new
-        x = x + unit * step
-    return x if best <= CORRECTION else None
-
-
-@functools.partial(jax.jit, static_argnames=("g",))
-def _value_and_jacobian(g: Any, x: Any, p: Any) -> tuple[Any, Any]:
-    def both(x: Any) -> tuple[Any, Any]:
-        r = g(x, p)
-        return r, r
-
-    J, r = jax.jacfwd(both, has_aux=True)(x)
-    return r, J
+def _of_products(flat: Flat, x: Any, p: Any, rtol: float) -> tuple[Any, list[Any]]:
+    """The same without matrices: the leading eigenvalues, and no eigenvectors."""
+    g = jax.jit(flat.residual)
+    speed = np.array([np.linalg.norm(g(a, p)) for a in x])
+    found = [leading(flat.f, a, p, is_continuous=flat.is_continuous, tolerance=rtol) for a in x]
+    return speed, [(values, np.zeros((flat.n, 0)), norm) for values, norm in found]
 
 
 def _without_spiking(
@@ -284,9 +262,7 @@ def _families(
     return np.array(family, np.int64)
 
 
-def _message(
-    flat: Flat, found: Roots, region: Region | None, count: int, left_out: int
-) -> str:
+def _message(flat: Flat, ended: _Ended, region: Region | None, count: int, left_out: int) -> str:
     parts = list(flat.about.notes)
     if left_out:
         name, value = flat.about.threshold or ("V", np.nan)
@@ -295,15 +271,13 @@ def _message(
             "where the cell is reset, left out."
         )
     if not count:
-        best = int(np.nanargmin(found.residual))
-        at = ", ".join(f"{n} = {v:.4g}" for n, v in list(zip(flat.names, found.x[best]))[:6])
+        at = ", ".join(f"{n} = {v:.4g}" for n, v in [*zip(flat.names, ended.best, strict=True)][:6])
         where = "" if region is None else " in the box"
-        outside = int(found.is_root.sum())
         parts.append(
-            f"No fixed point{where}, from {len(found.x)} starts. "
+            f"No fixed point{where}, from {ended.count} starts. "
             + (
-                f"{outside} searches ended at one outside, as at {at}. Make the box larger."
-                if outside
+                f"{ended.n_roots} searches ended at one outside, as at {at}. Make the box larger."
+                if ended.n_roots
                 else f"The field was slowest at {at}: there it is no zero. If a parameter has just "
                 "removed a pair of fixed points (a fold), move it back; if the field jumps there, "
                 "it changes sign without being zero."
@@ -313,12 +287,10 @@ def _message(
 
 
 def _pairs(z: Complex128[np.ndarray, "..."]) -> Float64[np.ndarray, "... 2"]:
-    return np.stack([z.real, z.imag], axis=-1)
+    return np.stack([np.real(z), np.imag(z)], axis=-1)
 
 
-def _unit(
-    starts: Float64[np.ndarray, "m n"], region: Region | None
-) -> Float64[np.ndarray, "n"]:
+def _unit(starts: Float64[np.ndarray, "m n"], region: Region | None) -> Float64[np.ndarray, "n"]:
     """By how much variables change: the box, or the spread of the starts, or their size."""
     spread, size = np.ptp(starts, axis=0), np.abs(starts).max(axis=0)
     typical = np.where(spread > 0, spread, np.maximum(size, 1.0))

@@ -58,7 +58,9 @@ class PhasePlane:
         """What is shown: the range of x and that of y."""
         return (float(self.x[0]), float(self.x[-1])), (float(self.y[0]), float(self.y[-1]))
 
-    def trajectory(self, start: State | Sequence[float], T: float, points: int = 1001) -> Trajectory:
+    def trajectory(
+        self, start: State | Sequence[float], T: float, points: int = 1001
+    ) -> Trajectory:
         """From a state in the plane for T ms (T < 0: back in time).
 
         Args:
@@ -106,7 +108,9 @@ class PhaseLine:
     fixed_points: FixedPoints
     flat: Flat = field(repr=False)
 
-    def trajectory(self, start: State | Sequence[float], T: float, points: int = 1001) -> Trajectory:
+    def trajectory(
+        self, start: State | Sequence[float], T: float, points: int = 1001
+    ) -> Trajectory:
         """From a state on the line for T ms, as in the plane."""
         return trajectory(self.flat, as_point(self.flat, start), T, points=points)
 
@@ -123,7 +127,9 @@ class PhaseLine:
         write_arrays(Path(path), arrays, kind="phase line", names=[self.name])
 
 
-def phase_plane(about: VectorField, box: Box, resolution: int, devices: Sequence[Any]) -> PhasePlane:
+def phase_plane(
+    about: VectorField, box: Box, resolution: int, devices: Sequence[Any]
+) -> PhasePlane:
     """The phase plane of a field of two numbers, or see `PhasePlane`.
 
     Raises:
@@ -137,13 +143,9 @@ def phase_plane(about: VectorField, box: Box, resolution: int, devices: Sequence
         velocity = np.asarray(jax.jit(jax.vmap(jax.vmap(lambda x: g(x, flat.p0))))(grid))
         _check_finite(flat, velocity)
         unit = region.high - region.low
-        nullclines = {
-            name: onto_zero(
-                lambda x, k=k: g(x, flat.p0)[k], zero_lines(velocity[..., k], *axes),
-                unit, REACH / resolution,
-            )
-            for k, name in enumerate(flat.names)
-        }  # fmt: skip
+        lines = [zero_lines(velocity[..., k], *axes) for k in range(2)]
+        lines = onto_zero(lambda x: g(x, flat.p0), lines, unit, REACH / resolution)
+    nullclines = dict(zip(flat.names, lines, strict=True))
     starts = region.points(flat.x0, None, 0)
     points = find_fixed_points(flat, starts, region, devices=devices)
     manifolds = separatrices(flat, points, region) if flat.is_continuous else []

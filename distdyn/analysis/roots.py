@@ -4,7 +4,8 @@ Levenberg and Marquardt's step, in units in which variables and equations are of
 
     (J'J + lambda I) d = -J'r,    lambda = mu |r|,    mu falls where |r| does, and else grows
 
-converges quadratically, also to a root that is one of a line of roots, where J is singular.
+converges quadratically, also to a root that is one of a line of roots, where J is singular. Up to
+1000 variables J is a matrix, beyond it is known by its products (`krylov`).
 
 Every device works on starts of its own in a loop of its own: nobody waits for anybody. Its lanes
 step side by side; a lane that is done takes the next start. Where a start ends does not depend on
@@ -22,15 +23,22 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 
-from distdyn._jax import varying_over
+from distdyn._jax import axes_of, varying_over
+from distdyn.analysis.krylov import damped_step
 
+MOST_DENSE = 1000  # variables
 MOST_STEPS = 200
 STEP = 1e-9  # of the unit: a step as short ends the search
 RESIDUAL = 1e-6  # of the unit: and it is a root if no more is left
 STUCK = 1e-8  # of |r|^2: where a step would gain less, |r| is smallest, but not 0
-SAMPLE = 256  # starts that say how large the derivatives are
+SAME = 1e-6  # of the unit: roots as near are one
+NEWTON_STEPS = 20
+CORRECTION = 1e-7  # of the unit: a root that Newton's method would still move by more is none
+SINGULAR = 1e-10  # singular values, relative to the largest, along which nothing is refined
+BLOCK = 8  # points that are linearised at once
+SAMPLE = 64  # starts that say how large the derivatives are
 LANE_NUMBERS = 2_000_000  # of all Jacobians of a device
 POINT = "point"  # the axis of the mesh
 
@@ -69,31 +77,114 @@ def roots(
         devices: that share the starts.
     """
     count, n = starts.shape
-    rows = _row_units(g, starts, p, unit)
+    rows = _row_units(g, starts, p, unit) if n <= MOST_DENSE else _row_sizes(g, starts, p)
     each = -(-count // len(devices))
     padding = each * len(devices) - count
     x, p = (np.concatenate([a, np.repeat(a[:1], padding, 0)]) for a in (starts, p))
-    lanes = int(np.clip(LANE_NUMBERS // n**2, 8, 256))
+    lanes = int(np.clip(LANE_NUMBERS // n**2, 8, 256)) if n <= MOST_DENSE else 4
     mesh = Mesh(np.array(devices), (POINT,), axis_types=(AxisType.Auto,))
     found = _searched(g, mesh, min(lanes, each), x, p, unit, rows)
     return Roots(*(np.asarray(a)[:count] for a in found))
 
 
+def refined(
+    g: Any, x: Float64[np.ndarray, "m n"], p: Any, unit: Float64[np.ndarray, "n"]
+) -> Float64[np.ndarray, "k n"]:
+    """Candidates as exact as numbers can be, without those that are no roots.
+
+    Along what the Jacobian does not see, nothing is changed.
+    """
+    best, moves = np.full(len(x), np.inf), np.ones(len(x), bool)
+    x = x.copy()
+    for _ in range(NEWTON_STEPS):
+        if not moves.any():
+            break
+        r, J = linearised(g, x[moves], np.tile(p, (moves.sum(), 1)))
+        step = np.array([_newton(*a, unit) for a in zip(r, J, strict=True)])
+        size = np.abs(step).max(axis=1)
+        is_better = size < best[moves]
+        x[moves] += unit * np.where(is_better[:, None], step, 0.0)
+        best[moves] = np.where(is_better, size, best[moves])
+        moves[moves] = is_better
+    return x[best <= CORRECTION]
+
+
+def _newton(
+    r: Float64[np.ndarray, "n"], J: Float64[np.ndarray, "n n"], unit: Float64[np.ndarray, "n"]
+) -> Float64[np.ndarray, "n"]:
+    """Newton's step in these units, as short as it can be."""
+    rows = np.maximum(np.linalg.norm(J * unit, axis=1), 1e-300)
+    return np.linalg.lstsq(J * unit / rows[:, None], -r / rows, rcond=SINGULAR)[0]
+
+
+def distinct(x: Float64[np.ndarray, "m n"], tolerance: float) -> Int64[np.ndarray, "k"]:
+    """The first of each group of points that agree, coordinate by coordinate.
+
+    Points are sorted along a random direction: only neighbours there can agree.
+    """
+    if not len(x):
+        return np.zeros(0, np.int64)
+    direction = np.random.default_rng(0).normal(size=x.shape[1])
+    along = x @ direction / np.abs(direction).sum()  # points that agree are as near along it
+    order = np.argsort(along, kind="stable")
+    kept: list[int] = []  # in the order of `along`
+    for k in order:
+        near = reversed(kept)
+        for other in near:
+            if along[k] - along[other] > tolerance:
+                kept.append(k)
+                break
+            if np.abs(x[k] - x[other]).max() <= tolerance:
+                break
+        else:
+            kept.append(k)
+    return np.sort(np.array(kept, np.int64))
+
+
+def linearised(
+    g: Callable[[Any, Any], Any], x: Float64[np.ndarray, "m n"], p: Float64[np.ndarray, "m k"]
+) -> tuple[Float64[np.ndarray, "m n"], Float64[np.ndarray, "m n n"]]:
+    """The values of g and its Jacobians at some points; one program for any number of points."""
+    count, n = x.shape
+    if not count:
+        return np.zeros((0, n)), np.zeros((0, n, n))
+    room = -(-count // BLOCK) * BLOCK - count
+    x, p = (np.concatenate([a, np.repeat(a[:1], room, 0)]) for a in (x, p))
+    found = [_linearised(g, x[k : k + BLOCK], p[k : k + BLOCK]) for k in range(0, len(x), BLOCK)]
+    r, J = (np.concatenate([np.asarray(a) for a in part]) for part in zip(*found, strict=True))
+    return r[:count], J[:count]
+
+
+@functools.partial(jax.jit, static_argnames=("g",))
+def _linearised(g: Any, x: Any, p: Any) -> tuple[Any, Any]:
+    def of_one(x: Any, p: Any) -> tuple[Any, Any]:
+        def both(x: Any) -> tuple[Any, Any]:
+            r = g(x, p)
+            return r, r
+
+        J, r = jax.jacfwd(both, has_aux=True)(x)
+        return r, J
+
+    return jax.vmap(of_one)(x, p)
+
+
+def _row_sizes(g: Any, starts: Any, p: Any) -> Float64[np.ndarray, "n"]:
+    """1 / the size of each equation at the starts, typically."""
+    size = np.abs(np.asarray(jax.jit(jax.vmap(g))(starts[:8], p[:8])))
+    typical = np.median(np.where(np.isfinite(size), size, 0.0), axis=0)
+    return 1.0 / np.where(typical > 0, typical, max(float(typical.max()), 1e-300))
+
+
 def _row_units(g: Any, starts: Any, p: Any, unit: Any) -> Float64[np.ndarray, "n"]:
     """1 / by how much each equation changes over the units of the variables, typically."""
     every = max(1, len(starts) // SAMPLE)
-    jacobians = np.asarray(_jacobians(g, starts[::every][:SAMPLE], p[::every][:SAMPLE]))
+    _, jacobians = linearised(g, starts[::every][:SAMPLE], p[::every][:SAMPLE])
     size = np.linalg.norm(jacobians * unit, axis=2)
     size = np.where(np.isfinite(size) & (size > 0), size, np.nan)
     known = ~np.isnan(size).all(axis=0)
     typical = np.ones(starts.shape[1])
     typical[known] = np.nanmedian(size[:, known], axis=0)
     return 1.0 / typical
-
-
-@functools.partial(jax.jit, static_argnames=("g",))
-def _jacobians(g: Any, x: Any, p: Any) -> Any:
-    return jax.lax.map(lambda a: jax.jacfwd(g)(*a), (x, p))
 
 
 @functools.partial(jax.jit, static_argnames=("g", "mesh", "lanes"))
@@ -144,20 +235,29 @@ def _queue(g: Any, width: int, starts: Any, p: Any, unit: Any, rows: Any) -> Any
 def _step(g: Any, unit: Any, rows: Any, lane: _Lanes, p: Any) -> tuple[_Lanes, Any, Any, Any]:
     """One step of one search: the lane, |r|, whether it is at its end, and that a root."""
 
-    def residual(u: Any) -> tuple[Any, Any]:
-        r = rows * g(lane.x + unit * u, p)
-        return r, r
+    def residual(u: Any) -> Any:
+        return rows * g(lane.x + unit * u, p)
 
     zero = jnp.zeros_like(lane.x)
-    J, r = jax.jacfwd(residual, has_aux=True)(zero)
-    size, slope, A = jnp.linalg.norm(r), J.T @ r, J.T @ J
-    shift = lane.mu * size + 1e-14 * jnp.trace(A) / len(r)
-    factor = jnp.linalg.cholesky(A + shift * jnp.eye(len(r)))
-    d = -jax.scipy.linalg.cho_solve((factor, True), slope)
-    after, _ = residual(d)
-    new_size = jnp.linalg.norm(after)
+    r, along = jax.linearize(residual, zero)
+    size = jnp.linalg.norm(r)
+    if len(r) <= MOST_DENSE:
+        J = jax.vmap(along, out_axes=1)(varying_over(jnp.eye(len(r)), axes_of(zero)))
+        slope, A = J.T @ r, J.T @ J
+        shift = lane.mu * size + 1e-14 * jnp.trace(A) / len(r)
+        factor = jnp.linalg.cholesky(A + shift * jnp.eye(len(r)))
+        d = -jax.scipy.linalg.cho_solve((factor, True), slope)
+        of_d = J @ d
+    else:
+        transposed = jax.linear_transpose(along, zero)
+        (slope,) = transposed(r)
+        shift = lane.mu * size + 1e-14
+        rest = jnp.clip(size, 1e-6, 0.1)
+        d = damped_step(along, lambda r: transposed(r)[0], slope, shift, rest)
+        of_d = along(d)
+    new_size = jnp.linalg.norm(residual(d))
     gain = (size - new_size) * (size + new_size)
-    expected = -2 * slope @ d - jnp.vdot(J @ d, J @ d)
+    expected = -2 * jnp.vdot(slope, d) - jnp.vdot(of_d, of_d)
     ratio = gain / jnp.maximum(expected, 1e-300)
     is_better = (new_size < size) & jnp.isfinite(ratio)  # false of what is no number
     longest = jnp.abs(d).max()

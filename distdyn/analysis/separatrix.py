@@ -9,6 +9,7 @@ Source: Kuznetsov (2004), Elements of Applied Bifurcation Theory, 3rd ed., sec. 
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import jax
@@ -52,21 +53,26 @@ def separatrices(flat: Flat, points: FixedPoints, region: Region) -> list[Separa
     if not saddles:
         return []
     with jax.enable_x64(True):
-        fields = {s: _along(flat, unit, s) for s in (1.0, -1.0)}
+        direction = _along(flat, unit)
         return [
-            _followed(fields[sign], points, k, side * points.eigenvectors[k, :, e].real, unit, region,
-                      "unstable" if sign > 0 else "stable")
+            _followed(partial(direction, sign=sign), points, k, side * e, region, kind)
             for k in saddles
-            for e, sign in ((0, 1.0), (1, -1.0))
+            for e, sign, kind in _directions(points.eigenvectors[k])
             for side in (1.0, -1.0)
-        ]  # fmt: skip
+        ]
 
 
-def _along(flat: Flat, unit: Any, sign: float) -> Any:
-    """The direction of the flow, in units of the box."""
+def _directions(vectors: Any) -> list[tuple[Any, float, Literal["stable", "unstable"]]]:
+    """Along what a saddle is left and reached, and with which sign of the flow."""
+    leaving, reaching = np.real(vectors).T
+    return [(leaving, 1.0, "unstable"), (reaching, -1.0, "stable")]
+
+
+def _along(flat: Flat, unit: Any) -> Any:
+    """The direction of the flow or of its reverse, in units of the box."""
 
     @jax.jit
-    def direction(u: Any) -> Any:
+    def direction(u: Any, sign: float) -> Any:
         v = sign * flat.f(u * unit, flat.p0) / unit
         return v / jnp.maximum(jnp.linalg.norm(v), 1e-300)
 
@@ -78,10 +84,10 @@ def _followed(
     points: FixedPoints,
     saddle: int,
     vector: Any,
-    unit: Any,
     region: Region,
     kind: Literal["stable", "unstable"],
 ) -> Separatrix:
+    unit = region.high - region.low
     origin = points.x[saddle] / unit
     vector = vector / unit / np.linalg.norm(vector / unit)
     low, high = region.low / unit - OUTSIDE, region.high / unit + OUTSIDE
@@ -106,6 +112,6 @@ def _followed(
     end = -1
     if len(found.t_events[1]):
         end = int(np.linalg.norm(points.x / unit - u[-1], axis=1).argmin())
-    line = np.concatenate([[points.x[saddle]], u * unit, points.x[end : end + 1] if end >= 0 else
-                           np.zeros((0, 2))])  # fmt: skip
+    arrived = points.x[[end] if end >= 0 else []]
+    line = np.concatenate([points.x[[saddle]], u * unit, arrived])
     return Separatrix(line, kind, saddle, end)

@@ -53,7 +53,9 @@ def sliced(
     if set(named) == set(moving) == set(field.state):
         return field
     if steady and not field.is_continuous:
-        raise AnalysisError(f"{field.name} is a map: nothing in it is quasi-steady. Fix it instead.")
+        raise AnalysisError(
+            f"{field.name} is a map: nothing in it is quasi-steady. Fix it instead."
+        )
     held = {name: np.asarray(fixed.get(name, value), np.float64)
             for name, value in field.state.items() if name not in (*moving, *steady)}  # fmt: skip
     follow = _following(field, tuple(steady))

@@ -57,10 +57,10 @@ def stability(
     """
     eigenvalues = np.asarray(eigenvalues)
     tolerance = rtol * max(norm, np.abs(eigenvalues).max(initial=0.0))
-    growth = eigenvalues.real if is_continuous else np.abs(eigenvalues) - 1.0
+    growth = np.real(eigenvalues) if is_continuous else np.abs(eigenvalues) - 1.0
     grows, decays = growth > tolerance, growth < -tolerance
     is_marginal = ~grows & ~decays
-    turns = np.abs(eigenvalues.imag) > tolerance
+    turns = np.abs(np.imag(eigenvalues)) > tolerance
     unstable, marginal = int(grows.sum()), int(is_marginal.sum())
     if marginal == len(eigenvalues) and turns.all():
         label = "center"
@@ -78,7 +78,7 @@ def spectrum(
 ) -> tuple[Complex128[np.ndarray, "n"], Complex128[np.ndarray, "n n"]]:
     """Eigenvalues, from the largest real part to the smallest, and eigenvectors as columns."""
     values, vectors = np.linalg.eig(jacobian)
-    order = np.lexsort((values.imag, np.round(-values.real, 12)))
+    order = np.lexsort((np.imag(values), np.round(-np.real(values), 12)))
     return values[order].astype(complex), vectors[:, order].astype(complex)
 
 

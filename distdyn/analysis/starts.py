@@ -21,7 +21,7 @@ from distdyn.units import shown
 Box = Mapping[str, tuple[Any, Any]]
 MOST_GRID = 3  # dimensions
 DEFAULT = {1: 1024, 2: 2304, 3: 4096}  # starts, by dimensions
-MANY = 2048
+MANY, FEW = 2048, 256  # also of so many dimensions, and of more
 MOST_SOBOL = 21201  # dimensions that scipy has numbers for
 
 
@@ -47,7 +47,7 @@ class Region:
         if not isinstance(box, Mapping) or not box:
             raise AnalysisError(
                 f"box = {shown(box)} names no variable. Give ranges by name, such as "
-                f'box={{"{flat.names[0]}": (0, 1)}}; the variables are {", ".join(flat.names[:20])}.'
+                f'box={{"{flat.names[0]}": (0, 1)}}; variables: {", ".join(flat.names[:20])}.'
             )
         ends = []
         for side in (0, 1):
@@ -55,7 +55,9 @@ class Region:
             for name, range_ in box.items():
                 _check_range(name, range_)
                 state[name] = np.asarray(range_[side], np.float64)
-            ends.append(flat.flatten({n: np.full(s, np.nan) for n, s in flat.shapes.items()} | state))
+            ends.append(
+                flat.flatten({n: np.full(s, np.nan) for n, s in flat.shapes.items()} | state)
+            )
         low, high = ends
         wrong = ~(low < high) & ~np.isnan(low)
         if wrong.any():
@@ -80,7 +82,7 @@ class Region:
     ) -> Bool[np.ndarray, "m"]:
         """Which points lie in it, or outside by no more than this part of its size."""
         room = margin * np.where(self.is_bounded, self.high - self.low, 0.0)
-        return ((x >= self.low - room) & (x <= self.high + room)).all(axis=1)
+        return np.all((x >= self.low - room) & (x <= self.high + room), axis=1)
 
     def points(
         self, x0: Float64[np.ndarray, "n"], count: int | None, seed: int
@@ -88,14 +90,15 @@ class Region:
         """Points that fill the box: at least `count`, the same for the same seed."""
         (chosen,) = np.nonzero(self.is_bounded)
         d = len(chosen)
-        count = DEFAULT.get(d, MANY) if count is None else count
+        if count is None:
+            count = DEFAULT.get(d, MANY if d <= MANY else FEW)
         if d <= MOST_GRID:
             each = math.ceil(round(count ** (1 / d), 9))
             axis = (np.arange(each) + 0.5) / each
             unit = np.stack(np.meshgrid(*[axis] * d, indexing="ij"), -1).reshape(-1, d)
         elif d <= MOST_SOBOL:
             power = math.ceil(math.log2(count))
-            unit = qmc.Sobol(d, rng=np.random.default_rng(seed)).random_base2(power)
+            unit = qmc.Sobol(d, rng=np.random.default_rng(seed)).random_base2(power)[:count]
         else:
             unit = np.random.default_rng(seed).random((count, d))
         x = np.tile(x0, (len(unit), 1))
@@ -114,7 +117,7 @@ def given_starts(flat: Flat, starts: Any) -> Float64[np.ndarray, "m n"]:
     x = np.atleast_2d(x)
     if x.ndim != 2 or x.shape[1] != flat.n or not len(x):
         raise AnalysisError(
-            f"starts has the shape {np.shape(starts)}, and {flat.about.name} has {flat.n} "
+            f"starts has the shape {x.shape}, and {flat.about.name} has {flat.n} "
             f"variables: {', '.join(flat.names[:20])}. Give an array [m, {flat.n}], or arrays by "
             "name."
         )

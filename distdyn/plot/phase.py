@@ -1,7 +1,7 @@
 """Phase planes and phase lines, fixed points by their stability, trajectories.
 
-Filled circles are stable, open ones unstable, half of one is a saddle. Thin views: all that is drawn
-is in the object that is given.
+Filled circles are stable, open ones unstable, half of one is a saddle. All that is drawn is in the
+object that is given.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,13 @@ from distdyn.plot.style import (
 
 NULLCLINES = (EXCITATORY, INHIBITORY)
 UNSTABLE, STABLE = "#b8860b", "#5b7f3a"  # manifolds of saddles
-FILL = {"stable": "full", "unstable": "none", "saddle": "left", "center": "none", "degenerate": "top"}
+FILL = {
+    "stable": "full",
+    "unstable": "none",
+    "saddle": "left",
+    "center": "none",
+    "degenerate": "top",
+}
 ARROWS = 21  # along each axis
 
 

@@ -15,5 +15,5 @@ from distdyn.analysis.continuation.branches import Branches as Branches
 from distdyn.analysis.continuation.branches import SpecialPoint as SpecialPoint
 from distdyn.analysis.continuation.branches import load_branches as load_branches
 from distdyn.analysis.continuation.codim2 import bifurcation_curves as bifurcation_curves
-from distdyn.analysis.continuation.equilibria import equilibria as equilibria
+from distdyn.analysis.continuation.equilibria import equilibrium_branches as equilibrium_branches
 from distdyn.analysis.continuation.family import Family as Family

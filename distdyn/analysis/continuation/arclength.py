@@ -21,6 +21,8 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.linalg import get_lapack_funcs
 
+from distdyn.analysis.continuation.locate import locate, turning
+
 Vector = Float64[np.ndarray, "m"]
 Solve = Callable[[Vector], Vector]  # right-hand side (m + 1) to solution (m + 1)
 
@@ -261,40 +263,6 @@ def trace(curve: Curve, start: Vector, towards: Vector) -> Path:
     return Path(points, crossings, "steps")
 
 
-def locate(curve: Curve, before: Point, length: float, which: int, value: float) -> Point | None:
-    """The zero of an entry of the monitor within a step, by regula falsi (Illinois).
-
-    None if the entry changes its sign by a jump or a pole.
-
-    Args:
-        curve: the curve.
-        before: the point before the step.
-        length: of the step.
-        which: entry of the monitor.
-        value: of the entry after the step; its sign differs from that before.
-    """
-    a, fa, b, fb = 0.0, float(before.monitor[which]), length, value
-    small = 1e-2 * max(abs(fa), abs(fb))
-    best, side, last = None, 0, a
-    for _ in range(60):
-        s = (a * fb - b * fa) / (fb - fa)
-        found = curve.at(before, s)
-        if found is None:  # near a branch point: what is known is as good as it gets
-            return best or curve.point(before.u + s * before.tangent, before.tangent)
-        best, fs = found[0], float(found[0].monitor[which])
-        if fs == 0.0 or not np.isfinite(fs) or abs(s - last) <= 1e-12 * length:
-            break
-        last = s
-        if np.sign(fs) == np.sign(fb):
-            fa = 0.5 * fa if side == 1 else fa
-            b, fb, side = s, fs, 1
-        else:
-            fb = 0.5 * fb if side == -1 else fb
-            a, fa, side = s, fs, -1
-    is_zero = best is not None and abs(best.monitor[which]) <= small
-    return best if is_zero else None
-
-
 def _step(curve: Curve, here: Point, s: float) -> tuple[Point, float, float] | None:
     """The next point, the length of the step, and the length to try next."""
     rules = curve.steps
@@ -303,11 +271,11 @@ def _step(curve: Curve, here: Point, s: float) -> tuple[Point, float, float] | N
         if found is not None:
             there, iterations = found
             away = curve.length(there.u - here.u - s * here.tangent)
-            cosine = float(np.sum(curve.weight * here.tangent * there.tangent))
-            smooth = away <= rules.bend * s and cosine >= np.cos(rules.turn)
+            turn = turning(curve, here, there)
+            smooth = away <= rules.bend * s and turn <= rules.turn
             hurried = s < curve.patience * rules.smallest
             if smooth and (hurried or curve.accept(here, there)):
-                quick = iterations <= 4 and cosine >= np.cos(0.5 * rules.turn)
+                quick = iterations <= 4 and turn <= 0.5 * rules.turn
                 return there, s, min(rules.largest, s * (1.5 if quick else 1.0))
         s *= 0.5
     return None
@@ -322,7 +290,7 @@ def _crossings(
         (a != 0.0) & (b == 0.0)
     )  # a zero belongs to the step that reaches it
     for which in np.flatnonzero(changed).tolist():
-        point = locate(curve, here, length, which, float(there.monitor[which]))
+        point = locate(curve, here, there, length, which)
         if point is not None:
             found.append(Crossing(which, after, point))
     return sorted(found, key=lambda c: float(np.sum(curve.weight * here.tangent * c.point.u)))

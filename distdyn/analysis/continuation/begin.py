@@ -8,15 +8,14 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
-from scipy.integrate import solve_ivp
 
 from distdyn.analysis.continuation.family import Family
 from distdyn.analysis.fixed_points import find_fixed_points
 from distdyn.analysis.starts import Box, Region, given_starts
 
 Vector = Float64[np.ndarray, "n"]
-SAMPLES = 32  # states along the time
-TIMES = 50.0  # time constants, the median of 1 / |lambda| where the model begins
+SAMPLES = 50  # states along the time
+TIMES = 1.0  # from one to the next, in time constants, 1 / |lambda|, the median, at the beginning
 
 
 def beginnings(
@@ -57,17 +56,23 @@ def beginnings(
 
 
 def _passed(family: Family, value: float) -> Float64[np.ndarray, "m n"]:
-    """The state in which the model begins, and states that it passes through."""
-    x0 = family.flat.x0
-    A = family.A(np.append(x0, value))
+    """The state in which the model begins, and states that it passes through, the latest first.
+
+    x_(k + 1) = x_k + (1 / h - A)^-1 f(x_k), which is Newton's method if h is large and the flow if
+    h is small (pseudo-transient continuation; Kelley & Keyes (1998), SIAM J. Numer. Anal. 35, 508).
+    """
+    x, passed = family.flat.x0, [family.flat.x0]
+    A = family.A(np.append(x, value))
     size = float(np.median(abs(np.linalg.eigvals(A)))) if np.isfinite(A).all() else 0.0
-    if size == 0.0:
-        return x0[None]
-    with np.errstate(all="ignore"):  # what grows without bound is left out below
-        found = solve_ivp(
-            lambda t, x: family.field(np.append(x, value)), (0.0, TIMES / size), x0,
-            method="LSODA", t_eval=np.linspace(0.0, TIMES / size, SAMPLES), rtol=1e-6,
-            jac=lambda t, x: family.A(np.append(x, value)),
-        )  # fmt: skip
-    x = np.vstack([found.y.T[::-1], x0])  # the latest first
-    return x[np.isfinite(x).all(axis=1)]
+    h = TIMES / (size or 1.0)
+    for _ in range(SAMPLES):
+        u = np.append(x, value)
+        f, A = family.field(u), family.A(u)
+        if not (np.isfinite(f).all() and np.isfinite(A).all()):
+            break
+        try:
+            x = x + np.linalg.solve(np.eye(family.n) / h - A, f)
+        except np.linalg.LinAlgError:
+            break
+        passed.append(x)
+    return np.array(passed[::-1])

@@ -21,7 +21,6 @@ from distdyn.analysis.continuation.arclength import (
     Path,
     Point,
     Steps,
-    solver,
     trace,
 )
 from distdyn.analysis.continuation.branches import Branch, Branches, SpecialPoint
@@ -44,12 +43,12 @@ from distdyn.errors import AnalysisError
 
 Vector = Float64[np.ndarray, "m"]
 SAME = 1e-5  # in arclength: special points that are as near are one
-SINGULAR = 1e-9  # smallest singular value of J, rows of length 1: no direction is known
+SINGULAR = 1e-9  # smallest singular value of J, rows of about length 1: no direction is known
 SMALLEST_SCALE = 0.1  # of a variable that is zero where branches begin
 MOST = 200  # branches
 
 
-def equilibria(
+def equilibrium_branches(
     family: Family,
     interval: tuple[float, float],
     starts: Iterable[tuple[float, Vector]],
@@ -82,8 +81,7 @@ def equilibria(
         lambda curve, point: widened(curve, point, share), steps=steps or Steps(),
     )  # fmt: skip
     diagram = _Diagram(family, curve)
-    for u in begins:
-        _check_regular(family, u, weight)
+    for u in _regular(family, begins, weight):
         if not diagram.knows(u):
             diagram.follow_from(u)
     while diagram.waiting and len(diagram.tracks) < MOST:
@@ -178,9 +176,9 @@ class _Diagram:
     def _is_branch_point(self, fold: Crossing, other: Crossing) -> bool:
         u = refine_fold(self.family, fold.point.u)
         v = refine_branch_point(self.family, other.point.u)
-        near = self.curve.length(fold.point.u - other.point.u)
-        if u is None or v is None:
-            return near <= 1e-3
+        v = other.point.u if v is None else v
+        if u is None:  # the equations of a fold are singular there
+            return self.curve.length(fold.point.u - v) <= 1e-3
         return self.curve.length(u - v) <= 1e-4
 
     def _special_point(self, crossing: Crossing) -> SpecialPoint | None:
@@ -249,7 +247,8 @@ def _solved(
                 f"{name}: the start at {value:g} is outside of the interval ({interval[0]:g}, "
                 f"{interval[1]:g}). Give a start inside of it."
             )
-        u = _equilibrium(family, value, np.asarray(x, np.float64))
+        with np.errstate(over="ignore", invalid="ignore"):  # far away; such a start leads nowhere
+            u = _equilibrium(family, value, np.asarray(x, np.float64))
         if u is None or (u[: family.n] >= most).any():
             continue
         if not any(np.allclose(u, v, rtol=1e-7, atol=1e-9) for v in found):
@@ -272,23 +271,23 @@ def _equilibrium(family: Family, value: float, x: Vector) -> Vector | None:
     A step is taken if the next one, by the same matrix, is shorter than it (Deuflhard's natural
     monotonicity test), else half of it is tried.
     """
-    scale = np.maximum(abs(x), SMALLEST_SCALE)
     part = 1.0
     for _ in range(60):
+        scale = np.maximum(abs(x), SMALLEST_SCALE)
         u = np.append(x, value)
         f, A = family.field(u), family.A(u)
         if not (np.isfinite(f).all() and np.isfinite(A).all()):
             return None
-        try:
-            solve = solver(A)
-        except np.linalg.LinAlgError:
-            return None
-        change = solve(f)
+        left, sizes, right = np.linalg.svd(A)
+        if sizes[-1] <= 1e-14 * sizes[0]:  # singular: an equilibrium if it is one already
+            return u if np.max(abs(f)) <= 1e-14 * max(1.0, sizes[0]) else None
+        inverse = (right.T / sizes) @ left.T
+        change = inverse @ f
         size = np.linalg.norm(change / scale)
         if size <= 1e-10:
             return np.append(x - change, value)
         while True:
-            next_change = solve(family.field(np.append(x - part * change, value)))
+            next_change = inverse @ family.field(np.append(x - part * change, value))
             if np.linalg.norm(next_change / scale) <= (1.0 - 0.5 * part) * size:
                 break
             part *= 0.5
@@ -327,15 +326,22 @@ def widened(curve: Curve, point: Point, share: Vector) -> tuple[Curve, Point]:
     return curve, point._replace(tangent=point.tangent / curve.length(point.tangent))
 
 
-def _check_regular(family: Family, u: Vector, weight: Vector) -> None:
-    J = family.jacobian(u) / np.sqrt(weight)
-    J /= np.maximum(np.linalg.norm(J, axis=1, keepdims=True), 1e-300)
-    if np.linalg.svd(J, compute_uv=False)[-1] > SINGULAR:
-        return
-    x = ", ".join(f"{n} = {v:.6g}" for n, v in zip(family.flat.names[:6], u, strict=False))
-    name = family.flat.parameters[0]
-    raise AnalysisError(
-        f"continuation of {family.flat.about.name}: the equilibrium {x} at {name} = {u[-1]:g} is "
-        "singular: no direction leads on. Either branches cross there: begin a little beside it; "
-        "or something is conserved, and equilibria are never isolated: take one variable out."
-    )
+def _regular(family: Family, begins: Sequence[Vector], weight: Vector) -> list[Vector]:
+    """The equilibria at which J has full rank: from others no direction leads on."""
+    scale = 1.0 / np.sqrt(weight)
+    regular = []
+    for u in begins:
+        J, beside = family.jacobian(u) * scale, family.jacobian(u + 0.1 * scale) * scale
+        rows = np.maximum(*(np.linalg.norm(a, axis=1, keepdims=True) for a in (J, beside)))
+        rows = np.where(np.isfinite(rows), np.maximum(rows, 1e-300), 1.0)
+        if np.linalg.svd(J / rows, compute_uv=False)[-1] > SINGULAR:
+            regular.append(u)
+    if not regular:
+        u, name = begins[0], family.flat.parameters[0]
+        x = ", ".join(f"{n} = {v:.6g}" for n, v in zip(family.flat.names[:6], u, strict=False))
+        raise AnalysisError(
+            f"continuation of {family.flat.about.name}: the equilibrium {x} at {name} = {u[-1]:g} "
+            "is singular: no direction leads on. Either branches cross there: begin beside it; or "
+            "something is conserved, and equilibria are not isolated: leave a variable out."
+        )
+    return regular

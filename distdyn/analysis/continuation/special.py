@@ -37,7 +37,6 @@ def equilibrium_monitor(family: Family, weight: Vector) -> Monitor:
         J = family.jacobian(u)
         eigenvalues = np.linalg.eigvals(J[:, : family.n])
         matrix = np.vstack([J * scale, tangent / scale])
-        matrix /= np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-300)
         sign, _ = np.linalg.slogdet(matrix)
         smallest = np.linalg.svd(matrix, compute_uv=False)[-1]
         values = [tangent[-1] / scale[-1], sign * smallest, signed_smallest_sum(eigenvalues)]

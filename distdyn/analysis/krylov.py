@@ -1,0 +1,114 @@
+"""Jacobians that are too large to be written down: what is asked of them by products alone.
+
+`damped_step` is Levenberg and Marquardt's step by conjugate gradients. `leading` gives eigenvalues
+with the largest real part (of a map: modulus), by Arnoldi's method with a block of vectors, so that
+one is found as often as it is there. The block begins again with the best vectors found.
+
+Source: Bjorck (1996), Numerical Methods for Least Squares Problems, sec. 7.4; Saad (2011),
+Numerical Methods for Large Eigenvalue Problems, 2nd ed., sec. 6.3 and 6.5.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Complex128, Float64
+
+from distdyn._jax import axes_of, varying_over
+
+MOST_PRODUCTS = 200  # of one step
+WANTED = 8  # eigenvalues, and vectors in a block
+BLOCKS = 8  # between two restarts
+RESTARTS = 30
+
+
+def damped_step(along: Callable, back: Callable, slope: Any, shift: Any, rest: Any) -> Any:
+    """The d with (J'J + shift) d = -slope, but for this part of the slope.
+
+    Args:
+        along: from d to J d.
+        back: from r to J' r.
+        slope: J' r.
+        shift: > 0.
+        rest: relative to |slope|, what may be left.
+    """
+
+    def advance(carry: Any) -> Any:
+        d, s, q, square, count = carry
+        of_q = along(q)
+        step = square / (jnp.vdot(of_q, of_q) + shift * jnp.vdot(q, q))
+        d = d + step * q
+        s = s - step * (back(of_q) + shift * q)
+        new = jnp.vdot(s, s)
+        return d, s, s + (new / square) * q, new, count + 1
+
+    first = jnp.vdot(slope, slope)
+    carry = (jnp.zeros_like(slope), -slope, -slope, first, jnp.int64(0))
+    carry = jax.tree.map(lambda a: varying_over(a, axes_of(slope)), carry)
+
+    def goes_on(carry: Any) -> Any:
+        *_, square, count = carry
+        return (square > rest**2 * first) & (count < MOST_PRODUCTS)
+
+    return jax.lax.while_loop(goes_on, advance, carry)[0]
+
+
+def leading(
+    f: Callable[[Any, Any], Any],
+    x: Float64[np.ndarray, "n"],
+    p: Float64[np.ndarray, "k"],
+    *,
+    is_continuous: bool,
+    tolerance: float,
+) -> tuple[Complex128[np.ndarray, "e"], float]:
+    """The eigenvalues of the Jacobian of f at x that decay the least, and about its norm.
+
+    It ends when those that grow, or are on the border, are known to `tolerance` of the norm and the
+    next is not; or after a number of restarts. Of what decays, values are approximate.
+    """
+    n, width = len(x), min(WANTED, len(x))
+    block = np.linalg.qr(np.random.default_rng(0).normal(size=(n, width)))[0]
+    norm = 0.0
+    values = np.zeros(0, complex)
+    for _ in range(RESTARTS):
+        basis, image = _krylov(f, x, p, block)
+        small = basis.T @ image
+        norm = max(norm, float(np.linalg.norm(small, 2)))
+        values, vectors = np.linalg.eig(small)
+        order = np.argsort(-(np.real(values) if is_continuous else np.abs(values)), kind="stable")
+        values, vectors = values[order][:width], vectors[:, order][:, :width]
+        left = np.linalg.norm(image @ vectors - (basis @ vectors) * values, axis=0)
+        growth = np.real(values) if is_continuous else np.abs(values) - 1.0
+        is_known = left <= tolerance * norm
+        if (is_known | (growth + left < -tolerance * norm)).all():
+            break
+        block = np.linalg.qr(basis @ np.concatenate([np.real(vectors), np.imag(vectors)], axis=1))[
+            0
+        ]
+        block = block[:, :width]
+    return values.astype(complex), norm
+
+
+def _krylov(
+    f: Any, x: Any, p: Any, block: Float64[np.ndarray, "n b"]
+) -> tuple[Float64[np.ndarray, "n m"], Float64[np.ndarray, "n m"]]:
+    """An orthonormal basis of the blocks V, J V, J J V, ..., and J times the basis."""
+    basis, image = [block], []
+    while True:
+        image.append(np.asarray(_products(f, x, p, basis[-1])))
+        if len(basis) == BLOCKS or sum(b.shape[1] for b in basis) + block.shape[1] > len(x):
+            return np.concatenate(basis, axis=1), np.concatenate(image, axis=1)
+        new = image[-1]
+        for _ in range(2):  # once is not orthogonal enough
+            for old in basis:
+                new = new - old @ (old.T @ new)
+        basis.append(np.linalg.qr(new)[0])
+
+
+@functools.partial(jax.jit, static_argnames=("f",))
+def _products(f: Any, x: Any, p: Any, block: Any) -> Any:
+    _, along = jax.linearize(lambda x: f(x, p), x)
+    return jax.vmap(along, in_axes=1, out_axes=1)(block)

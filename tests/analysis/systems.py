@@ -1,0 +1,79 @@
+"""Systems whose fixed points are known, for the tests of analysis."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import distdyn as dd
+from distdyn.analysis.field import VectorField
+
+
+class Lorenz(dd.ODE):
+    sigma: float = 10.0
+    rho: float = 28.0
+    beta: float = 8.0 / 3.0
+
+    class State(NamedTuple):
+        x: jax.Array
+        y: jax.Array
+        z: jax.Array
+
+    def init(self, id, key):
+        return self.State(x=1.0, y=1.0, z=1.0)
+
+    def derivative(self, t, s, drive):
+        return self.State(
+            x=self.sigma * (s.y - s.x),
+            y=s.x * (self.rho - s.z) - s.y,
+            z=s.x * s.y - self.beta * s.z,
+        )
+
+
+class Ring(dd.ODE):
+    """A continuous attractor of Wu et al.: u' = -u + J r, r = u^2 / (1 + k sum u^2)."""
+
+    J: Any
+    k: float
+
+    class State(NamedTuple):
+        u: jax.Array
+
+    def init(self, id, key):
+        return self.State(u=jnp.zeros(len(self.J)))
+
+    def derivative(self, t, s, drive):
+        r = s.u**2 / (1.0 + self.k * jnp.sum(s.u**2))
+        return self.State(u=-s.u + self.J @ r)
+
+
+def plane(f: Any, names: tuple[str, str] = ("x", "y"), **kwargs: Any) -> VectorField:
+    """A field of two numbers."""
+
+    def F(state, parameters):
+        return dict(zip(names, f(*(state[name] for name in names)), strict=True))
+
+    return VectorField(F, dict.fromkeys(names, np.float64(0.0)), {}, **kwargs)
+
+
+def wells(n: int, k: int = 3, beta: float = 2.0) -> tuple[VectorField, np.ndarray]:
+    """3^k fixed points in n dimensions, in coordinates turned by a random Q, which is returned."""
+    Q = np.linalg.qr(np.random.default_rng(5).normal(size=(n, n)))[0]
+    decay = np.linspace(0.5, 2.0, n)
+
+    def F(state, parameters):
+        y = Q.T @ state["x"]
+        slope = jnp.where(jnp.arange(n) < k, jnp.tanh(parameters.get("beta", beta) * y) - y,
+                          -decay * y)  # fmt: skip
+        return {"x": Q @ slope}
+
+    return VectorField(F, {"x": np.zeros(n)}, {"beta": np.float64(beta)}), Q
+
+
+def wong_wang(mu_0: float, coherence: float = 0.0) -> dd.WongWang:
+    """The parameters of BrainPy's figure."""
+    return dd.WongWang(
+        J_same=0.3725, J_other=0.1137, tau_S=60.0, I_0=0.3297, J_ext=0.00117,
+        mu_0=mu_0, coherence=coherence,
+    )  # fmt: skip
