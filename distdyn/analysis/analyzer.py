@@ -4,11 +4,12 @@
     an.fixed_points(box={"V": (-3, 3), "w": (-1, 3)})
     an.phase_plane(x="V", y="w", box={"V": (-3, 3), "w": (-1, 3)}).plot()
     an.continuation("I_e", (0.0, 2.0)).points("H")
+    an.limit_cycles("I_e", (0.0, 2.0)).points("LPC")
 
 Every answer is an object of arrays, with `plot(ax=None)` and `save(path)`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,17 @@ from distdyn.analysis.continuation import (
     equilibrium_branches,
 )
 from distdyn.analysis.continuation.equilibria import checked_interval
+from distdyn.analysis.cycles import (
+    N_INTERVALS,
+    STEPS,
+    LimitCycles,
+    cycles_from_hopf,
+    cycles_from_simulation,
+    cycles_problem,
+)
 from distdyn.analysis.field import VectorField, vector_field
 from distdyn.analysis.fixed_points import FixedPoints, find_fixed_points
+from distdyn.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from distdyn.analysis.phase_plane import PhaseLine, PhasePlane, phase_line, phase_plane
 from distdyn.analysis.slice import sliced
 from distdyn.analysis.starts import Box, Region, given_starts
@@ -50,6 +60,7 @@ class DSAnalyzer:
 
     def __init__(self, system: Any, *, dt: float | None = None, seed: int = 0) -> None:
         self.field: VectorField = vector_field(system, dt=dt, seed=seed)
+        self._families: dict[tuple[str, ...], Family] = {}  # each is compiled once
 
     def fixed_points(
         self,
@@ -176,7 +187,7 @@ class DSAnalyzer:
             AnalysisError: the interval is empty or reversed; no equilibrium is found to begin with;
                 one is singular; it is a map.
         """
-        family = Family(self.field.flat(parameter))
+        family = self._family(parameter)
         ends = checked_interval(parameter, interval)
         begin = beginnings(family, ends, box, starts, n_starts, seed)
         return equilibrium_branches(family, ends, begin, steps=steps)
@@ -208,7 +219,7 @@ class DSAnalyzer:
                 outside of it; there is nothing to follow.
         """
         (one, range_one), (two, range_two) = first, second
-        family = Family(self.field.flat((one, two)))
+        family = self._family(one, two)
         low, high = checked_interval(two, range_two)
         own = float(family.flat.p0[1])
         if one == two or not low <= own <= high:
@@ -222,6 +233,83 @@ class DSAnalyzer:
             points = self.continuation(one, range_one, **search).points()
         begin = [(point.kind, point.x, np.array([point.value, own])) for point in points]
         return bifurcation_curves(family, (range_one, (low, high)), begin, steps=steps)
+
+    def limit_cycles(
+        self,
+        parameter: str,
+        interval: tuple[float, float],
+        *,
+        points: Iterable[SpecialPoint] | None = None,
+        start: Any = None,
+        transient: float = 200.0,
+        longest: float = np.inf,
+        n_intervals: int = N_INTERVALS,
+        steps: Steps = STEPS,
+        **search: Any,
+    ) -> LimitCycles:
+        """The branches of cycles over a parameter, stable or not, with bifurcations and ends.
+
+        They begin at the Hopf points that `continuation` finds in the interval, and end at others,
+        at homoclinic orbits, or at the bounds. Cycles that are reached from none need a `start`.
+
+        Args:
+            parameter: its name.
+            interval: its smallest and largest value.
+            points: Hopf points to begin at, instead of searching for some.
+            start: a state, by variable or as an array: begin at the cycle to which it goes, with
+                the parameter as the model has it, instead.
+            transient: ms until it is there.
+            longest: period at which branches end, ms; by default where the end is understood.
+            n_intervals: of the mesh over one period; doubled where it has to be.
+            steps: along the branches; a length of 1 is about the amplitude.
+            search: for equilibria, as in `continuation`.
+
+        Raises:
+            NameLookupError: there is no parameter or variable of a name.
+            AnalysisError: the interval is empty, or does not hold the model's value with `start`;
+                the start goes to no cycle; it is a map.
+        """
+        of = cycles_problem(
+            self._family(parameter), interval, n_intervals=n_intervals, longest=longest, steps=steps
+        )
+        if start is not None:
+            flat = of.family.flat
+            x = flat.flatten(start) if isinstance(start, Mapping) else np.asarray(start, np.float64)
+            return cycles_from_simulation(of, x, float(flat.p0[0]), transient)
+        if points is None:
+            points = self.continuation(parameter, interval, **search).points("H")
+        return cycles_from_hopf(of, points)
+
+    def lyapunov_spectrum(
+        self,
+        T: float,
+        *,
+        start: Any = None,
+        k: int | None = None,
+        transient: float | None = None,
+        dt: float | None = None,
+    ) -> LyapunovSpectrum:
+        """The Lyapunov exponents of the trajectory from a state, and its Kaplan-Yorke dimension.
+
+        Args:
+            T: ms over which the mean is taken; of a map, iterates.
+            start: a state, by variable or as an array; where the model begins by default.
+            k: how many exponents, the largest; all by default.
+            transient: ms before that are left out; by default a tenth of T.
+            dt: ms, of a step of RK4; by default 0.2 over the largest rate along the trajectory.
+
+        Raises:
+            NameLookupError: there is no variable of a name.
+            AnalysisError: a number does not fit, the model is reset, or the trajectory diverges.
+        """
+        flat = self.field.flat()
+        x = flat.flatten(start) if isinstance(start, Mapping) else start
+        return lyapunov_spectrum(flat, T, x, k=k, transient=transient, dt=dt)
+
+    def _family(self, *parameters: str) -> Family:
+        if parameters not in self._families:
+            self._families[parameters] = Family(self.field.flat(parameters))
+        return self._families[parameters]
 
     def __repr__(self) -> str:
         return f"DSAnalyzer({self.field!r})"
