@@ -215,6 +215,9 @@ from distdyn.run.runner import DSRunner as DSRunner
 
 if TYPE_CHECKING:
     from distdyn import plot as plot
+    from distdyn.analysis.sweep import Fold as Fold
+    from distdyn.analysis.sweep import Sweep as Sweep
+    from distdyn.analysis.sweep import sweep as sweep
     from distdyn.train import encode as encode
     from distdyn.train import loss as loss
     from distdyn.train import offline as offline
@@ -247,7 +250,10 @@ CLASSES = {  # so are these
     "DRTRL": "distdyn.train.rules",
     "DSTrainer": "distdyn.train.trainer",
     "EProp": "distdyn.train.rules",
+    "Fold": "distdyn.analysis.sweep",
     "PPProp": "distdyn.train.rules",
+    "Sweep": "distdyn.analysis.sweep",
+    "sweep": "distdyn.analysis.sweep",
 }
 
 

@@ -106,6 +106,10 @@ class TrainError(DistDynError, ValueError):
     """Training that is not possible so: what is to be trained, the data, or how they fit."""
 
 
+class AnalysisError(DistDynError, ValueError):
+    """An analysis that is not possible so: what is varied, measured or compared, or its results."""
+
+
 class SimulationError(DistDynError, RuntimeError):
     """A run that cannot go on: a state that is not finite, an accumulator at its bound."""
 
