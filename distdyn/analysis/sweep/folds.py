@@ -98,7 +98,9 @@ def _of_states(name: str, begin: Callable, add: Callable, end: Callable) -> Call
 
         return Fold(
             lambda state: [begin(x) for x in each(state)],
-            lambda sums, t, state, spike: [add(a, x) for a, x in zip(sums, each(state), strict=True)],
+            lambda sums, t, state, spike: [
+                add(a, x) for a, x in zip(sums, each(state), strict=True)
+            ],
             last,
         )
 
@@ -145,5 +147,3 @@ def fold_of(measure: Any, cell: Cell) -> Fold:
             f"another of {', '.join(NAMED)}, or a function of the trajectory."
         )
     return NAMED[measure](cell)
-
-

@@ -1,8 +1,8 @@
 """The points of a sweep: which parameters have which values.
 
-    {"I_e": np.linspace(0, 2, 50), "E.tau_m": [10., 20.]}      all combinations, the last name fastest
-    [{"g": 4., "eta": 1.}, {"g": 5., "eta": 2.}]               these points and no others
-    np.rec.fromarrays([g, eta], names="g,eta")                 the same, as a structured array
+{"I_e": np.linspace(0, 2, 50), "E.tau_m": [10., 20.]}      all combinations, the last name fastest
+[{"g": 4., "eta": 1.}, {"g": 5., "eta": 2.}]               these points and no others
+np.rec.fromarrays([g, eta], names="g,eta")                 the same, as a structured array
 """
 
 import hashlib
@@ -68,9 +68,7 @@ class Points:
                     f"point 0 has {', '.join(map(str, grid[0])) or 'none'}. Give all points the "
                     "same."
                 )
-        columns = {
-            _name(name): _numbers(name, [point[name] for point in grid]) for name in grid[0]
-        }
+        columns = {_name(name): _numbers(name, [point[name] for point in grid]) for name in grid[0]}
         return cls(columns, (len(grid),))
 
     def __len__(self) -> int:

@@ -3,6 +3,7 @@
 A model or network by its parameters and its source, a measure by its code; long texts by a hash.
 """
 
+import functools
 import hashlib
 import inspect
 import types
@@ -53,7 +54,12 @@ def _system(system: Any) -> str:
         members = graph(system)
         models = {type(p.model) for p in members.populations.values()}
         sources = " ".join(sorted(map(_source, models)))
-        return f"{type(system).__name__} {_hash(str(description(members)))}, source {_hash(sources)}"
+        return (
+            f"{type(system).__name__} {_hash(str(description(members)))}, source {_hash(sources)}"
+        )
+    if isinstance(system, functools.partial):
+        given = text_of({**dict(enumerate(system.args)), **system.keywords})
+        return f"{_system(system.func)}, {_short(given)}"
     return f"{getattr(system, '__qualname__', system)}, source {_hash(_source(system))}"
 
 
@@ -89,7 +95,9 @@ def _code(function: Any) -> str:
     if not isinstance(function, types.FunctionType):
         return text_of(function)
     closed = [cell.cell_contents for cell in function.__closure__ or ()]
-    kept = [_code(x) if callable(x) else text_of(x) for x in (*closed, *(function.__defaults__ or ()))]
+    kept = [
+        _code(x) if callable(x) else text_of(x) for x in (*closed, *(function.__defaults__ or ()))
+    ]
     return f"{_of_code(function.__code__)} {kept}"
 
 

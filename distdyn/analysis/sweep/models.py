@@ -202,7 +202,9 @@ class ModelWork:
         def of_device(rounds: Any, given: Any, words: Any) -> Any:
             def one(k: Any, all: Any) -> Any:
                 found, is_finite = jax.vmap(self._point)(given[0, k], words[0, k])
-                columns = [jnp.asarray(x, float) for x in (*map(found.get, self.measures), is_finite)]
+                columns = [
+                    jnp.asarray(x, float) for x in (*map(found.get, self.measures), is_finite)
+                ]
                 return all.at[k].set(jnp.stack(columns, axis=1))
 
             room = jnp.zeros((ROUNDS, self.size, len(self.measures) + 1))
@@ -315,7 +317,9 @@ def _checked(found: Any, what: str) -> dict[str, Any]:
     """The numbers that a measure gives, by name."""
     is_named = isinstance(found, Mapping) and found and all(isinstance(n, str) for n in found)
     if not is_named or any(jnp.ndim(x) for x in found.values()):
-        shapes = {n: jnp.shape(x) for n, x in found.items()} if isinstance(found, Mapping) else found
+        shapes = (
+            {n: jnp.shape(x) for n, x in found.items()} if isinstance(found, Mapping) else found
+        )
         raise AnalysisError(
             f"measure {what} gives {shapes}, not numbers by name. Return a dict such as "
             '{"peak": jnp.max(state.V)}.'
@@ -370,4 +374,3 @@ def _impossible(
         except DistDynError as error:
             found[k] = str(error)
     return found
-

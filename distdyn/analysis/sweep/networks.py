@@ -94,6 +94,16 @@ class NetworkWork:
             return self._system
         return self._system(**{name: point[name] for name in self._arguments})
 
+    def size_of_first(self) -> int:
+        """How many neurons the first point has."""
+        first = self.network(0)
+        return graph(first).size if isinstance(first, Network) else 1
+
+    def on(self, devices: int) -> "NetworkWork":
+        """The same, with so many devices for each run."""
+        self._runner["devices"] = devices
+        return self
+
     def _one(self, k: int) -> tuple[dict[str, np.ndarray], list[str]]:
         try:
             found = self._run(k)

@@ -19,17 +19,19 @@ from distdyn.analysis.sweep import table as tables
 from distdyn.analysis.sweep.folds import Fold
 from distdyn.analysis.sweep.grid import Points
 from distdyn.analysis.sweep.identity import about
-from distdyn.analysis.sweep.models import ModelWork, Span
+from distdyn.analysis.sweep.models import SMALL, ModelWork, Span
 from distdyn.analysis.sweep.networks import NetworkWork
 from distdyn.analysis.sweep.results import Results
 from distdyn.analysis.sweep.table import Sweep
 from distdyn.core.ode import ODE
 from distdyn.errors import AnalysisError, SimulationError
 from distdyn.parallel import launch
-from distdyn.parallel.launch.devices import local_devices
+from distdyn.parallel.launch.detect import detect
+from distdyn.parallel.launch.devices import NEURONS_PER_DEVICE, local_devices
 from distdyn.parallel.launch.tickets import Tickets
 from distdyn.run import arguments
 from distdyn.run.agreement import agreed, check_common
+from distdyn.run.progress import Progress, check_mode
 from distdyn.units import check_dt, shown
 
 SECONDS = 1.0  # of work between two writes, about
@@ -53,6 +55,7 @@ def sweep(
     overwrite: bool = False,
     strict: bool = False,
     share: tuple[int, int] | str | None = "auto",
+    progress: str = "auto",
 ) -> Sweep:
     """Run a model or a whole network at many points, and measure each.
 
@@ -89,6 +92,7 @@ def sweep(
         strict: the first point that fails ends the sweep with its error.
         share: `(k, n)`: only the k-th of n shares, as one job of an array; by default, if there is
             `out`, that of SLURM_ARRAY_TASK_ID; None: all points. The last job to end joins them.
+        progress: "auto", "bar", "lines" or "off", as of `DSRunner`.
 
     Returns:
         The table, on all ranks.
@@ -105,31 +109,62 @@ def sweep(
         system = system() if isinstance(system, type) and issubclass(system, ODE) else system
         is_model = isinstance(system, ODE)
         precision = arguments.precision(precision or ("float64" if is_model else "float32"))
-        span = _span(dt, warmup, duration, every, is_stored=is_model and any(map(callable, measures)))
+        span = _span(
+            dt, warmup, duration, every, is_stored=is_model and any(map(callable, measures))
+        )
         seed = arguments.seed(seed)
-        part = _share(share, out)
+        part, progress = _share(share, out), check_mode(progress)
         identity = about(
             system, points, measures, span, seed=seed, precision=precision,
             record=() if is_model else record,
         )  # fmt: skip
     check_common(world, out=str(out), share=part, strict=strict, devices=devices, **identity)
-    local = local_devices(devices, platform, world)
-    with agreed(world):
-        if is_model:
-            work: Any = ModelWork(
-                system, points, measures, span, seed=seed, precision=precision, devices=local
-            )
-        else:
-            work = NetworkWork(
-                system, points, measures, span, world=world, seed=seed, precision=precision,
-                record=record, devices=len(local), platform=platform,
-            )  # fmt: skip
+    work = _work(
+        system, points, measures, span, world, devices, platform,
+        seed=seed, precision=precision, record=record,
+    )  # fmt: skip
     results = Results(out, points, identity, world, part=part, overwrite=overwrite)
-    _do(work, results, world, part, strict)
+    _do(work, results, world, part, strict=strict, progress=progress)
     return results.finish()
 
 
-def _do(work: Any, results: Results, world: Any, part: tuple[int, int] | None, strict: bool) -> None:
+def _work(
+    system: Any,
+    points: Points,
+    measures: Sequence[Any],
+    span: Span,
+    world: launch.World,
+    devices: Any,
+    platform: str | None,
+    *,
+    record: Any,
+    **given: Any,
+) -> ModelWork | NetworkWork:
+    """What there is to do, on these devices. Collective."""
+    if isinstance(system, ODE):
+        blocks = -(-len(points) // SMALL)
+        local = local_devices(devices, platform, world, neurons=blocks * NEURONS_PER_DEVICE)
+        with agreed(world):
+            return ModelWork(system, points, measures, span, devices=local, **given)
+    with agreed(world):
+        work = NetworkWork(
+            system, points, measures, span, world=world, record=record, platform=platform, **given
+        )
+        neurons = work.size_of_first() if devices == "auto" else 0
+    # Each rank has the whole network.
+    local = local_devices(devices, platform, world, neurons=neurons * world.size)
+    return work.on(len(local))
+
+
+def _do(
+    work: ModelWork | NetworkWork,
+    results: Results,
+    world: launch.World,
+    part: tuple[int, int] | None,
+    *,
+    strict: bool,
+    progress: str,
+) -> None:
     """Take units until there are none, and write what they come to."""
     units = [
         unit for unit in range(work.units) if not results.is_known[list(work.points_of(unit))].all()
@@ -138,10 +173,15 @@ def _do(work: Any, results: Results, world: Any, part: tuple[int, int] | None, s
         units = [unit for unit in units if unit % part[1] == part[0]]
     tickets, count = Tickets(world), work.width
     error: BaseException | None = None
+    is_launched = detect(os.environ).launcher != "none"
+    told = Progress(
+        progress, len(units) * work.size, rank=world.rank, is_launched=is_launched, unit="points"
+    )
     try:
         while (first := tickets.take(count)) < len(units):
             some = units[first : first + count]
             world.watch.progress(first)
+            told.at(first * work.size)
             began = time.perf_counter()
             found = work.do(some)
             for unit, (values, reasons) in zip(some, found, strict=True):
@@ -154,11 +194,13 @@ def _do(work: Any, results: Results, world: Any, part: tuple[int, int] | None, s
     except Exception as caught:
         error = caught
         tickets.close()
+    finally:
+        told.close()
     tickets.finish()
     world.agree(error)
 
 
-def _next_count(work: Any, done: int, seconds: float) -> int:
+def _next_count(work: ModelWork | NetworkWork, done: int, seconds: float) -> int:
     """How many units take about SECONDS, by what the last ones took: whole rounds of devices."""
     rounds = max(1, done // work.width)
     wanted = min(int(rounds * SECONDS / max(seconds, 1e-6)), 4 * rounds)

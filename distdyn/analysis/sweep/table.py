@@ -9,6 +9,7 @@ While several ranks or jobs work on `s.h5`, each writes a file of its own beside
 `s.part-rank-0001.h5`; to read `s.h5` is to read all of them.
 """
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -70,6 +71,14 @@ class Sweep:
     def is_complete(self) -> bool:
         """Whether every point was computed."""
         return bool(self.is_known.all())
+
+    @property
+    def sha256(self) -> str:
+        """Equal if parameters, values and failures are the same, to the last bit."""
+        digest = hashlib.sha256(repr(self.status).encode())
+        for name in self:
+            digest.update(name.encode() + self[name].tobytes())
+        return digest.hexdigest()
 
     def on_grid(self, name: str) -> Real[np.ndarray, "..."]:
         """A column with an axis for each parameter, in the order of the grid."""
