@@ -606,7 +606,7 @@ def _plan(options: argparse.Namespace) -> int:
     return 0
 
 
-# --- sweep, sbatch, plot, doctor ------------------------------------------------------------------------
+# --- sweep, sbatch, plot, doctor -----------------------------------------------------------------
 
 
 def _sweep(options: argparse.Namespace) -> int:

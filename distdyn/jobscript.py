@@ -210,9 +210,9 @@ checkpoint=runs/$SLURM_JOB_NAME-$job.h5""",
         "what": "the sweep",
         "example": "brunel --grid g=3:8:6 --grid eta=1:4:4 --duration 1000",
         "again": """\
-# The table of all jobs. Each writes a file of its own beside it, and the last one to end joins them;
-# if one of them failed, `distdyn sweep --merge --out FILE` joins what there is. Started again, a job
-# goes on where it was.
+# The table of all jobs. Each writes a file of its own beside it, and the last one joins them; if
+# one has failed, `distdyn sweep --merge --out FILE` joins what there is. Started again, a job goes
+# on where it was.
 table=runs/$SLURM_JOB_NAME-${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}.h5""",
         "where": '--json --out "$table"',
     },

@@ -42,40 +42,34 @@ class Table(NamedTuple):
     notes: list[str]
 
 
-def create(path: Path, table: Table) -> None:
-    """A new file of this table, whole or not at all; one that is there already stays.
+def write(path: Path, table: Table, *, is_new: bool = False) -> None:
+    """A file of this table, whole or not at all, in the place of one that may be there.
 
-    Raises:
-        RunDirectoryError: it cannot be written.
-    """
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _write(new, table)
-        with suppress(FileExistsError):
-            os.link(new, path)
-    except OSError as error:
-        raise error if isinstance(error, RunDirectoryError) else store.unusable(path, "w", error)
-    finally:
-        new.unlink(missing_ok=True)
-
-
-def replace(path: Path, table: Table) -> None:
-    """A file of this table in the place of one that may be there, whole or not at all.
+    Args:
+        path: the file.
+        table: what it holds.
+        is_new: one that is there already stays as it is.
 
     Raises:
         RunDirectoryError: it cannot be written; what was there is as it was.
     """
-    new = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(new, table)
-        store.to_disk(new)  # its content precedes its name
-        os.replace(new, path)
+        _write(draft, table)
+        if is_new:
+            with suppress(FileExistsError):
+                os.link(draft, path)
+        else:
+            store.to_disk(draft)  # its content precedes its name
+            os.replace(draft, path)
+    except RunDirectoryError:
+        raise
     except OSError as error:
-        raise error if isinstance(error, RunDirectoryError) else store.unusable(path, "w", error)
+        raise store.unusable(path, "w", error) from error
     finally:
-        new.unlink(missing_ok=True)
+        with suppress(OSError):
+            draft.unlink()
 
 
 def fill(

@@ -58,8 +58,7 @@ class Points:
 
     @classmethod
     def _of_list(cls, grid: Any) -> "Points":
-        is_list = isinstance(grid, Sequence) and not isinstance(grid, str)
-        if not is_list or not grid or not all(isinstance(point, Mapping) for point in grid):
+        if not _is_points(grid):
             raise AnalysisError(f"grid = {shown(grid)} gives no points. {CURE}")
         for k, point in enumerate(grid):
             if set(point) != set(grid[0]) or not point:
@@ -89,6 +88,11 @@ class Points:
     def __repr__(self) -> str:
         size = " x ".join(map(str, self.shape))
         return f"Points of {', '.join(self.columns)}: {size}"
+
+
+def _is_points(grid: Any) -> bool:
+    is_list = isinstance(grid, Sequence) and not isinstance(grid, str)
+    return is_list and len(grid) > 0 and all(isinstance(point, Mapping) for point in grid)
 
 
 def _name(name: Any) -> str:

@@ -90,14 +90,14 @@ def _source(what: Any) -> str:
         return _code(what)
 
 
-def _code(function: Any) -> str:
+def _code(function: Any, seen: tuple[Any, ...] = ()) -> str:
     """What a function does, as text: its code, and the values that it closes over."""
     if not isinstance(function, types.FunctionType):
         return text_of(function)
-    closed = [cell.cell_contents for cell in function.__closure__ or ()]
-    kept = [
-        _code(x) if callable(x) else text_of(x) for x in (*closed, *(function.__defaults__ or ()))
-    ]
+    if function in seen:
+        return "itself"
+    closed = [*inspect.getclosurevars(function).nonlocals.values(), *(function.__defaults__ or ())]
+    kept = [_code(x, (*seen, function)) for x in closed]
     return f"{_of_code(function.__code__)} {kept}"
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Float64
 
-from distdyn.analysis.sweep.folds import Fold, fold_of
+from distdyn.analysis.sweep.folds import fold_of
 from distdyn.analysis.sweep.grid import Points
 from distdyn.core.cell import Cell, CellState
 from distdyn.core.flow import Flow
@@ -107,7 +107,7 @@ class ModelWork:
         return range(unit * self.size, min((unit + 1) * self.size, len(self.points)))
 
     def do(self, units: Sequence[int]) -> list[tuple[dict[str, np.ndarray], list[str]]]:
-        """What some blocks come to: of each the values by name, and why a point has failed or ""."""
+        """What some blocks come to: of each the values by name, and per point why it failed."""
         devices = len(self._devices)
         rounds = -(-len(units) // devices)
         place = [(k % devices, k // devices) for k in range(len(units))]

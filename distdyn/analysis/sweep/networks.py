@@ -84,7 +84,7 @@ class NetworkWork:
         return range(unit, unit + 1)
 
     def do(self, units: Sequence[int]) -> list[tuple[dict[str, np.ndarray], list[str]]]:
-        """What some runs come to: of each the values by name, and why it has failed or ""."""
+        """What some runs come to: of each the values by name, and why it failed."""
         return [self._one(unit) for unit in units]
 
     def network(self, k: int) -> Any:
@@ -122,7 +122,7 @@ class NetworkWork:
         with DSRunner(
             self.network(k),
             dt=span.dt,
-            seed=point.get(SEED, self._seed),
+            seed=int(point.get(SEED, self._seed)),
             record=self._record,
             progress="off",
             world=World(),

@@ -86,7 +86,7 @@ class Results:
         from distdyn.run import columns
 
         if not self._file.exists():
-            columns.create(self._file, self._empty(self._values).as_table())
+            columns.write(self._file, self._empty(self._values).as_table(), is_new=True)
         if self._notes is None:
             self._notes = columns.read(self._file).notes
         rows = np.array(self._rows[self._written :], np.int64)
@@ -103,8 +103,10 @@ class Results:
         """The table with what all ranks have found; its file is one file then."""
         own = self._own()
         found = self._before
-        for other in self._world.allgather((own.values, own.reasons, own.is_known)):
-            found = found.joined(Sweep(self.points, *other, self.about))
+        for values, reasons, is_known in self._world.allgather(
+            (own.values, own.reasons, own.is_known)
+        ):
+            found = found.joined(Sweep(self.points, values, reasons, is_known, self.about))
         with agreed(self._world):
             if self._out is not None and self._world.rank == 0:
                 self._join(self._out, found)

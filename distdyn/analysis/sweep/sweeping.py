@@ -1,7 +1,8 @@
 """`dd.sweep`: any model or network at many points, over devices, ranks and jobs of an array.
 
     table = dd.sweep(dd.LIF(), {"I_e": np.linspace(0, 600, 50)}, "rate", duration=1000.)
-    table = dd.sweep(dd.zoo.brunel, {"g": [4., 5.], "eta": [1., 2.]}, "rate", duration=1000., out="s.h5")
+    table = dd.sweep(Balanced, {"n": [400, 4000], "E.I_e": [0., 200.]}, "cv", duration=1000.,
+                     out="s.h5")                  # killed and started again, it goes on
 
 The work is cut into units, blocks of points or runs, that do not depend on who does them. Ranks
 take the next ones as they get done; what is done is written at once.
@@ -12,8 +13,6 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from distdyn.analysis.sweep import table as tables
 from distdyn.analysis.sweep.folds import Fold

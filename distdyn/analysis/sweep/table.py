@@ -92,7 +92,7 @@ class Sweep:
         """
         from distdyn.run import columns
 
-        columns.replace(Path(path), self.as_table())
+        columns.write(Path(path), self.as_table())
 
     @classmethod
     def load(cls, path: Any) -> "Sweep":
