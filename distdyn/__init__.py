@@ -215,6 +215,8 @@ from distdyn.run.runner import DSRunner as DSRunner
 
 if TYPE_CHECKING:
     from distdyn import plot as plot
+    from distdyn.analysis.statistics import compare as compare
+    from distdyn.analysis.statistics import statistics as statistics
     from distdyn.analysis.sweep import Fold as Fold
     from distdyn.analysis.sweep import Sweep as Sweep
     from distdyn.analysis.sweep import sweep as sweep
@@ -253,6 +255,8 @@ CLASSES = {  # so are these
     "Fold": "distdyn.analysis.sweep",
     "PPProp": "distdyn.train.rules",
     "Sweep": "distdyn.analysis.sweep",
+    "compare": "distdyn.analysis.statistics",
+    "statistics": "distdyn.analysis.statistics",
     "sweep": "distdyn.analysis.sweep",
 }
 

@@ -8,6 +8,7 @@
     distdyn train yinyang --seed 1 --devices 2 --out trained.h5
     distdyn train yinyang --seed 1 --checkpoint runs/a.h5
     distdyn sweep LIF --grid I_e=0:600:50 --duration 500 --measure rate --out s.h5
+    distdyn compare runs/a runs/b
     distdyn plot runs/a
     distdyn describe AdEx
     distdyn doctor
@@ -34,7 +35,7 @@ from types import ModuleType
 from typing import Any
 
 from distdyn import sbatch
-from distdyn.commands import sweep
+from distdyn.commands import compare, sweep
 from distdyn.errors import (
     DistDynError,
     ExitCode,
@@ -99,6 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     grid = commands.add_parser("sweep", help="vary parameters", description=_sweep.__doc__)
     sweep.add_options(grid, NETWORK)
     grid.set_defaults(command=_sweep)
+    two = commands.add_parser("compare", help="tell how two runs differ")
+    compare.add_options(two)
     plot = commands.add_parser(
         "plot", help="draw a run: raster and rates", description=_plot.__doc__
     )
