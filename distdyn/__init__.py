@@ -247,7 +247,7 @@ ROOMS = {  # loaded when they are asked for: they bring libraries that most runs
     "reservoir": "distdyn.train.reservoir",
     "tasks": "distdyn.train.tasks",
 }
-CLASSES = {  # so are these
+NAMES = {  # so are these
     "BPTT": "distdyn.train.rules",
     "DRTRL": "distdyn.train.rules",
     "DSTrainer": "distdyn.train.trainer",
@@ -262,9 +262,9 @@ CLASSES = {  # so are these
 
 
 def __getattr__(name: str) -> Any:
-    """What is in `ROOMS` and `CLASSES`."""
+    """What is in `ROOMS` and `NAMES`."""
     if name in ROOMS:
         return import_module(ROOMS[name])
-    if name in CLASSES:
-        return getattr(import_module(CLASSES[name]), name)
+    if name in NAMES:
+        return getattr(import_module(NAMES[name]), name)
     raise AttributeError(f"module 'distdyn' has no attribute {name!r}")

@@ -107,7 +107,7 @@ class TrainError(DistDynError, ValueError):
 
 
 class AnalysisError(DistDynError, ValueError):
-    """An analysis that is not possible so: what is varied, measured or compared, or its results."""
+    """A question about a model that has no answer as it was asked."""
 
 
 class SimulationError(DistDynError, RuntimeError):

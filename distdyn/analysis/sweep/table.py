@@ -107,6 +107,12 @@ class Sweep:
             raise RunDirectoryError(f'cannot read "{path}": there is no such file.')
         return found
 
+    def plot(self, ax: Any = None, measure: str | None = None) -> Any:
+        """A measure over the one or two parameters that vary, by default the first; the figure."""
+        from distdyn.plot.sweeps import sweep
+
+        return sweep(self, ax, measure)
+
     def __repr__(self) -> str:
         n_failed = len(self.reasons)
         lines = [f"Sweep of {len(self)} points: {int(self.is_known.sum()) - n_failed} done"]
