@@ -217,6 +217,11 @@ if TYPE_CHECKING:
     from distdyn import plot as plot
     from distdyn.analysis.analyzer import DSAnalyzer as DSAnalyzer
     from distdyn.analysis.field import vector_field as vector_field
+    from distdyn.analysis.statistics import compare as compare
+    from distdyn.analysis.statistics import statistics as statistics
+    from distdyn.analysis.sweep import Fold as Fold
+    from distdyn.analysis.sweep import Sweep as Sweep
+    from distdyn.analysis.sweep import sweep as sweep
     from distdyn.train import encode as encode
     from distdyn.train import loss as loss
     from distdyn.train import offline as offline
@@ -251,9 +256,14 @@ NAMES = {  # so are these
     "DSAnalyzer": "distdyn.analysis.analyzer",
     "DSTrainer": "distdyn.train.trainer",
     "EProp": "distdyn.train.rules",
+    "Fold": "distdyn.analysis.sweep",
     "PPProp": "distdyn.train.rules",
     "ThreeFactor": "distdyn.train.rules",
     "vector_field": "distdyn.analysis.field",
+    "Sweep": "distdyn.analysis.sweep",
+    "compare": "distdyn.analysis.statistics",
+    "statistics": "distdyn.analysis.statistics",
+    "sweep": "distdyn.analysis.sweep",
 }
 
 

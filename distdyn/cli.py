@@ -7,6 +7,8 @@
     distdyn sbatch microcircuit --duration 1000 --nodes 2 --ranks-per-node 8
     distdyn train yinyang --seed 1 --devices 2 --out trained.h5
     distdyn train yinyang --seed 1 --checkpoint runs/a.h5
+    distdyn sweep LIF --grid I_e=0:600:50 --duration 500 --measure rate --out s.h5
+    distdyn compare runs/a runs/b
     distdyn plot runs/a
     distdyn describe AdEx
     distdyn doctor
@@ -33,6 +35,7 @@ from types import ModuleType
 from typing import Any
 
 from distdyn import sbatch
+from distdyn.commands import compare, sweep
 from distdyn.errors import (
     DistDynError,
     ExitCode,
@@ -94,6 +97,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(batch)
     sbatch.add_options(batch)
     batch.set_defaults(command=_sbatch)
+    grid = commands.add_parser("sweep", help="vary parameters", description=_sweep.__doc__)
+    sweep.add_options(grid, NETWORK)
+    grid.set_defaults(command=_sweep)
+    two = commands.add_parser("compare", help="tell how two runs differ")
+    compare.add_options(two)
     plot = commands.add_parser(
         "plot", help="draw a run: raster and rates", description=_plot.__doc__
     )
@@ -468,7 +476,6 @@ def _describe(options: argparse.Namespace) -> int:
     """Print what a model is: equations, parameters with units and defaults, state, source."""
     from distdyn import catalogue
     from distdyn.core.describe import describe
-    from distdyn.zoo import CLASSES, by_name
 
     name, families = options.name, catalogue.models()
     if name is None:
@@ -477,18 +484,24 @@ def _describe(options: argparse.Namespace) -> int:
         ]
         print(catalogue.page() if options.markdown else "\n".join([*lines, ""]), end="")
         return ExitCode.OK
-    known = {name: model for names in families.values() for name, model in names.items()}
-    if ":" in name or name.endswith(".py"):
-        found = _from_user(name)
-    elif name in known or name not in CLASSES:
-        if name not in known:
-            raise NameLookupError(f'There is no "{name}". {suggestion(name, [*known, *CLASSES])}')
-        found = known[name]
-    else:
-        found = by_name(name)
-    description = describe(found)
+    description = describe(_found(name))
     print(description.markdown() if options.markdown else description)
     return ExitCode.OK
+
+
+def _found(name: str) -> Any:
+    """A model or a published network by name, or a class of one's own."""
+    from distdyn import catalogue
+    from distdyn.zoo import CLASSES
+
+    if ":" in name or name.endswith(".py"):
+        return _from_user(name)
+    if name in CLASSES:
+        return _from_zoo(name)
+    known = {name: model for names in catalogue.models().values() for name, model in names.items()}
+    if name not in known:
+        raise NameLookupError(f'There is no "{name}". {suggestion(name, [*known, *CLASSES])}')
+    return known[name]
 
 
 def _from_zoo(name: str) -> Any:
@@ -596,7 +609,16 @@ def _plan(options: argparse.Namespace) -> int:
     return 0
 
 
-# --- sbatch, plot, doctor ------------------------------------------------------------------------
+# --- sweep, sbatch, plot, doctor -----------------------------------------------------------------
+
+
+def _sweep(options: argparse.Namespace) -> int:
+    """Run a model or a network at many points of its parameters, and measure each."""
+    world = launch.world()
+    _survive_usr1(world)
+    with agreed(world):
+        arguments, record = dict(map(_assignment, options.set)), _record(options.record)
+    return sweep.run(options, _found, arguments, record)
 
 
 def _sbatch(options: argparse.Namespace) -> int:

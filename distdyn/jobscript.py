@@ -1,4 +1,4 @@
-"""The job script of a run or a training for Slurm.
+"""The job script of a run, a training or a sweep for Slurm.
 
     print(script(Job(words=("microcircuit", "--duration", "1000"), nodes=2, ranks_per_node=8)))
 
@@ -16,17 +16,17 @@ NOTICE = 300  # seconds before the time limit at which Slurm sends SIGUSR1
 
 @dataclass(frozen=True)
 class Job:
-    """What is asked of Slurm, and the words after `distdyn run` or `distdyn train`.
+    """What is asked of Slurm, and the words after `distdyn run`, `train` or `sweep`.
 
     Attributes:
         words: the network, or the task, and the options of the command.
         nodes, ranks_per_node, cpus_per_rank, gpus_per_node: how many of each.
         memory: per node, as Slurm writes it ("16G").
         time: the limit, as Slurm writes it ("1:30:00").
-        array: seeds, one job for each ("0-99%10"); empty: one job.
+        array: seeds, or shares of a sweep, one job for each ("0-99%10"); empty: one job.
         mpi: how srun and the MPI library find each other (srun --mpi=list).
         reasons: lines of comment beside memory and time.
-        command: "run" or "train", the key of COMMANDS.
+        command: "run", "train" or "sweep", the key of COMMANDS.
     """
 
     words: tuple[str, ...]
@@ -64,7 +64,8 @@ class Job:
 
     def _check_words(self) -> None:
         for option in ("--seed", "--out"):
-            if self.array and any(word.split("=")[0] == option for word in self.words):
+            is_one_of_many = self.array and self.command == "run"
+            if is_one_of_many and any(word.split("=")[0] == option for word in self.words):
                 raise ParameterError(
                     f"{option} and --array: every job of the array has its own. Leave {option} out."
                 )
@@ -169,7 +170,7 @@ def script(job: Job, *, file: str = "job.sh") -> str:
         reasons="".join(f"# {line}\n" for line in job.reasons),
         memory=job.memory,
         time=job.time,
-        array=ARRAY.format(job.array) if job.array else "",
+        array=ARRAY.format(_of_array(job), job.array) if job.array else "",
         log="%x-%A_%a.log" if job.array else "%x-%j.log",
         minutes=NOTICE // 60,
         notice=NOTICE,
@@ -179,7 +180,7 @@ def script(job: Job, *, file: str = "job.sh") -> str:
         job='"${SLURM_ARRAY_JOB_ID}_${SLURM_ARRAY_TASK_ID}"' if job.array else "$SLURM_JOB_ID",
         mpi=MPI if job.ranks > 1 else "",
         srun=" ".join(srun),
-        seed=' --seed "$SLURM_ARRAY_TASK_ID"' if job.array else "",
+        seed=' --seed "$SLURM_ARRAY_TASK_ID"' if job.array and job.command == "run" else "",
         requeue=int(ExitCode.REQUEUE),
     )
 
@@ -205,6 +206,16 @@ fi""",
 checkpoint=runs/$SLURM_JOB_NAME-$job.h5""",
         "where": '--json --checkpoint "$checkpoint"',
     },
+    "sweep": {
+        "what": "the sweep",
+        "example": "brunel --grid g=3:8:6 --grid eta=1:4:4 --duration 1000",
+        "again": """\
+# The table of all jobs. Each writes a file of its own beside it, and the last one joins them; if
+# one has failed, `distdyn sweep --merge --out FILE` joins what there is. Started again, a job goes
+# on where it was.
+table=runs/$SLURM_JOB_NAME-${SLURM_ARRAY_JOB_ID:-$SLURM_JOB_ID}.h5""",
+        "where": '--json --out "$table"',
+    },
 }
 MPI = "# --mpi: how the ranks find each other; `srun --mpi=list` shows what there is.\n"
 GPUS = """\
@@ -212,7 +223,7 @@ GPUS = """\
 #SBATCH --gres=gpu:{}
 """
 ARRAY = """\
-# One job for each of these seeds, at most so many at once as stand behind the %.
+# One job for each of these {}, at most so many at once as stand behind the %.
 #SBATCH --array={}
 """
 
@@ -220,6 +231,8 @@ ARRAY = """\
 def _title(job: Job) -> str:
     if job.command == "train":
         return "A training, by as many ranks as given here: each takes its share of every batch."
+    if job.command == "sweep":
+        return "A sweep over parameters: one job of an array for each share of the points."
     if job.array:
         return "A sweep over seeds: one job of an array for each."
     if not job.gpus_per_node:
@@ -227,6 +240,10 @@ def _title(job: Job) -> str:
     if job.ranks_per_node == 1:
         return "One process per node, which drives all GPUs of the node."
     return f"One process per {'GPU' if job.ranks_per_node == job.gpus_per_node else 'few GPUs'}."
+
+
+def _of_array(job: Job) -> str:
+    return "shares" if job.command == "sweep" else "seeds"
 
 
 def _site(option: str, value: str) -> str:
@@ -247,6 +264,11 @@ ROOM = (
     "`distdyn sbatch` writes here what the network at hand is expected to need.",
 )
 
+GRID = (
+    *("brunel", "--set", "n=2500", "--grid", "g=3:8:11", "--grid", "eta=1:4:7"),
+    *("--warmup", "200", "--duration", "1000", "--measure", "rate", "cv"),
+)
+LITTLE = ("Per node. Points of a model take little; of a network, what one run takes.",)
 KEPT = (
     "Per node. What the way back through a batch needs: it grows with trials, steps and cells.",
 )
@@ -259,6 +281,9 @@ EXAMPLES = {
     ),
     "train.sbatch": Job(
         ("yinyang", "--seed", "1"), ranks_per_node=4, cpus_per_rank=4, reasons=KEPT, command="train"
+    ),
+    "sweep.sbatch": Job(
+        GRID, cpus_per_rank=4, array="0-9%4", reasons=LITTLE, command="sweep", name="sweep"
     ),
     "array.sbatch": Job(SMALL, cpus_per_rank=4, array="0-9%4", reasons=ROOM),
 }

@@ -34,6 +34,7 @@ FLOORS = {
     "plot": 7,
     "jobscript": 7,
     "catalogue": 8,
+    "commands": 8,
     "doctor": 8,
     "sbatch": 8,
     "cli": 9,
@@ -42,7 +43,17 @@ FLOORS = {
 }
 GROUND = 0  # the one floor without walls: units and random raise errors
 # `import distdyn` runs everything below: only what nothing below imports may say it.
-ABOVE_THE_FACE = {"zoo", "plot", "jobscript", "catalogue", "doctor", "sbatch", "cli", "__main__"}
+ABOVE_THE_FACE = {
+    "zoo",
+    "plot",
+    "jobscript",
+    "catalogue",
+    "commands",
+    "doctor",
+    "sbatch",
+    "cli",
+    "__main__",
+}
 NOT_MODELS = {"network", "parallel", "run"}
 DRAWS = ("analysis", "plot")  # an answer of analysis draws itself, where it is asked to
 PARTITION_USERS = {"network", "parallel"}
@@ -68,7 +79,10 @@ UNSTABLE_JAX = {
     "jax.lib": ["distdyn._jax"],
 }
 
-NO_GRADIENT = {"distdyn.parallel.chunk", "distdyn.parallel.learning"}  # of the simulator
+NO_GRADIENT = {
+    *("distdyn.parallel.chunk", "distdyn.parallel.learning"),  # of the simulator
+    "distdyn.analysis.sweep.models",  # no device says anything to another
+}
 
 Faults = Iterator[tuple[int, str]]  # line, what is wrong there
 Rule = Callable[[str, ast.Module], Faults]

@@ -235,3 +235,18 @@ def test_what_cannot_be_drawn_is_refused(sheet, tmp_path, draw, error, words):
 def test_connectivity_beyond_its_ends_is_refused(sheet):
     with pytest.raises(RecordError, match="at least 5"):
         dd.plot.connectivity(sheet[0]["exc"].edges(), 48, 3)
+
+
+@pytest.mark.parametrize("n", [1, 4])
+def test_a_sweep_is_a_line_or_a_map(n):
+    grid = {"tau_m": np.linspace(10.0, 20.0, n), "I_e": [0.0, 300.0, 600.0]}
+    table = dd.sweep(dd.LIF(), grid, ["rate", "mean"], duration=50.0)
+    axes = table.plot(measure="V.mean").axes[0]
+    if n == 1:
+        (line,) = axes.get_lines()
+        np.testing.assert_array_equal(line.get_ydata(), table["V.mean"])
+        assert (axes.get_xlabel(), axes.get_ylabel()) == ("I_e", "V.mean")
+    else:
+        (mesh,) = axes.collections
+        np.testing.assert_array_equal(mesh.get_array().T, table.on_grid("V.mean"))
+        assert (axes.get_xlabel(), axes.get_ylabel()) == ("tau_m", "I_e")

@@ -20,7 +20,8 @@ from distdyn import cli, jobscript
 ROOT = Path(__file__).parents[1]
 SCRIPTS = sorted(path.name for path in (ROOT / "slurm").glob("*.sbatch"))
 by_script = pytest.mark.parametrize("script", SCRIPTS)
-of_runs = pytest.mark.parametrize("script", [name for name in SCRIPTS if name != "train.sbatch"])
+OTHERS = ("sweep.sbatch", "train.sbatch")
+of_runs = pytest.mark.parametrize("script", [name for name in SCRIPTS if name not in OTHERS])
 
 SBATCH = """\
 import os, re, shutil, sys
@@ -31,7 +32,8 @@ job = {"SLURM_JOB_ID": "4711", "SLURM_JOB_NAME": given["job-name"], "SLURM_SUBMI
        "SLURM_JOB_NUM_NODES": given["nodes"], "SLURM_CPUS_PER_TASK": given["cpus-per-task"],
        "SLURM_NTASKS": str(int(given["nodes"]) * int(given["ntasks-per-node"]))}
 if "array" in given:
-    job |= {"SLURM_ARRAY_JOB_ID": "4700", "SLURM_ARRAY_TASK_ID": "7"}
+    job |= {"SLURM_ARRAY_JOB_ID": "4700", "SLURM_ARRAY_TASK_ID": "7",
+            "SLURM_ARRAY_TASK_COUNT": "10", "SLURM_ARRAY_TASK_MIN": "0"}
 os.execvpe("bash", ["bash", "spooled", *sys.argv[2:]], os.environ | job)
 """
 
@@ -196,6 +198,15 @@ def test_a_training_is_kept_and_goes_on_with_the_same_words(given, start, site):
     assert options.checkpoint == "runs/distdyn-4711.h5" and options.resume is None
 
 
+@pytest.mark.parametrize("given", [(), ("LIF", "--grid", "I_e=0:1:2", "--duration", "5")])
+def test_a_job_of_a_sweep_has_its_share_of_one_table(given, site):
+    assert status(submit("sweep.sbatch", *given)) == 0
+    options = cli._parser().parse_args(words())
+    assert (options.system, len(options.grid)) == (("LIF", 1) if given else ("brunel", 2))
+    assert (options.out, options.devices, options.seed) == ("runs/sweep-4700.h5", "auto", 0)
+    assert options.share is None and not options.overwrite  # Slurm's variables say which
+
+
 @by_script
 def test_srun_binds_each_task_to_its_cores(script, site):
     status(submit(script))
@@ -212,7 +223,7 @@ def test_srun_binds_each_task_to_its_cores(script, site):
 @by_script
 def test_75_asks_for_another_start(script, site):
     assert status(submit(script, END="75")) == 75
-    job = "4700_7" if script.startswith("array") else "4711"
+    job = "4700_7" if script.startswith(("array", "sweep")) else "4711"
     assert Path("scontrol.log").read_text() == f"requeue {job}\n"
 
 

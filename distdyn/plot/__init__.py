@@ -8,5 +8,6 @@ from distdyn.plot.matrix import connectivity as connectivity
 from distdyn.plot.sheet import animate as animate
 from distdyn.plot.spikes import plot_run as plot_run
 from distdyn.plot.spikes import raster as raster
+from distdyn.plot.sweeps import sweep as sweep
 from distdyn.plot.traces import rates as rates
 from distdyn.plot.traces import traces as traces

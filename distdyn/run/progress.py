@@ -29,15 +29,22 @@ class Progress:
 
     Args:
         mode: one of MODES.
-        total: ms.
+        total: ms, or so many of another unit.
         rank: of this process.
         is_launched: whether mpirun or srun started it.
+        unit: of the total.
     """
 
     def __init__(
-        self, mode: str, total: float, *, rank: int = 0, is_launched: bool = False
+        self,
+        mode: str,
+        total: float,
+        *,
+        rank: int = 0,
+        is_launched: bool = False,
+        unit: str = "ms",
     ) -> None:
-        self.total = total
+        self.total, self.unit = total, unit
         if mode != "off" and is_launched:
             mode = "lines" if rank == 0 else "off"
         if mode == "auto":
@@ -53,7 +60,7 @@ class Progress:
         self.began = self.spoke = time.monotonic()
 
     def at(self, done: float) -> None:
-        """The run has reached so many ms."""
+        """The run has reached so many ms, or what the unit is."""
         now = time.monotonic()
         if self.mode == "off" or now - self.began < QUIET:
             return
@@ -61,10 +68,11 @@ class Progress:
             self._bar().update(done - self._bar().n)
         elif now - self.spoke >= BETWEEN * min(SPARSE, max(1.0, (now - self.began) / 60.0)):
             self.spoke = now
-            factor = (now - self.began) / (done * 1e-3) if done else float("inf")
+            each = (now - self.began) / done if done else float("inf")
+            speed = f"real-time factor {each * 1e3:.2f}, " if self.unit == "ms" else ""
             print(
-                f"{done:.0f} of {self.total:.0f} ms, real-time factor {factor:.2f}, "
-                f"{(self.total - done) * 1e-3 * factor:.0f} s to go",
+                f"{done:.0f} of {self.total:.0f} {self.unit}, {speed}"
+                f"{(self.total - done) * each:.0f} s to go",
                 file=sys.stderr,
                 flush=True,
             )
@@ -78,5 +86,5 @@ class Progress:
         if self.bar is None:
             from tqdm import tqdm
 
-            self.bar = tqdm(total=self.total, unit="ms", unit_scale=True, file=sys.stderr)
+            self.bar = tqdm(total=self.total, unit=self.unit, unit_scale=True, file=sys.stderr)
         return self.bar

@@ -72,6 +72,7 @@ class DSRunner:
         watchdog: seconds without progress after which a job of several ranks is ended.
         overlap: compute while spikes travel between nodes: they are exchanged twice as often.
         share_gpu: let ranks have the same GPU where there are more ranks than GPUs.
+        world: the ranks that run this; by default all of the job. `World()` is this one by itself.
 
     Attributes:
         recording: after a call of `run` that ended early, by an error or Ctrl-C: what it recorded
@@ -105,9 +106,10 @@ class DSRunner:
         watchdog: float | None = None,
         overlap: bool = False,
         share_gpu: bool = False,
+        world: launch.World | None = None,
     ) -> None:
         began = time.perf_counter()
-        self.world = launch.world()
+        self.world = launch.world() if world is None else world
         with agreed(self.world):
             arguments.refuse(checkpoint_every=checkpoint_every)
             self.progress = check_mode(progress)

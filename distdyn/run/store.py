@@ -51,10 +51,10 @@ class StoredSpikes:
     t0: float
 
     def read(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
-        with _opened(self.file, "r") as file:
+        with opened(self.file, "r") as file:
             group = f"spikes/{self.population}"
-            time = _dataset(file, f"{group}/timestamps", "f", 1)[first:last]
-            id = _dataset(file, f"{group}/node_ids", "iu", 1)[first:last]
+            time = dataset(file, f"{group}/timestamps", "f", 1)[first:last]
+            id = dataset(file, f"{group}/node_ids", "iu", 1)[first:last]
         step = np.rint((time.astype(np.float64) - self.t0) / self.dt)
         return step.astype(np.int64), id.astype(np.int64)
 
@@ -70,16 +70,16 @@ class StoredTrace:
     interval: int
 
     def read(self, first: int, last: int) -> tuple[np.ndarray, np.ndarray]:
-        with _opened(self.file, "r") as file:
-            data = _dataset(file, f"report/{self.population}/data", "iuf", 2)
+        with opened(self.file, "r") as file:
+            data = dataset(file, f"report/{self.population}/data", "iuf", 2)
             value = data[first:last]
         return self.first_step + self.interval * np.arange(first, last, dtype=np.int64), value
 
 
 def create_spikes(path: Path, populations: Sequence[str]) -> None:
     """A new file without spikes; a population that never fires keeps its empty datasets."""
-    _check_free(path, len(populations) << 13)
-    with _opened(path, "x") as file:
+    check_free(path, len(populations) << 13)
+    with opened(path, "x") as file:
         _sign(file)
         file.create_group("spikes")
         for population in populations:
@@ -105,7 +105,7 @@ def append_spikes(
         committed: first and last step of the run, and the number of spikes of each population.
     """
     _reserve(path, sum(2 * (8 * len(id) + _CHUNK) for _, _, id in rows.values() if len(id)))
-    with _opened(path, "r+") as file:
+    with opened(path, "r+") as file:
         for population, (first, time, id) in rows.items():
             group = file[f"spikes/{population}"]
             _append(group["timestamps"], first, time)
@@ -135,8 +135,8 @@ def create_trace(
         every: ms between two samples.
         columns: in the file of one rank: which of all columns these are, and how many there are.
     """
-    _check_free(path, 32 * len(id))
-    with _opened(path, "x") as file:
+    check_free(path, 32 * len(id))
+    with opened(path, "x") as file:
         _sign(file)
         group = file.create_group(f"report/{population}")
         width = max(1, min(len(id), _CHUNK // 4))
@@ -161,7 +161,7 @@ def append_trace(
 ) -> None:
     """Add samples after the first rows, then say how many are complete; `start` is in ms."""
     _reserve(path, 2 * (value.nbytes + _CHUNK + _CHUNK * (value.shape[1] // (_CHUNK // 4))))
-    with _opened(path, "r+") as file:
+    with opened(path, "r+") as file:
         group = file[f"report/{population}"]
         _append(group["data"], first, value)
         file.flush()  # the samples precede their count
@@ -176,8 +176,8 @@ def read_committed(path: Path, populations: Sequence[str]) -> tuple[int, int, di
     Raises:
         RunDirectoryError: the file is missing, damaged, or holds something else.
     """
-    with _opened(path, "r") as file:
-        committed = _dataset(file, "committed", "i", 1)
+    with opened(path, "r") as file:
+        committed = dataset(file, "committed", "i", 1)
         if len(committed) != 2 + len(populations):
             raise RunDirectoryError(
                 f'"{path}" has {len(committed) - 2} populations where run.json names '
@@ -186,7 +186,7 @@ def read_committed(path: Path, populations: Sequence[str]) -> tuple[int, int, di
         start, stop, *counts = committed[...].tolist()
         for population, count in zip(populations, counts, strict=True):
             for name, kind in (("timestamps", "f"), ("node_ids", "iu")):
-                found = len(_dataset(file, f"spikes/{population}/{name}", kind, 1))
+                found = len(dataset(file, f"spikes/{population}/{name}", kind, 1))
                 if not 0 <= count <= found:
                     raise RunDirectoryError(
                         f'"{path}" holds {found} {name} of "{population}" where {count} were '
@@ -203,11 +203,11 @@ def read_trace(path: Path, population: str) -> tuple[Int64[np.ndarray, "k"], str
     Raises:
         RunDirectoryError: the file is missing, damaged, or holds something else.
     """
-    with _opened(path, "r") as file:
+    with opened(path, "r") as file:
         group = f"report/{population}"
-        data = _dataset(file, f"{group}/data", "iuf", 2)
-        id = _dataset(file, f"{group}/mapping/node_ids", "iu", 1)[...].astype(np.int64)
-        time = _dataset(file, f"{group}/mapping/time", "f", 1)[...]
+        data = dataset(file, f"{group}/data", "iuf", 2)
+        id = dataset(file, f"{group}/mapping/node_ids", "iu", 1)[...].astype(np.int64)
+        time = dataset(file, f"{group}/mapping/time", "f", 1)[...]
         count = round((time[1] - time[0]) / time[2]) if len(time) == 3 and time[2] > 0 else -1
         if not 0 <= count <= data.shape[0] or data.shape[1] != len(id):
             raise RunDirectoryError(
@@ -223,8 +223,8 @@ def read_columns(path: Path, population: str) -> tuple[Int64[np.ndarray, "k"], i
     Raises:
         RunDirectoryError: the file is missing, damaged, or holds something else.
     """
-    with _opened(path, "r") as file:
-        data = _dataset(file, f"report/{population}/mapping/columns", "iu", 1)
+    with opened(path, "r") as file:
+        data = dataset(file, f"report/{population}/mapping/columns", "iu", 1)
         columns, total = data[...].astype(np.int64), int(data.attrs["total"])  # pyright: ignore
     if len(columns) and not 0 <= columns.min() <= columns.max() < total:
         raise RunDirectoryError(f'"{path}" has columns beyond the {total} of all. It is damaged.')
@@ -242,7 +242,7 @@ def link_spikes(
         counts: by population, how many spikes of each file belong to it.
         committed: as for `append_spikes`.
     """
-    with _opened(path, "x") as file:
+    with opened(path, "x") as file:
         _sign(file)
         for population, rows in counts.items():
             group = file.create_group(f"spikes/{population}")
@@ -265,13 +265,13 @@ def link_trace(path: Path, population: str, files: Sequence[str], n_samples: int
     """A file whose samples lie in the files of ranks beside it, rank after rank."""
     parts = []
     for source in files:
-        with _opened(path.with_name(source), "r") as file:
+        with opened(path.with_name(source), "r") as file:
             group = file[f"report/{population}"]
             attributes = {name: group[name].attrs["units"] for name in ("data", "mapping/time")}
             id, time = group["mapping/node_ids"][...], group["mapping/time"][...]
             parts.append((source, id, group["data"].shape, group["data"].dtype))
     every = time[2]
-    with _opened(path, "x") as file:
+    with opened(path, "x") as file:
         _sign(file)
         group = file.create_group(f"report/{population}")
         id = np.concatenate([part[1] for part in parts])
@@ -317,8 +317,8 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], **attributes: Any
     new = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _check_free(path, sum(array.nbytes + _METADATA for array in arrays.values()))
-        with _opened(new, "x") as file:
+        check_free(path, sum(array.nbytes + _METADATA for array in arrays.values()))
+        with opened(new, "x") as file:
             for name, array in arrays.items():
                 file[name] = array
             for name, value in attributes.items():
@@ -341,11 +341,11 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     Raises:
         RunDirectoryError: it is missing, damaged, or holds something else.
     """
-    with _opened(path, "r") as file:
+    with opened(path, "r") as file:
         found: dict[str, np.ndarray] = {}
         for name in _names(file, ""):
             n_axes = file[name].ndim
-            found[name] = np.asarray(_dataset(file, name, "iuf", n_axes)[()])
+            found[name] = np.asarray(dataset(file, name, "iuf", n_axes)[()])
         attributes: dict[str, Any] = dict(file.attrs)
         if attributes.pop("checksum", None) != _checksum(found):
             raise unusable(path, "r", ValueError("its values are not those that were written"))
@@ -371,7 +371,7 @@ def _names(group: Any, before: str) -> Iterator[str]:
 
 
 @contextmanager
-def _opened(path: Path, mode: str) -> Iterator[Any]:
+def opened(path: Path, mode: str) -> Iterator[Any]:
     """The file; without HDF5's locks, which fail on network disks and keep other readers out."""
     if mode != "x" and not path.is_file():  # a pipe would be waited for
         raise RunDirectoryError(f'cannot read "{path}": there is no such file.')
@@ -384,7 +384,7 @@ def _opened(path: Path, mode: str) -> Iterator[Any]:
         raise unusable(path, mode, error) from error
 
 
-def _check_free(path: Path, size: int) -> None:
+def check_free(path: Path, size: int) -> None:
     """Raise RunDirectoryError unless the disk has room for so many bytes, and some to spare."""
     disk = shutil.disk_usage(path.parent)
     if disk.total and disk.free < size + _SPARE:  # some network disks do not tell their size
@@ -398,7 +398,7 @@ def _reserve(path: Path, size: int) -> None:
     HDF5 that meets a full disk loses the file and sometimes the process. What it does not use of
     the room it gives back when it flushes.
     """
-    _check_free(path, size)
+    check_free(path, size)
     if sys.platform != "linux" or not size:
         return
     try:
@@ -424,7 +424,7 @@ def _append(data: h5py.Dataset, first: int, value: Shaped[np.ndarray, "n ..."]) 
         data[first:] = value
 
 
-def _dataset(file: h5py.File, name: str, kind: str, n_axes: int) -> h5py.Dataset:
+def dataset(file: h5py.File, name: str, kind: str, n_axes: int) -> h5py.Dataset:
     """A dataset whose values lie in this very file, as plain numbers.
 
     Raises:
