@@ -23,6 +23,7 @@ from distdyn.errors import AnalysisError
 from distdyn.run.store import write_arrays
 
 MOST_VECTORS = 200  # variables
+MOST_SPECTRUM = 1000  # variables of which all eigenvalues are computed
 STEP_ASIDE = 1e-3  # of the unit: to see whether there is another fixed point
 MOST_NUMBERS = 20_000_000  # of the states that are searched from at once
 
@@ -194,7 +195,9 @@ def described(
     """Known fixed points, sorted, with their spectra and labels."""
     x = x[np.lexsort(np.round(x / unit, 8).T[::-1])] if len(x) else x
     with jax.enable_x64(True):
-        speed, spectra = (_of_products if flat.n > MOST_DENSE else _of_matrices)(flat, x, p, rtol)
+        speed, spectra = (_of_matrices if flat.n <= MOST_SPECTRUM else _of_products)(
+            flat, x, p, rtol
+        )
     kinds = [
         stability(values, norm, is_continuous=flat.is_continuous, rtol=rtol)
         for values, _, norm in spectra

@@ -5,7 +5,7 @@ Levenberg and Marquardt's step, in units in which variables and equations are of
     (J'J + lambda I) d = -J'r,    lambda = mu |r|,    mu falls where |r| does, and else grows
 
 converges quadratically, also to a root that is one of a line of roots, where J is singular. Up to
-1000 variables J is a matrix, beyond it is known by its products (`krylov`).
+300 variables J is a matrix, beyond it is known by its products (`krylov`).
 
 Every device works on starts of its own in a loop of its own: nobody waits for anybody. Its lanes
 step side by side; a lane that is done takes the next start. Where a start ends does not depend on
@@ -28,7 +28,7 @@ from jaxtyping import Bool, Float64, Int64
 from distdyn._jax import axes_of, varying_over
 from distdyn.analysis.krylov import damped_step
 
-MOST_DENSE = 1000  # variables
+MOST_DENSE = 300  # variables
 MOST_STEPS = 200
 STEP = 1e-9  # of the unit: a step as short ends the search
 RESIDUAL = 1e-6  # of the unit: and it is a root if no more is left
@@ -81,7 +81,8 @@ def roots(
     each = -(-count // len(devices))
     padding = each * len(devices) - count
     x, p = (np.concatenate([a, np.repeat(a[:1], padding, 0)]) for a in (starts, p))
-    lanes = int(np.clip(LANE_NUMBERS // n**2, 8, 256)) if n <= MOST_DENSE else 4
+    numbers = LANE_NUMBERS // n**2 if n <= MOST_DENSE else LANE_NUMBERS // (5 * n)
+    lanes = int(np.clip(numbers, 4, 256 if n <= MOST_DENSE else 64))
     mesh = Mesh(np.array(devices), (POINT,), axis_types=(AxisType.Auto,))
     found = _searched(g, mesh, min(lanes, each), x, p, unit, rows)
     return Roots(*(np.asarray(a)[:count] for a in found))
