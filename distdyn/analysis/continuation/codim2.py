@@ -20,8 +20,9 @@ from jaxtyping import Complex128, Float64
 
 from distdyn.analysis.continuation.arclength import Crossing, Curve, Monitor, Point, Steps
 from distdyn.analysis.continuation.augmented import FoldSystem, HopfSystem
+from distdyn.analysis.continuation.begin import SMALLEST_SCALE, checked_interval
 from distdyn.analysis.continuation.branches import Branch, Branches, SpecialPoint
-from distdyn.analysis.continuation.equilibria import SAME, SMALLEST_SCALE, checked_interval, widened
+from distdyn.analysis.continuation.equilibria import SAME, widened
 from distdyn.analysis.continuation.equilibria import special_point as of_one_parameter
 from distdyn.analysis.continuation.family import Family
 from distdyn.analysis.continuation.normal_forms import (
