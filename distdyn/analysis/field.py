@@ -54,6 +54,6 @@ def vector_field(
     what = system.__name__ if isinstance(system, type) else type(system).__name__
     raise AnalysisError(
         f"vector_field: {what} is neither a model nor a network. Give an instance of an ODE or of "
-        "a Network, such as dd.FitzHughNagumo(); of any other function of a state, "
-        "VectorField(F, state, parameters)."
+        "a Network, such as dd.FitzHughNagumo(); for any other function F of a state, a "
+        "distdyn.analysis.field.VectorField(F, state, parameters)."
     )

@@ -22,6 +22,8 @@ from distdyn.analysis.starts import Region
 from distdyn.errors import AnalysisError
 from distdyn.run.store import write_arrays
 
+MOST_VECTORS = 200  # variables
+STEP_ASIDE = 1e-3  # of the unit: to see whether there is another fixed point
 MOST_NUMBERS = 20_000_000  # of the states that are searched from at once
 
 
@@ -34,12 +36,12 @@ class FixedPoints:
         names: of the columns of x.
         eigenvalues: of the Jacobian at each, the largest real part first. Of more than 1000
             variables those that decay the least; the decaying ones among them are approximate.
-        eigenvectors: the columns belong to the eigenvalues; none of more than 1000 variables.
+        eigenvectors: the columns belong to the eigenvalues; none of more than 200 variables.
         stability: a label each, see `distdyn.analysis.stability`.
         n_unstable: how many eigenvalues grow: the index of the point.
         n_marginal: how many neither grow nor decay.
-        family: equal for degenerate points that belong together: points with the same spectrum, of
-            a line or ring of fixed points along the marginal eigenvector. Isolated ones are alone.
+        family: equal for degenerate points with one spectrum that lie on a line or ring of fixed
+            points, along the marginal eigenvector. Every other point is alone.
         speed: |F(x)|, or |F(x) - x|, that is left.
         message: what a reader should know, "" if nothing.
         flat: whose fixed points they are.
@@ -199,20 +201,26 @@ def described(
     ]
     e = len(spectra[0][0]) if spectra else flat.n
     values = np.array([values for values, _, _ in spectra], complex).reshape(len(x), e)
-    vectors = np.array([vectors for _, vectors, _ in spectra], complex)
+    columns = e if flat.n <= MOST_VECTORS else 0
+    vectors = np.zeros((len(x), flat.n, columns), complex)
+    for k in range(len(x)):
+        vectors[k] = spectra[k][1][:, :columns]
     marginal = np.array([kind.n_marginal for kind in kinds], np.int64)
     labels = tuple(kind.label for kind in kinds)
-    family = _families(values, labels, rtol)
-    together = np.bincount(family, minlength=1)
-    together = together[together > 1]
-    if len(together):
+    is_on_line = [
+        labels[k] == "degenerate" and _goes_on(flat, x[k], p, unit, values[k], spectra[k][1])
+        for k in range(len(x))
+    ]
+    family = _families(values, is_on_line, rtol)
+    if any(is_on_line):
+        lines = len(set(family[is_on_line].tolist()))
         message = " ".join(filter(None, [
             message,
-            f"{together.sum()} points belong to {len(together)} line(s) or ring(s) of fixed points "
+            f"{sum(is_on_line)} of the points lie on {lines} line(s) or ring(s) of fixed points "
             "(`family`), which go on along the eigenvector of the marginal eigenvalue.",
         ]))  # fmt: skip
     return FixedPoints(
-        x, flat.names, values, vectors.reshape(len(x), flat.n, -1 if vectors.size else 0), labels,
+        x, flat.names, values, vectors, labels,
         np.array([kind.n_unstable for kind in kinds], np.int64), marginal, family, speed,
         message, flat, p,
     )  # fmt: skip
@@ -244,21 +252,33 @@ def _without_spiking(
     return x[is_below], int((~is_below).sum())
 
 
+def _goes_on(flat: Flat, x: Any, p: Any, unit: Any, values: Any, vectors: Any) -> bool:
+    """Whether a degenerate point lies on a line of fixed points.
+
+    From a step along the direction of the smallest eigenvalue Newton's method leads back to a
+    double root, and to another point of a line.
+    """
+    if not vectors.size:
+        return False
+    along = np.real(vectors[:, np.abs(values).argmin()])
+    aside = x + STEP_ASIDE / np.abs(along / unit).max() * along
+    with jax.enable_x64(True):
+        found = refined(flat.residual, aside[None], p, unit)
+    return len(found) > 0 and np.abs((found[0] - x) / unit).max() > 0.5 * STEP_ASIDE
+
+
 def _families(
-    eigenvalues: Complex128[np.ndarray, "k e"], labels: Sequence[str], rtol: float
+    eigenvalues: Complex128[np.ndarray, "k e"], is_on_line: Sequence[bool], rtol: float
 ) -> Int64[np.ndarray, "k"]:
-    """A number per point, the same for degenerate ones of one spectrum."""
+    """A number per point, the same for points on lines that have one spectrum."""
     family, known = [], []
-    for k, label in enumerate(labels):
-        size = np.abs(eigenvalues[k]).max(initial=0.0)
-        same = [
-            number for number, other in known
-            if label == "degenerate"
-            and np.abs(np.sort_complex(eigenvalues[k]) - other).max() <= 1e2 * rtol * size
-        ]  # fmt: skip
-        family.append(same[0] if same else len(known))
-        if not same:
-            known.append((len(known), np.sort_complex(eigenvalues[k])))
+    for values, goes_on in zip(eigenvalues, is_on_line, strict=True):
+        values = np.sort_complex(values)
+        near = 1e2 * rtol * np.abs(values).max(initial=0.0)
+        same = [k for k, other in known if goes_on and np.abs(values - other).max() <= near]
+        family.append(same[0] if same else 1 + max(family, default=-1))
+        if goes_on and not same:
+            known.append((family[-1], values))
     return np.array(family, np.int64)
 
 

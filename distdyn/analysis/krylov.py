@@ -85,11 +85,21 @@ def leading(
         is_known = left <= tolerance * norm
         if (is_known | (growth + left < -tolerance * norm)).all():
             break
-        block = np.linalg.qr(basis @ np.concatenate([np.real(vectors), np.imag(vectors)], axis=1))[
-            0
-        ]
-        block = block[:, :width]
+        block = _again(basis @ vectors, values, block)
     return values.astype(complex), norm
+
+
+def _again(
+    vectors: Complex128[np.ndarray, "n e"],
+    values: Complex128[np.ndarray, "e"],
+    block: Float64[np.ndarray, "n b"],
+) -> Float64[np.ndarray, "n b"]:
+    """A real block of the best vectors: both parts of one of a pair; what is missing as it was."""
+    one = np.imag(values) >= 0
+    parts = np.stack([np.real(vectors), np.imag(vectors)], axis=2)[:, one].reshape(len(block), -1)
+    parts = parts[:, np.abs(parts).max(axis=0) > 0]
+    whole = np.concatenate([parts, block], axis=1)[:, : block.shape[1]]
+    return np.linalg.qr(whole)[0]
 
 
 def _krylov(

@@ -130,7 +130,7 @@ class PhaseLine:
 def phase_plane(
     about: VectorField, box: Box, resolution: int, devices: Sequence[Any]
 ) -> PhasePlane:
-    """The phase plane of a field of two numbers, or see `PhasePlane`.
+    """The phase plane of a field of two variables.
 
     Raises:
         AnalysisError: the box does not give both ranges.
@@ -154,7 +154,11 @@ def phase_plane(
 
 
 def phase_line(about: VectorField, box: Box, resolution: int, devices: Sequence[Any]) -> PhaseLine:
-    """The same of one variable."""
+    """The phase line of a field of one variable.
+
+    Raises:
+        AnalysisError: the box does not give the range.
+    """
     flat, region = _in_box(about, box)
     x = np.linspace(region.low[0], region.high[0], resolution)
     with jax.enable_x64(True):

@@ -135,6 +135,11 @@ def _check_members(what: str, members: Graph) -> None:
                 "derivative. Use rate models that are written as an ODE."
             )
         check_can_be_field(model)
+        if callable(getattr(model, "reset", None)):
+            raise AnalysisError(
+                f'{what}: population "{path}" is of {type(model).__name__}, which is reset at '
+                "spikes: a network of such cells is no flow. Analyse one cell, or a rate model."
+            )
     for path, projection in members.projections.items():
         why = _refusal(projection)
         if why:

@@ -27,7 +27,8 @@ class Trajectory:
     """States along the time.
 
     Attributes:
-        time: ms; of a map the number of the iterate.
+        time: ms; of a map the number of the iterate. The moment of a spike is there twice, with
+            the state before the reset and after it.
         x: a row per time, a column per variable.
         names: of the columns.
         spikes: times at which the cell was reset.
@@ -72,7 +73,7 @@ def trajectory(
         start: the state at time 0.
         T: ms.
         p: the parameters; those of the model by default.
-        points: how many times are returned, evenly spaced.
+        points: how many times are returned, evenly spaced, besides those of spikes.
 
     Raises:
         AnalysisError: the state does not fit, or it cannot be followed to T.
@@ -96,13 +97,13 @@ def _integrated(flat: Flat, start: Any, T: float, p: Any, points: int) -> Trajec
     f = jax.jit(flat.f)
     jacobian = jax.jit(jax.jacfwd(flat.f))
     times = np.linspace(0.0, T, points)
-    rows, spikes, now, x = [], [], 0.0, start
+    rows, at, spikes, now, x = [], [], [], 0.0, start
     event = _threshold(flat)
     while len(spikes) <= MOST_SPIKES:
         found = solve_ivp(
             lambda t, x: np.asarray(f(x, p)), (now, T), x, method="LSODA",
-            t_eval=times[sum(map(len, rows)) :], events=event, rtol=RTOL, atol=ATOL,
             jac=lambda t, x: np.asarray(jacobian(x, p)),
+            t_eval=times[np.abs(times) >= abs(now)], events=event, rtol=RTOL, atol=ATOL,
         )  # fmt: skip
         if found.status < 0 or not np.isfinite(found.y).all():
             raise AnalysisError(
@@ -110,13 +111,17 @@ def _integrated(flat: Flat, start: Any, T: float, p: Any, points: int) -> Trajec
                 f"{found.message} Its state grows without bound, or its derivative jumps there."
             )
         rows.append(found.y.T)
+        at.append(found.t)
         if found.status == 0:
             break
         now, x = float(found.t_events[0][0]), found.y_events[0][0]
         spikes.append(now)
         assert flat.about.reset is not None
-        x = flat.flatten(flat.about.reset(flat.unflatten(x)))
-    return Trajectory(times, np.concatenate(rows), flat.names, np.array(spikes), flat)
+        after = flat.flatten(flat.about.reset(flat.unflatten(x)))
+        rows.append(np.stack([x, after]))
+        at.append(np.array([now, now]))
+        x = after
+    return Trajectory(np.concatenate(at), np.concatenate(rows), flat.names, np.array(spikes), flat)
 
 
 def _threshold(flat: Flat) -> Any:

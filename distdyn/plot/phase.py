@@ -64,7 +64,8 @@ def phase_plane(plane: Any, ax: Axes | None = None, trajectories: Sequence[Any] 
         axes.plot(line.x[:, 0], line.x[:, 1], color=color, linewidth=1.1, label=label,
                   linestyle="--" if line.kind == "stable" else "-")  # fmt: skip
     for course in trajectories:
-        axes.plot(course.x[:, 0], course.x[:, 1], color=INK, linewidth=1.2)
+        x = _in_pieces(course)
+        axes.plot(x[:, 0], x[:, 1], color=INK, linewidth=1.2)
     _points(axes, plane.fixed_points, 0, 1)
     _label(axes, plane.names)
     (left, right), (low, high) = plane.box
@@ -122,6 +123,12 @@ def trajectory(course: Any, ax: Axes | None = None) -> Figure:
     _label(axes, ("time (ms)" if course.flat.is_continuous else "iterate", ""))
     _legend(axes)
     return axes.figure  # pyright: ignore[reportReturnType]
+
+
+def _in_pieces(course: Any) -> np.ndarray:
+    """The states, with a gap where the cell is reset."""
+    jumps = np.flatnonzero(np.diff(course.time) == 0) + 1
+    return np.insert(course.x, jumps, np.nan, axis=0)
 
 
 def _axes(ax: Axes | None, width: float, height: float) -> Axes:

@@ -77,3 +77,22 @@ def wong_wang(mu_0: float, coherence: float = 0.0) -> dd.WongWang:
         J_same=0.3725, J_other=0.1137, tau_S=60.0, I_0=0.3297, J_ext=0.00117,
         mu_0=mu_0, coherence=coherence,
     )  # fmt: skip
+
+
+def large_wells(n: int, k: int = 3, beta: float = 2.0) -> tuple[VectorField, Any]:
+    """The same where Q is a product of three reflections, with x -> Q' x."""
+    normals = np.random.default_rng(5).normal(size=(3, n))
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    decay = np.linspace(0.5, 2.0, n)
+
+    def reflected(x: Any, through: Any) -> Any:
+        for w in through:
+            x = x - 2.0 * w * (x @ w)[..., None]
+        return x
+
+    def F(state, parameters):
+        y = reflected(state["x"], normals)
+        slope = jnp.where(jnp.arange(n) < k, jnp.tanh(beta * y) - y, -decay * y)
+        return {"x": reflected(slope, normals[::-1])}
+
+    return VectorField(F, {"x": np.zeros(n)}, {}), lambda x: reflected(x, normals)

@@ -131,11 +131,20 @@ def test_one_weight_for_all_synapses_is_a_parameter():
     np.testing.assert_allclose(of_weight[8:], 0.0351 * x[:8].sum(), rtol=1e-12)
 
 
+class Release(dd.Network):
+    def __init__(self):
+        self.E = dd.Population(3, dd.HodgkinHuxley())
+        self.exc = dd.Projection(
+            self.E, self.E, dd.AllToAll(), dd.Graded(), dd.COBA(), weight=1.0, delay=0.0
+        )
+
+
 @pytest.mark.parametrize(
     "network, why",
     [
         (lambda: EI(delay=1.0), "delay of 1.0 ms"),
-        (lambda: by_name("cuba")(n=100), "carries spikes"),
+        (lambda: by_name("cuba")(n=100), "reset at spikes"),
+        (Release, "goes by steps"),
     ],
 )
 def test_networks_that_are_no_flow_are_refused(network, why):

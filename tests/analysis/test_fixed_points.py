@@ -122,11 +122,9 @@ def test_27_in_1000_dimensions():
 
 
 def test_any_number_of_devices_finds_the_same():
-    field, Q = wells(12)
+    field, Q = wells(6)
     an = dd.DSAnalyzer(field)
-    one, *others = (
-        an.fixed_points({"x": (-2.0, 2.0)}, n_starts=1000, devices=d) for d in (1, 2, 4)
-    )
+    one, *others = (an.fixed_points({"x": (-2.0, 2.0)}, n_starts=300, devices=d) for d in (1, 2, 4))
     check_wells(one, Q)
     for other in others:
         np.testing.assert_allclose(other.x, one.x, atol=1e-12)
@@ -151,7 +149,7 @@ def test_a_ring_of_fixed_points_is_one_family():
     assert Counter(found.stability) == {"degenerate": 6, "stable node": 1}
     of_ring = found.n_marginal == 1
     assert len(set(found.family[of_ring])) == 1
-    assert "6 points belong to 1 line" in found.message
+    assert "6 of the points lie on 1 line" in found.message
     np.testing.assert_allclose(found.x[of_ring].max(axis=1), U_0, rtol=2e-2)
     for values in found.eigenvalues[of_ring]:
         np.testing.assert_allclose(
@@ -166,6 +164,45 @@ def test_a_double_root_is_degenerate():
     )
     assert found.stability == ("degenerate",)
     np.testing.assert_allclose(found.x, 0.0, atol=1e-6)
+
+
+def test_equal_double_roots_are_no_line():
+    found = dd.DSAnalyzer(plane(lambda x, y: ((x**2 - 1) ** 2, -y))).fixed_points(
+        {"x": (-2.0, 1.9), "y": (-1.0, 1.0)}
+    )
+    assert found.stability == ("degenerate", "degenerate")
+    np.testing.assert_allclose(found.x[:, 0], [-1.0, 1.0], atol=1e-6)
+    assert found.family.tolist() == [0, 1]
+    assert "line" not in found.message
+
+
+class Pair(dd.Network):
+    def __init__(self):
+        self.E = dd.Population(3, dd.ThresholdLinear(I_e=100.0, beta=1.0))
+        self.I = dd.Population(2, dd.ThresholdLinear(I_e=50.0, beta=1.0, tau=10.0))
+
+        def connect(pre, post, weight):
+            coupling = dd.Additive()
+            return dd.Projection(pre, post, dd.AllToAll(), coupling, weight=weight, delay=0.0)
+
+        self.exc = connect(self.E, (self.E, self.I), 0.2)
+        self.inh = connect(self.I, self.E, -0.3)
+
+
+def test_of_a_network_of_rates():
+    found = dd.DSAnalyzer(Pair()).fixed_points(
+        {"E.r": (0.0, 500.0), "I.r": (0.0, 500.0)}, n_starts=64
+    )
+    W = np.block([[np.full((3, 3), 0.2), np.full((3, 2), -0.3)],
+                  [np.full((2, 3), 0.2), np.zeros((2, 2))]])  # fmt: skip
+    r = np.linalg.solve(np.eye(5) - W, [100.0] * 3 + [50.0] * 2)
+    assert (r > 0).all()
+    np.testing.assert_allclose(found.x, [r], rtol=1e-12)
+    np.testing.assert_allclose(found.state["I.r"], [r[3:]], rtol=1e-12)
+    J = (W - np.eye(5)) / np.array([20.0] * 3 + [10.0] * 2)[:, None]
+    np.testing.assert_allclose(
+        np.sort(np.real(found.eigenvalues[0])), np.sort(np.linalg.eigvals(J).real), atol=1e-8
+    )
 
 
 def test_of_a_map():

@@ -123,7 +123,10 @@ def test_a_cell_is_reset_at_its_threshold():
     period = 20.0 * np.log(20.0 / 10.0)
     np.testing.assert_allclose(course.spikes, period * np.arange(1, 15), rtol=1e-7)
     assert course.x.max() < -50.0 + 1e-6
-    assert len(course.x) == len(course.time) == 1001
+    assert len(course.x) == len(course.time) == 1001 + 2 * len(course.spikes)
+    at = np.searchsorted(course.time, course.spikes)
+    np.testing.assert_allclose(course.x[at, 0], -50.0, atol=1e-6)
+    np.testing.assert_array_equal(course.x[at + 1, 0], -60.0)
 
 
 def test_what_is_quasi_steady_follows():
