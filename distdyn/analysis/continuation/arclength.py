@@ -63,6 +63,12 @@ def solver(matrix: Float64[np.ndarray, "n n"]) -> Solve:
     return lambda b: substitute(factors, pivots, b)[0]
 
 
+def null_direction(jacobian: Float64[np.ndarray, "m n"], weight: Vector) -> Vector:
+    """The unit vector t with G' t = 0, of either sign, where G' has full rank."""
+    scale = 1.0 / np.sqrt(weight)
+    return scale * np.linalg.svd(jacobian * scale)[2][-1]
+
+
 @dataclass(frozen=True)
 class Steps:
     """The steps along a curve, in its arclength: in units of `Scale`.

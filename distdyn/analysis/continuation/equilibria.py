@@ -4,7 +4,8 @@ Branches begin at the equilibria that are given, are followed in both directions
 cross them (BP) these are followed too, until nothing new is found. What lies on a branch that is
 known is not followed again, and a point that two branches share is one point.
 
-Isolated branches, which neither begin at a given equilibrium nor cross another, are not found.
+Isolated branches, which neither begin at a given equilibrium nor cross another, are not found. If
+more than two branches cross in a point, by a symmetry of higher order, some may be left out.
 """
 
 from collections import deque
@@ -21,6 +22,7 @@ from distdyn.analysis.continuation.arclength import (
     Path,
     Point,
     Steps,
+    null_direction,
     trace,
 )
 from distdyn.analysis.continuation.begin import SMALLEST_SCALE, checked_interval, regular, solved
@@ -100,8 +102,7 @@ class _Diagram:
 
     def follow_from(self, u: Vector) -> None:
         """The branch through an equilibrium, in the directions that lead into the interval."""
-        scale = 1.0 / np.sqrt(self.curve.weight)
-        tangent = scale * np.linalg.svd(self.family.jacobian(u) * scale)[2][-1]
+        tangent = null_direction(self.family.jacobian(u), self.curve.weight)
         self._add(both_ways(self.curve, u, tangent if tangent[-1] >= 0.0 else -tangent))
 
     def switch(self, u: Vector, direction: Vector, point: SpecialPoint) -> None:
