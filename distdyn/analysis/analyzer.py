@@ -32,6 +32,7 @@ from distdyn.analysis.cycles import (
     cycles_from_simulation,
     cycles_problem,
 )
+from distdyn.analysis.continuation.begin import checked_interval
 from distdyn.analysis.field import VectorField, vector_field
 from distdyn.analysis.fixed_points import FixedPoints, find_fixed_points
 from distdyn.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
@@ -170,7 +171,9 @@ class DSAnalyzer:
         """The branches of equilibria over a parameter, with their folds, Hopf and branch points.
 
         Branches begin at the equilibria at both ends of the interval, and at the model's own value
-        of the parameter if that lies inside. Where branches cross, all are followed.
+        of the parameter if that lies inside. Where branches cross, all are followed. A closed
+        branch that reaches none of these values and crosses no other is found only in a box, which
+        is searched at some values between as well.
 
         Args:
             parameter: its name.

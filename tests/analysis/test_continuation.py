@@ -225,6 +225,28 @@ def test_a_closed_branch_is_followed_once():
     assert abs(angle[-1] - angle[0]) == pytest.approx(2 * np.pi)
 
 
+def test_a_branch_may_begin_at_a_fold():
+    an = scalar(lambda x, p: p["a"] - x**2, a=0.0)
+    branches = an.continuation("a", (-1.0, 1.0), starts=[[0.0]])
+    (branch,) = branches
+    assert kinds(branches) == {"LP": 1}
+    assert branches.points()[0].value == pytest.approx(0, abs=1e-15)
+    assert sorted(branch.x[[0, -1], 0]) == pytest.approx([-1, 1])
+
+
+def test_a_closed_branch_beside_the_ends_is_met_in_a_box():
+    def ring_and_line(s, p):
+        x, y = s["x"], s["y"]
+        return {"x": (x**2 + (p["a"] - 0.3) ** 2 - 0.25) * (x - 2), "y": -y}
+
+    an = analyzer(ring_and_line, {"x": 2.0, "y": 0.0}, a=-1.0)
+    assert len(an.continuation("a", (-1.0, 1.0))) == 1
+    branches = an.continuation("a", (-1.0, 1.0), box={"x": (-3, 3), "y": (-1, 1)})
+    assert sorted(branch.is_closed for branch in branches) == [False, True]
+    folds = [point.value for point in branches.points("LP")]
+    np.testing.assert_allclose(folds, [-0.2, 0.8], atol=1e-10)
+
+
 def hopf(s, p):
     """r' = r (a + sigma r^2), phi' = 2."""
     growth = p["a"] + p["sigma"] * (s["x"] ** 2 + s["y"] ** 2)

@@ -63,6 +63,12 @@ def solver(matrix: Float64[np.ndarray, "n n"]) -> Solve:
     return lambda b: substitute(factors, pivots, b)[0]
 
 
+def null_direction(jacobian: Float64[np.ndarray, "m n"], weight: Vector) -> Vector:
+    """The unit vector t with G' t = 0, of either sign, where G' has full rank."""
+    scale = 1.0 / np.sqrt(weight)
+    return scale * np.linalg.svd(jacobian * scale)[2][-1]
+
+
 @dataclass(frozen=True)
 class Steps:
     """The steps along a curve, in its arclength: in units of `Scale`.
@@ -225,7 +231,7 @@ def trace(curve: Curve, start: Vector, towards: Vector) -> Path:
 
     Args:
         curve: what to follow.
-        start: a solution; it is corrected first.
+        start: a solution, or close to one: then it is corrected first.
         towards: a direction with which the first tangent makes less than a right angle.
 
     Raises:
@@ -234,7 +240,9 @@ def trace(curve: Curve, start: Vector, towards: Vector) -> Path:
     found = curve.correct(start, curve.weight * towards)
     if found is None:
         raise np.linalg.LinAlgError("Newton does not converge from the start")
-    here = curve.point(found[0], curve.tangent(found[0], towards))
+    exact = curve.length(found[0] - start) <= curve.steps.tolerance  # it may be at a bound
+    u = start if exact else found[0]
+    here = curve.point(u, curve.tangent(u, towards))
     points, crossings, s = [here], [], curve.steps.first
     for _ in range(curve.steps.number):
         step = _step(curve, here, s)

@@ -58,10 +58,13 @@ class FoldSystem:
         except np.linalg.LinAlgError:
             return np.full(self.family.n + 1, np.nan)
 
-    def bordered(self, u: Vector, row: Vector) -> Solve:
+    def jacobian(self, u: Vector) -> Matrix:
         q, p, _ = self.vectors(u)
         gradient = -p @ self.family.second(u, self.family.padded(q))
-        return solver(np.vstack([self.family.jacobian(u), gradient, row]))
+        return np.vstack([self.family.jacobian(u), gradient])
+
+    def bordered(self, u: Vector, row: Vector) -> Solve:
+        return solver(np.vstack([self.jacobian(u), row]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,11 +100,13 @@ class HopfSystem:
             return np.full(self.family.n + 2, np.nan)
         return np.append(self.family.field(y[1:]), G[list(self.chosen)])
 
-    def bordered(self, y: Vector, row: Vector) -> Solve:
-        gradients = self._gradients(y)[list(self.chosen)]
-        return solver(np.vstack([self._jacobian(y), gradients, row]))
+    def jacobian(self, y: Vector) -> Matrix:
+        return np.vstack([self._of_field(y), self._gradients(y)[list(self.chosen)]])
 
-    def _jacobian(self, y: Vector) -> Matrix:
+    def bordered(self, y: Vector, row: Vector) -> Solve:
+        return solver(np.vstack([self.jacobian(y), row]))
+
+    def _of_field(self, y: Vector) -> Matrix:
         J = self.family.jacobian(y[1:])
         return np.hstack([np.zeros((len(J), 1)), J])
 
@@ -128,7 +133,7 @@ class HopfSystem:
 
     def _well_chosen(self, y: Vector) -> "HopfSystem":
         """With the two entries whose gradients are best independent where f stays zero."""
-        J, gradients = self._jacobian(y), self._gradients(y)
+        J, gradients = self._of_field(y), self._gradients(y)
         along = np.linalg.svd(J)[2][len(J) :]  # the directions in which f = 0 holds
         seen = gradients @ along.T
         pairs = list(combinations(range(4), 2))

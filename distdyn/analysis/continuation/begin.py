@@ -1,9 +1,10 @@
 """Where branches begin: near equilibria at both ends of the interval and at the model's own value.
 
-They are searched for all over a box, or given; without either they are the state in which the model
-begins and those that it passes through as time goes on, from which Newton's method may converge.
+They are given, or the state in which the model begins and those that it passes through as time goes
+on, from which Newton's method may converge. In a box they are searched for, also at values between.
 """
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,13 @@ from jaxtyping import Float64
 from distdyn.analysis.continuation.family import Family
 from distdyn.analysis.fixed_points import find_fixed_points
 from distdyn.analysis.starts import Box, Region, given_starts
+from distdyn.errors import AnalysisError
 
 Vector = Float64[np.ndarray, "n"]
+VALUES = 5  # of the parameter at which a box is searched, so that wide closed branches are met
 SAMPLES = 50  # states along the time
+SINGULAR = 1e-9  # smallest singular value of J, rows of about length 1: no direction is known
+SMALLEST_SCALE = 0.1  # of a variable that is zero where branches begin
 TIMES = 1.0  # from one to the next, in time constants, 1 / |lambda|, the median, at the beginning
 
 
@@ -50,7 +55,7 @@ def beginnings(
     x = region.points(flat.x0, n_starts, seed)
     return [
         (value, point)
-        for value in values
+        for value in np.union1d(values, np.linspace(low, high, VALUES)).tolist()
         for point in find_fixed_points(flat, x, region, np.array([value])).x
     ]
 
@@ -76,3 +81,112 @@ def _passed(family: Family, value: float) -> Float64[np.ndarray, "m n"]:
             break
         passed.append(x)
     return np.array(passed[::-1])
+
+
+def checked_interval(name: str, interval: Sequence[float]) -> tuple[float, float]:
+    """The two ends of an interval of a parameter.
+
+    Raises:
+        AnalysisError: they are not two finite numbers, the first the smaller.
+    """
+    ends = np.asarray(interval, np.float64)
+    if ends.shape != (2,) or not np.isfinite(ends).all():
+        raise AnalysisError(
+            f"{name}: {interval} is not an interval. Give two numbers, (low, high)."
+        )
+    low, high = ends.tolist()
+    if not low < high:
+        what = "its ends are equal" if low == high else "it is reversed"
+        cure = f"({high:g}, {low:g})" if low > high else f"({low:g}, {low + 1:g})"
+        raise AnalysisError(
+            f"{name}: the interval ({low:g}, {high:g}) is empty: {what}. Give the smaller end "
+            f"first, such as {cure}; branches are followed in both directions."
+        )
+    return low, high
+
+
+def solved(
+    family: Family,
+    interval: tuple[float, float],
+    most: Vector,
+    starts: Iterable[tuple[float, Vector]],
+) -> list[Vector]:
+    """The equilibria to which Newton's method leads from the starts, each once."""
+    found: list[Vector] = []
+    given = list(starts)
+    name = family.flat.parameters[0]
+    for value, x in given:
+        if not interval[0] <= value <= interval[1]:
+            raise AnalysisError(
+                f"{name}: the start at {value:g} is outside of the interval ({interval[0]:g}, "
+                f"{interval[1]:g}). Give a start inside of it."
+            )
+        with np.errstate(over="ignore", invalid="ignore"):  # far away; such a start leads nowhere
+            u = _equilibrium(family, value, np.asarray(x, np.float64))
+        if u is None or (u[: family.n] >= most).any():
+            continue
+        if not any(np.allclose(u, v, rtol=1e-7, atol=1e-9) for v in found):
+            found.append(u)
+    if not found:
+        where = sorted({value for value, _ in given})
+        at = ", ".join(f"{value:g}" for value in where[:5])
+        tried = f"none of {len(given)} starts at {name} = {at} leads to one" if given else ""
+        raise AnalysisError(
+            f"continuation of {family.flat.about.name} over {name}: no equilibrium to begin with: "
+            f"{tried or 'there is none in the box'}. Give states close to equilibria, starts=, or "
+            "a box in which they lie; at the ends of the interval there may be none: change it."
+        )
+    return found
+
+
+def _equilibrium(family: Family, value: float, x: Vector) -> Vector | None:
+    """Newton's method for f(x) = 0 at a value of the parameter, with shorter steps far away.
+
+    A step is taken if the next one, by the same matrix, is shorter than it (Deuflhard's natural
+    monotonicity test), else half of it is tried.
+    """
+    part = 1.0
+    for _ in range(60):
+        scale = np.maximum(abs(x), SMALLEST_SCALE)
+        u = np.append(x, value)
+        f, A = family.field(u), family.A(u)
+        if not (np.isfinite(f).all() and np.isfinite(A).all()):
+            return None
+        left, sizes, right = np.linalg.svd(A)
+        if sizes[-1] <= 1e-14 * sizes[0]:  # singular: an equilibrium if it is one already
+            return u if np.max(abs(f)) <= 1e-14 * max(1.0, sizes[0]) else None
+        inverse = (right.T / sizes) @ left.T
+        change = inverse @ f
+        size = np.linalg.norm(change / scale)
+        if size <= 1e-10:
+            return np.append(x - change, value)
+        while True:
+            next_change = inverse @ family.field(np.append(x - part * change, value))
+            if np.linalg.norm(next_change / scale) <= (1.0 - 0.5 * part) * size:
+                break
+            part *= 0.5
+            if part < 1e-4:
+                return None
+        x, part = x - part * change, min(1.0, 2.0 * part)
+    return None
+
+
+def regular(family: Family, begins: Sequence[Vector], weight: Vector) -> list[Vector]:
+    """The equilibria at which J has full rank: from others no direction leads on."""
+    scale = 1.0 / np.sqrt(weight)
+    regular = []
+    for u in begins:
+        J, beside = family.jacobian(u) * scale, family.jacobian(u + 0.1 * scale) * scale
+        rows = np.maximum(*(np.linalg.norm(a, axis=1, keepdims=True) for a in (J, beside)))
+        rows = np.where(np.isfinite(rows), np.maximum(rows, 1e-300), 1.0)
+        if np.linalg.svd(J / rows, compute_uv=False)[-1] > SINGULAR:
+            regular.append(u)
+    if not regular:
+        u, name = begins[0], family.flat.parameters[0]
+        x = ", ".join(f"{n} = {v:.6g}" for n, v in zip(family.flat.names[:6], u, strict=False))
+        raise AnalysisError(
+            f"continuation of {family.flat.about.name}: the equilibrium {x} at {name} = {u[-1]:g} "
+            "is singular: no direction leads on. Either branches cross there: begin beside it; or "
+            "something is conserved, and equilibria are not isolated: leave a variable out."
+        )
+    return regular

@@ -18,10 +18,18 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Complex128, Float64
 
-from distdyn.analysis.continuation.arclength import Crossing, Curve, Monitor, Point, Steps
+from distdyn.analysis.continuation.arclength import (
+    Crossing,
+    Curve,
+    Monitor,
+    Point,
+    Steps,
+    null_direction,
+)
 from distdyn.analysis.continuation.augmented import FoldSystem, HopfSystem
+from distdyn.analysis.continuation.begin import SMALLEST_SCALE, checked_interval
 from distdyn.analysis.continuation.branches import Branch, Branches, SpecialPoint
-from distdyn.analysis.continuation.equilibria import SAME, SMALLEST_SCALE, checked_interval, widened
+from distdyn.analysis.continuation.equilibria import SAME, widened
 from distdyn.analysis.continuation.equilibria import special_point as of_one_parameter
 from distdyn.analysis.continuation.family import Family
 from distdyn.analysis.continuation.normal_forms import (
@@ -104,10 +112,9 @@ class _Plane:
             if omega is None:
                 return
             y = np.append(omega**2, u)
-        curve = self._curve(kind, y)
-        direction = self._direction(curve, y)
-        if direction is None:
-            return
+        system = (FoldSystem if kind == "LP" else HopfSystem).at(self.family, y)
+        curve = self._curve(system, y)
+        direction = null_direction(system.jacobian(y), curve.weight)
         found = curve.correct(y, curve.weight * direction)
         if found is None or curve.length(found[0] - y) > self.steps.largest:
             return
@@ -121,7 +128,7 @@ class _Plane:
         start = np.argmin([curve.length(point.u - y) for point in track.points])
         self._add(kind, track, [] if at is None else [(int(start), at)])
 
-    def _curve(self, kind: str, y: Vector) -> Curve:
+    def _curve(self, system: FoldSystem | HopfSystem, y: Vector) -> Curve:
         family, n, u = self.family, self.family.n, y[-self.family.n - 2 :]
         scale = np.maximum(abs(u[:n]), SMALLEST_SCALE)
         weight = np.concatenate([1.0 / (n * scale**2), 1.0 / (self.high - self.low) ** 2])
@@ -130,11 +137,10 @@ class _Plane:
             np.append(np.full(n, -np.inf), self.low),
             np.append(np.full(n, np.inf), self.high),
         )
-        if kind == "H":
+        if isinstance(system, HopfSystem):
             size = max(y[0], 1e-2 * float(np.linalg.norm(family.A(u), 2)) ** 2)
             weight, share = np.append(1.0 / size**2, weight), np.append(1.0, share)
             lower, upper = np.append(0.0, lower), np.append(np.inf, upper)
-        system = (FoldSystem if kind == "LP" else HopfSystem).at(family, y)
 
         def adapt(curve: Curve, point: Point) -> tuple[Curve, Point]:
             curve, point = widened(curve, point, share)
@@ -144,17 +150,6 @@ class _Plane:
         return Curve(
             system, weight, lower, upper, _monitor(system), adapt=adapt, steps=self.steps
         )  # fmt: skip
-
-    def _direction(self, curve: Curve, y: Vector) -> Vector | None:
-        """The tangent at a point."""
-        for row in np.eye(len(y)):
-            try:
-                found = curve.tangent(y, row / np.sqrt(curve.weight))
-            except np.linalg.LinAlgError:
-                continue
-            if abs(found @ row * np.sqrt(curve.weight @ row)) > 0.1 / len(y):
-                return found
-        return None
 
     def _add(
         self, kind: str, track: Track[Crossing], known: list[tuple[int, SpecialPoint]]

@@ -4,7 +4,8 @@ Branches begin at the equilibria that are given, are followed in both directions
 cross them (BP) these are followed too, until nothing new is found. What lies on a branch that is
 known is not followed again, and a point that two branches share is one point.
 
-Isolated branches, which neither begin at a given equilibrium nor cross another, are not found.
+Isolated branches, which neither begin at a given equilibrium nor cross another, are not found. If
+more than two branches cross in a point, by a symmetry of higher order, some may be left out.
 """
 
 from collections import deque
@@ -21,8 +22,10 @@ from distdyn.analysis.continuation.arclength import (
     Path,
     Point,
     Steps,
+    null_direction,
     trace,
 )
+from distdyn.analysis.continuation.begin import SMALLEST_SCALE, checked_interval, regular, solved
 from distdyn.analysis.continuation.branches import Branch, Branches, SpecialPoint
 from distdyn.analysis.continuation.family import Family
 from distdyn.analysis.continuation.normal_forms import fold_coefficient, lyapunov_coefficient
@@ -39,12 +42,9 @@ from distdyn.analysis.continuation.special import (
     refine_hopf,
 )
 from distdyn.analysis.continuation.tracks import Track, both_ways, joined, lies_on, located
-from distdyn.errors import AnalysisError
 
 Vector = Float64[np.ndarray, "m"]
 SAME = 1e-5  # in arclength: special points that are as near are one
-SINGULAR = 1e-9  # smallest singular value of J, rows of about length 1: no direction is known
-SMALLEST_SCALE = 0.1  # of a variable that is zero where branches begin
 MOST = 200  # branches
 
 
@@ -72,7 +72,7 @@ def equilibrium_branches(
     infinite, most = np.full(family.n, np.inf), np.full(family.n, np.inf)
     if flat.about.threshold is not None:  # beyond it the cell is reset, and the field another
         most[flat.index(flat.about.threshold[0])] = flat.about.threshold[1]
-    begins = _solved(family, (low, high), most, starts)
+    begins = solved(family, (low, high), most, starts)
     weight = _weight(family, begins, high - low)
     share = np.append(np.full(family.n, family.n), 0.0)
     curve = Curve(
@@ -81,35 +81,13 @@ def equilibrium_branches(
         lambda curve, point: widened(curve, point, share), steps=steps or Steps(),
     )  # fmt: skip
     diagram = _Diagram(family, curve)
-    for u in _regular(family, begins, weight):
+    for u in regular(family, begins, weight):
         if not diagram.knows(u):
             diagram.follow_from(u)
     while diagram.waiting and len(diagram.tracks) < MOST:
         diagram.switch(*diagram.waiting.popleft())
     tracks = tuple(_branch(track, family.n) for track in diagram.tracks)
     return Branches(tracks, flat.parameters, flat.names, flat.about.name)
-
-
-def checked_interval(name: str, interval: Sequence[float]) -> tuple[float, float]:
-    """The two ends of an interval of a parameter.
-
-    Raises:
-        AnalysisError: they are not two finite numbers, the first the smaller.
-    """
-    ends = np.asarray(interval, np.float64)
-    if ends.shape != (2,) or not np.isfinite(ends).all():
-        raise AnalysisError(
-            f"{name}: {interval} is not an interval. Give two numbers, (low, high)."
-        )
-    low, high = ends.tolist()
-    if not low < high:
-        what = "its ends are equal" if low == high else "it is reversed"
-        cure = f"({high:g}, {low:g})" if low > high else f"({low:g}, {low + 1:g})"
-        raise AnalysisError(
-            f"{name}: the interval ({low:g}, {high:g}) is empty: {what}. Give the smaller end "
-            f"first, such as {cure}; branches are followed in both directions."
-        )
-    return low, high
 
 
 @dataclass(eq=False)
@@ -124,8 +102,8 @@ class _Diagram:
 
     def follow_from(self, u: Vector) -> None:
         """The branch through an equilibrium, in the directions that lead into the interval."""
-        up = np.append(np.zeros(self.family.n), 1.0)
-        self._add(both_ways(self.curve, u, up))
+        tangent = null_direction(self.family.jacobian(u), self.curve.weight)
+        self._add(both_ways(self.curve, u, tangent if tangent[-1] >= 0.0 else -tangent))
 
     def switch(self, u: Vector, direction: Vector, point: SpecialPoint) -> None:
         """The branch through a branch point in a direction, unless it is known."""
@@ -231,72 +209,6 @@ def _branch(track: Track[SpecialPoint], n: int) -> Branch:
     return Branch("equilibrium", u[:, n], u[:, :n], eigenvalues, special, at, track.ends)
 
 
-def _solved(
-    family: Family,
-    interval: tuple[float, float],
-    most: Vector,
-    starts: Iterable[tuple[float, Vector]],
-) -> list[Vector]:
-    """The equilibria to which Newton's method leads from the starts, each once."""
-    found: list[Vector] = []
-    given = list(starts)
-    name = family.flat.parameters[0]
-    for value, x in given:
-        if not interval[0] <= value <= interval[1]:
-            raise AnalysisError(
-                f"{name}: the start at {value:g} is outside of the interval ({interval[0]:g}, "
-                f"{interval[1]:g}). Give a start inside of it."
-            )
-        with np.errstate(over="ignore", invalid="ignore"):  # far away; such a start leads nowhere
-            u = _equilibrium(family, value, np.asarray(x, np.float64))
-        if u is None or (u[: family.n] >= most).any():
-            continue
-        if not any(np.allclose(u, v, rtol=1e-7, atol=1e-9) for v in found):
-            found.append(u)
-    if not found:
-        where = sorted({value for value, _ in given})
-        at = ", ".join(f"{value:g}" for value in where[:5])
-        tried = f"none of {len(given)} starts at {name} = {at} leads to one" if given else ""
-        raise AnalysisError(
-            f"continuation of {family.flat.about.name} over {name}: no equilibrium to begin with: "
-            f"{tried or 'there is none in the box'}. Give states close to equilibria, starts=, or "
-            "a box in which they lie; at the ends of the interval there may be none: change it."
-        )
-    return found
-
-
-def _equilibrium(family: Family, value: float, x: Vector) -> Vector | None:
-    """Newton's method for f(x) = 0 at a value of the parameter, with shorter steps far away.
-
-    A step is taken if the next one, by the same matrix, is shorter than it (Deuflhard's natural
-    monotonicity test), else half of it is tried.
-    """
-    part = 1.0
-    for _ in range(60):
-        scale = np.maximum(abs(x), SMALLEST_SCALE)
-        u = np.append(x, value)
-        f, A = family.field(u), family.A(u)
-        if not (np.isfinite(f).all() and np.isfinite(A).all()):
-            return None
-        left, sizes, right = np.linalg.svd(A)
-        if sizes[-1] <= 1e-14 * sizes[0]:  # singular: an equilibrium if it is one already
-            return u if np.max(abs(f)) <= 1e-14 * max(1.0, sizes[0]) else None
-        inverse = (right.T / sizes) @ left.T
-        change = inverse @ f
-        size = np.linalg.norm(change / scale)
-        if size <= 1e-10:
-            return np.append(x - change, value)
-        while True:
-            next_change = inverse @ family.field(np.append(x - part * change, value))
-            if np.linalg.norm(next_change / scale) <= (1.0 - 0.5 * part) * size:
-                break
-            part *= 0.5
-            if part < 1e-4:
-                return None
-        x, part = x - part * change, min(1.0, 2.0 * part)
-    return None
-
-
 def _weight(family: Family, begins: Sequence[Vector], width: float) -> Vector:
     """Of the inner product: what counts as much as the whole interval of the parameter.
 
@@ -324,24 +236,3 @@ def widened(curve: Curve, point: Point, share: Vector) -> tuple[Curve, Point]:
         return curve, point
     curve = replace(curve, weight=np.minimum(largest, curve.weight))
     return curve, point._replace(tangent=point.tangent / curve.length(point.tangent))
-
-
-def _regular(family: Family, begins: Sequence[Vector], weight: Vector) -> list[Vector]:
-    """The equilibria at which J has full rank: from others no direction leads on."""
-    scale = 1.0 / np.sqrt(weight)
-    regular = []
-    for u in begins:
-        J, beside = family.jacobian(u) * scale, family.jacobian(u + 0.1 * scale) * scale
-        rows = np.maximum(*(np.linalg.norm(a, axis=1, keepdims=True) for a in (J, beside)))
-        rows = np.where(np.isfinite(rows), np.maximum(rows, 1e-300), 1.0)
-        if np.linalg.svd(J / rows, compute_uv=False)[-1] > SINGULAR:
-            regular.append(u)
-    if not regular:
-        u, name = begins[0], family.flat.parameters[0]
-        x = ", ".join(f"{n} = {v:.6g}" for n, v in zip(family.flat.names[:6], u, strict=False))
-        raise AnalysisError(
-            f"continuation of {family.flat.about.name}: the equilibrium {x} at {name} = {u[-1]:g} "
-            "is singular: no direction leads on. Either branches cross there: begin beside it; or "
-            "something is conserved, and equilibria are not isolated: leave a variable out."
-        )
-    return regular

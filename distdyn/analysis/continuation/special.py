@@ -65,15 +65,28 @@ def is_complex_pair(eigenvalues: Complex128[np.ndarray, "n"]) -> bool:
 
 
 def is_understood(before: Point, after: Point) -> bool:
-    """Whether the number of unstable eigenvalues changes as the signs of the monitor say.
+    """Whether the signs of the monitor tell all that happens in a step, as far as can be seen.
 
-    An odd change has its LP or BP in any case, as det A = t_p det [J; t] but for a positive factor.
-    A pair that crosses without any sign, or more than that, needs a closer look.
+    An odd change of the number of unstable eigenvalues has its LP or BP in any case, as det A is
+    t_p det [J; t] but for a positive factor. A pair that crosses without any sign, or more than
+    that, needs a closer look; and so do two folds, between which the parameter goes back.
     """
     unstable = [int(np.sum(point.seen.real > 0.0)) for point in (before, after)]
     changed = before.monitor * after.monitor < 0.0
     most = int(changed[LP]) + int(changed[BP]) + 2 * int(changed[H])
-    return abs(unstable[1] - unstable[0]) <= most
+    return abs(unstable[1] - unstable[0]) <= most and not (
+        before.monitor[LP] * after.monitor[LP] > 0.0 and _turns_twice(before, after)
+    )
+
+
+def _turns_twice(before: Point, after: Point) -> bool:
+    """Whether the parameter turns within a step, on the cubic through both points and tangents."""
+    change = after.u - before.u
+    size = float(np.linalg.norm(change))
+    first, last = (p.tangent[-1] * size / np.linalg.norm(p.tangent) for p in (before, after))
+    x = np.linspace(0.0, 1.0, 17)
+    slope = 6 * x * (1 - x) * change[-1] + (1 - x) * (1 - 3 * x) * first + x * (3 * x - 2) * last
+    return bool(np.min(slope * np.sign(first)) < -1e-12 * size)
 
 
 def refine_fold(family: Family, u: Vector) -> Vector | None:
