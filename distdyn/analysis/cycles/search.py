@@ -90,6 +90,13 @@ def cycles_from_hopf(problem: Problem, points: Iterable[SpecialPoint]) -> LimitC
         if branch is None:
             notes.append(f"No small cycles were found at {point!r}.")
             continue
+        if "stuck" in branch.ends:
+            at = branch.cycles[-1].orbit
+            notes.append(
+                f"The branch from {point!r} is given up at {at.value:.10g} with a period of "
+                f"{at.period:.6g} ms: in a canard explosion the parameter is the same to the last "
+                "digit; else try shorter steps, or more intervals."
+            )
         found.append(branch_of(branch, flat))
         reached += [np.append(s.state, s.value) for s in branch.specials if s.kind == "H"]
     return _result(problem, found, " ".join(notes))
