@@ -43,11 +43,6 @@ class Cycle(NamedTuple):
     multipliers: Complex128[np.ndarray, "n-1"]
     trivial: float
 
-    @property
-    def is_stable(self) -> bool:
-        """Whether every multiplier but the one that is 1 lies within the unit circle."""
-        return bool(np.all(np.abs(self.multipliers) < 1.0))
-
 
 class Special(NamedTuple):
     """A bifurcation of cycles, or an end of the branch: after point `after`, with value and state.
@@ -162,12 +157,13 @@ def follow(problem: Problem, start: Orbit, towards: Orbit) -> Followed:
         specials += _specials(path, len(points), len(cycles) - skipped)
         cycles += [point.seen[1] for point in points[skipped:]]
         if done:
-            if path.end == "closed":
-                cycles[-1] = cycles[0]
             break
         last = points[-1]
         n_intervals = 2 * (len(equations.reference.mesh) - 1)
         equations, u, along = last.seen[0].remeshed(last.u, last.tangent, n_intervals)
+    if path.end == "closed":  # its last step passes the first cycle, and what comes after it
+        cycles[-1] = cycles[0]
+        specials = [s for k, s in enumerate(specials) if not _is_known(s, specials[:k])]
     if ending.end is not None:
         kind, value, state = ending.end
         specials.append(Special(kind, value, state, cycles[-1].orbit.period, len(cycles) - 1))
@@ -231,12 +227,10 @@ class _Ending:
         if len(self._traits) < 5:
             return False
         first, before, here = self._traits[0], self._traits[-2], self._traits[-1]
-        step = np.linalg.norm(here - before)
-        is_between = (first - before) @ (here - before) > 0.0 and (here - first) @ (
-            here - before
-        ) > 0.0
-        across = first - before - (here - before) * ((first - before) @ (here - before)) / step**2
-        return bool(is_between and np.linalg.norm(across) < 0.1 * step)
+        step, way = here - before, first - before
+        part = (way @ step) / (step @ step)
+        across = np.linalg.norm(way - part * step)
+        return bool(0.0 < part < 1.0 and across < 0.1 * np.linalg.norm(step))
 
 
 def _cycle(equations: OnMesh, u: Vector) -> Cycle:
@@ -282,7 +276,7 @@ def _understood(before: Point, after: Point) -> bool:
 
 
 def _specials(path: Path, n_points: int, before: int) -> list[Special]:
-    """The bifurcations of a path before its last points, numbered from `before`."""
+    """The bifurcations between the first points of a path, numbered from `before`."""
     turns = {c.after for c in path.crossings if c.which == _TURN}
     ones = {c.after for c in path.crossings if c.which == _ONE}
     found = []
@@ -299,12 +293,22 @@ def _specials(path: Path, n_points: int, before: int) -> list[Special]:
             kind = "NS"
         cycle = point.seen[1]
         is_accurate = abs(cycle.trivial - 1.0) <= _ACCURATE
-        if kind is not None and after < n_points and is_accurate:
+        if kind is not None and after < n_points - 1 and is_accurate:
             orbit = cycle.orbit
             found.append(
                 Special(kind, orbit.value, orbit.nodes[0], orbit.period, before + after, cycle)
             )
     return found
+
+
+def _is_known(special: Special, others: list[Special]) -> bool:
+    """Whether a bifurcation was met before."""
+    return any(
+        other.kind == special.kind
+        and np.isclose(other.value, special.value, rtol=1e-7, atol=1e-9)
+        and np.isclose(other.period, special.period, rtol=1e-6)
+        for other in others
+    )
 
 
 def _turns(path: Path, after: int, point: Point) -> bool:
