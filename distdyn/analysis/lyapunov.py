@@ -55,12 +55,16 @@ class LyapunovSpectrum:
 
     @property
     def kaplan_yorke(self) -> float:
-        """The dimension D_KY; nan if fewer exponents than it needs were computed."""
+        """The dimension D_KY; nan if fewer exponents than it needs were computed.
+
+        A sum above -1 / T counts as 0: of a cycle the dimension is 1.
+        """
         sums = np.cumsum(self.exponents)
-        k = int(np.sum(np.cumprod(sums >= 0.0)))
+        k = int(np.sum(np.cumprod(sums >= -1.0 / self.T)))
         if k == len(sums):
             return float(self.flat.n) if k == self.flat.n else float("nan")
-        return k + (float(sums[k - 1]) if k else 0.0) / abs(float(self.exponents[k]))
+        rest = max(float(sums[k - 1]), 0.0) if k else 0.0
+        return k + rest / abs(float(self.exponents[k]))
 
     def __repr__(self) -> str:
         shown = ", ".join(

@@ -133,20 +133,26 @@ def test_a_branch_point_is_no_fold():
     assert cycles.points()[0].value == pytest.approx(0.0, abs=1e-8)
 
 
-def test_an_isola_closes():
-    # Cycles r with (r - 1)^2 + p^2 = 1/4.
-    def F(s, p):
-        x, y = s["x"], s["y"]
-        grow = 0.25 - (jnp.sqrt(x**2 + y**2) - 1.0) ** 2 - p["p"] ** 2
-        return {"x": x * grow - 2.0 * y, "y": y * grow + 2.0 * x}
+def isola(s, p):
+    """Cycles of radius r with (r - 1)^2 + p^2 = 1/4."""
+    x, y = s["x"], s["y"]
+    grow = 0.25 - (jnp.sqrt(x**2 + y**2) - 1.0) ** 2 - p["p"] ** 2
+    return {"x": x * grow - 2.0 * y, "y": y * grow + 2.0 * x}
 
-    cycles = from_simulation(F, {"x": 1.4, "y": 0.1}, {"p": 0.1}, (-1.0, 1.0))
+
+def test_an_isola_closes():
+    cycles = from_simulation(isola, {"x": 1.4, "y": 0.1}, {"p": 0.1}, (-1.0, 1.0))
     assert cycles[0].ends == ("closed", "closed")
     assert [point.value for point in cycles.points("LPC")] == pytest.approx([-0.5, 0.5], abs=1e-9)
     assert len(cycles.points()) == 2
     assert cycles[0].values[0] == cycles[0].values[-1]
     r = cycles[0].maxima[:, 0]
     assert (r - 1.0) ** 2 + cycles[0].values ** 2 == pytest.approx(0.25, abs=1e-6)
+
+
+def test_an_isola_that_begins_beside_its_fold_has_it_once():
+    cycles = from_simulation(isola, {"x": 1.06, "y": 0.0}, {"p": 0.498}, (-1.0, 1.0), 200.0)
+    assert [p.kind for p in cycles.points()] == ["LPC", "LPC"]
 
 
 def bautin(s, p):
@@ -302,6 +308,14 @@ def test_what_is_asked_is_checked():
     of = cycles_problem(Family(flat), (-1.0, 0.0))
     with pytest.raises(AnalysisError, match="interval"):
         cycles_from_simulation(of, flat.x0, 0.5, 10.0)
+    large = flat_of(lambda s, p: s, {"x": np.zeros(201)}, {"p": 0.5})
+    with pytest.raises(AnalysisError, match="201 variables"):
+        cycles_problem(Family(large), (0.0, 1.0))
+    step = VectorField(bautin, {"x": np.array(1.0), "y": np.array(0.0)}, {"p": 0.5}, False)
+    with pytest.raises(AnalysisError, match="is a map"):
+        cycles_problem(Family(step.flat("p")), (0.0, 1.0))
+    with pytest.raises(AnalysisError, match="is reset"):
+        dd.DSAnalyzer(dd.AdEx(I_e=1000.0)).limit_cycles("I_e", (0.0, 2000.0), start={})
     assert "no Hopf point" in cycles_from_hopf(of, []).message
     with pytest.raises(AnalysisError, match='no kind "LP"'):
         cycles_from_hopf(of, []).points("LP")

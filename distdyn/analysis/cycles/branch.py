@@ -27,11 +27,12 @@ from distdyn.analysis.cycles.mesh import DEGREE
 
 STEPS = Steps(first=0.02, smallest=1e-7, largest=0.15, number=500, tolerance=1e-8, bend=0.5)
 N_INTERVALS = 80
-FINER = 3  # how often the number of intervals may be doubled
-_ACCURATE = 1e-3  # the largest error of the multiplier 1
-_RESOLVED = 1e-6  # change of the parameter, in units of the interval, that is no rounding
+FINER = 2  # how often the number of intervals may be doubled
+_ACCURATE = 1e-5  # the largest error of the multiplier 1
+_RESOLVED = 1e-6  # change of the parameter by the error of the multiplier 1 that is no noise
+_TURNED = 1e-6  # change of the parameter, in units of the interval, that shows a turn by itself
 _MET = 0.1  # how near a multiplier is to -1, or a pair to the circle, where it is said to be there
-_PATIENCE, _STILL, _LIKE = 100, 1e-10, 0.1  # steps without changes of p (of the interval) and T
+_PATIENCE, _STILL = 200, 1e-10  # steps without a change of p, in units of the interval
 _TURN, _ONE, _DOUBLING, _TORUS = range(4)  # entries of the monitor
 
 
@@ -41,11 +42,6 @@ class Cycle(NamedTuple):
     orbit: Orbit
     multipliers: Complex128[np.ndarray, "n-1"]
     trivial: float
-
-    @property
-    def is_stable(self) -> bool:
-        """Whether every multiplier but the one that is 1 lies within the unit circle."""
-        return bool(np.all(np.abs(self.multipliers) < 1.0))
 
 
 class Special(NamedTuple):
@@ -112,7 +108,8 @@ class Problem:
         def adapt(_: Curve, point: Point) -> tuple[Curve, Point]:
             n_intervals = len(equations.reference.mesh) - 1
             new, u, tangent = equations.remeshed(point.u, point.tangent, n_intervals)
-            return self.curve(new, stop), point._replace(u=u, tangent=tangent)
+            monitor = point.monitor if _is_resolved(point) else np.full(len(point.monitor), np.nan)
+            return self.curve(new, stop), point._replace(u=u, tangent=tangent, monitor=monitor)
 
         return Curve(
             equations, np.ones(size), lower, upper, monitor, _understood, adapt, stop, self.steps
@@ -160,12 +157,13 @@ def follow(problem: Problem, start: Orbit, towards: Orbit) -> Followed:
         specials += _specials(path, len(points), len(cycles) - skipped)
         cycles += [point.seen[1] for point in points[skipped:]]
         if done:
-            if path.end == "closed":
-                cycles[-1] = cycles[0]
             break
         last = points[-1]
         n_intervals = 2 * (len(equations.reference.mesh) - 1)
         equations, u, along = last.seen[0].remeshed(last.u, last.tangent, n_intervals)
+    if path.end == "closed":  # its last step passes the first cycle, and what comes after it
+        cycles[-1] = cycles[0]
+        specials = [s for k, s in enumerate(specials) if not _is_known(s, specials[:k])]
     if ending.end is not None:
         kind, value, state = ending.end
         specials.append(Special(kind, value, state, cycles[-1].orbit.period, len(cycles) - 1))
@@ -205,7 +203,8 @@ class _Ending:
 
     def __call__(self, point: Point) -> str | None:
         equations, cycle = point.seen
-        if abs(cycle.trivial - 1.0) > _ACCURATE and not self.is_finest:
+        is_coarse = abs(cycle.trivial - 1.0) > _ACCURATE and _is_resolved(point)
+        if is_coarse and not self.is_finest:
             return "coarse"
         if cycle.orbit.period > self._problem.longest:
             return "period"
@@ -215,10 +214,9 @@ class _Ending:
         return "closed" if self._returns(cycle.orbit) else "stuck" if self.stands() else None
 
     def stands(self) -> bool:
-        """Whether the branch goes nowhere: canards that differ by less than numbers resolve."""
-        recent = np.array(self._traits[-_PATIENCE:])[:, -2:]
-        period, value = np.ptp(recent, axis=0)
-        return len(recent) == _PATIENCE and value < _STILL and period < _LIKE
+        """Whether the parameter stands still: canards that differ by less than numbers resolve."""
+        recent = [traits[-1] for traits in self._traits[-_PATIENCE:]]
+        return len(recent) == _PATIENCE and np.ptp(recent) < _STILL
 
     def _returns(self, orbit: Orbit) -> bool:
         """Whether the step to this cycle passes the first one."""
@@ -229,12 +227,10 @@ class _Ending:
         if len(self._traits) < 5:
             return False
         first, before, here = self._traits[0], self._traits[-2], self._traits[-1]
-        step = np.linalg.norm(here - before)
-        is_between = (first - before) @ (here - before) > 0.0 and (here - first) @ (
-            here - before
-        ) > 0.0
-        across = first - before - (here - before) * ((first - before) @ (here - before)) / step**2
-        return bool(is_between and np.linalg.norm(across) < 0.1 * step)
+        step, way = here - before, first - before
+        part = (way @ step) / (step @ step)
+        across = np.linalg.norm(way - part * step)
+        return bool(0.0 < part < 1.0 and across < 0.1 * np.linalg.norm(step))
 
 
 def _cycle(equations: OnMesh, u: Vector) -> Cycle:
@@ -258,6 +254,15 @@ def _monitor(equations: OnMesh, u: Vector, tangent: Vector) -> tuple[Vector, Any
     return np.array([tangent[-1], *products]), (equations, cycle)
 
 
+def _is_resolved(point: Point) -> bool:
+    """Whether the parameter changes along the branch by more than the error of the mesh.
+
+    In a canard explosion it stands still to the last digit: no sign there means anything.
+    """
+    error = abs(point.seen[1].trivial - 1.0)
+    return abs(float(point.tangent[-1])) > _RESOLVED * error
+
+
 def _understood(before: Point, after: Point) -> bool:
     """Whether the parameter has no two turns within a step: judged by a cubic through its ends."""
     length = float(before.tangent @ (after.u - before.u))
@@ -271,14 +276,14 @@ def _understood(before: Point, after: Point) -> bool:
 
 
 def _specials(path: Path, n_points: int, before: int) -> list[Special]:
-    """The bifurcations of a path before its last points, numbered from `before`."""
+    """The bifurcations between the first points of a path, numbered from `before`."""
     turns = {c.after for c in path.crossings if c.which == _TURN}
     ones = {c.after for c in path.crossings if c.which == _ONE}
     found = []
     for which, after, point in path.crossings:
         near = {after - 1, after, after + 1}
         kind = None
-        if which == _TURN and (near & ones or _is_turn(path, after, point)):
+        if which == _TURN and (near & ones or _turns(path, after, point)):
             kind = "LPC"
         elif which == _ONE and not near & turns and _is_branching(point):
             kind = "BPC"
@@ -286,8 +291,9 @@ def _specials(path: Path, n_points: int, before: int) -> list[Special]:
             kind = "PD"
         elif which == _TORUS and _is_torus(point.seen[1].multipliers):
             kind = "NS"
-        if kind is not None and after < n_points:
-            cycle = point.seen[1]
+        cycle = point.seen[1]
+        is_accurate = abs(cycle.trivial - 1.0) <= _ACCURATE
+        if kind is not None and after < n_points - 1 and is_accurate:
             orbit = cycle.orbit
             found.append(
                 Special(kind, orbit.value, orbit.nodes[0], orbit.period, before + after, cycle)
@@ -295,10 +301,20 @@ def _specials(path: Path, n_points: int, before: int) -> list[Special]:
     return found
 
 
-def _is_turn(path: Path, after: int, point: Point) -> bool:
+def _is_known(special: Special, others: list[Special]) -> bool:
+    """Whether a bifurcation was met before."""
+    return any(
+        other.kind == special.kind
+        and np.isclose(other.value, special.value, rtol=1e-7, atol=1e-9)
+        and np.isclose(other.period, special.period, rtol=1e-6)
+        for other in others
+    )
+
+
+def _turns(path: Path, after: int, point: Point) -> bool:
     """Whether the parameter at a turn differs from that beside it, and not by rounding only."""
     beside = path.points[after : after + 2]
-    return min(abs(p.u[-1] - point.u[-1]) for p in beside) > _RESOLVED
+    return min(abs(p.u[-1] - point.u[-1]) for p in beside) > _TURNED
 
 
 def _is_branching(point: Point) -> bool:

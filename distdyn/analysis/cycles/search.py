@@ -28,6 +28,7 @@ from distdyn.analysis.cycles.result import LimitCycles, branch_of
 from distdyn.analysis.cycles.start import AMPLITUDE, from_hopf, from_simulation
 from distdyn.errors import AnalysisError
 
+MOST = 200  # variables
 _SAME = 1e-6  # Hopf points whose values, in parts of the interval, are as near are one
 _NEAR = 0.1  # how far the first cycle's period may be from that of the Hopf point, relative
 
@@ -50,13 +51,18 @@ def cycles_problem(
         steps: along the branches.
 
     Raises:
-        AnalysisError: it is a map, or the interval is empty.
+        AnalysisError: it is a map, it has too many variables, or the interval is empty.
     """
     flat = family.flat
     if not flat.is_continuous:
         raise AnalysisError(
             f"limit_cycles: {flat.about.name} is a map, whose closed orbits are sets of points. "
             "Analyse the fixed points of its iterates."
+        )
+    if flat.n > MOST:
+        raise AnalysisError(
+            f"limit_cycles: {flat.about.name} has {flat.n} variables, and matrices of {DEGREE} "
+            f"times as many rows for every interval are solved. Analyse at most {MOST}."
         )
     low, high = checked_interval(flat.parameters[0], interval)
     field = Field(flat.f, DEGREE * n_intervals)
@@ -90,6 +96,13 @@ def cycles_from_hopf(problem: Problem, points: Iterable[SpecialPoint]) -> LimitC
         if branch is None:
             notes.append(f"No small cycles were found at {point!r}.")
             continue
+        if "stuck" in branch.ends:
+            at = branch.cycles[-1].orbit
+            notes.append(
+                f"The branch from {point!r} is given up at {at.value:.10g} with a period of "
+                f"{at.period:.6g} ms: in a canard explosion the parameter is the same to the last "
+                "digit; else try shorter steps, or more intervals."
+            )
         found.append(branch_of(branch, flat))
         reached += [np.append(s.state, s.value) for s in branch.specials if s.kind == "H"]
     return _result(problem, found, " ".join(notes))
