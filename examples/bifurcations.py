@@ -41,7 +41,8 @@ def main(is_quick, out):
         draw(row, name, model, rest, cycles, 51 if is_quick else 201)
         kinds = "SNIC" if name == "class 1" else "LPC"
         point = min(cycles.points(kinds), key=lambda point: point.value)
-        said.append(f"{name} fires from {point.value:.2f} ({kinds}), at {1e3 / point.period:.1f} Hz")
+        begin = f"from {point.value:.2f} ({kinds}), at {1e3 / point.period:.1f} Hz"
+        said.append(f"{name} fires {begin}")
     figure.savefig(out, dpi=100)
     print(f"{'; '.join(said)}; {time.perf_counter() - start:.0f} s")
 

@@ -23,7 +23,7 @@ from distdyn.analysis.continuation import (
     bifurcation_curves,
     equilibrium_branches,
 )
-from distdyn.analysis.continuation.equilibria import checked_interval
+from distdyn.analysis.continuation.begin import checked_interval
 from distdyn.analysis.cycles import (
     N_INTERVALS,
     STEPS,
@@ -32,7 +32,6 @@ from distdyn.analysis.cycles import (
     cycles_from_simulation,
     cycles_problem,
 )
-from distdyn.analysis.continuation.begin import checked_interval
 from distdyn.analysis.field import VectorField, vector_field
 from distdyn.analysis.fixed_points import FixedPoints, find_fixed_points
 from distdyn.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
