@@ -25,7 +25,7 @@ class Results:
 
     Attributes:
         is_known: of each point whether it was computed.
-        failure: the first point of this rank that has failed, and why.
+        failure: the first point that is known to have failed, and why.
 
     Raises:
         AnalysisError: the file holds another sweep.
@@ -51,7 +51,7 @@ class Results:
                 found = self._taken_up(self._out, overwrite)
         self._before: Sweep = world.bcast(found) or self._empty()
         self.is_known = self._before.is_known.copy()
-        self.failure: tuple[int, str] | None = None
+        self.failure = next(iter(self._before.reasons.items()), None)
         self._rows: list[int] = []
         self._values: dict[str, list[float]] = {}
         self._reasons: dict[int, str] = {}
