@@ -100,7 +100,7 @@ class Results:
         self._written = len(self._rows)
 
     def finish(self) -> Sweep:
-        """The table with what all ranks have found; its file is one file then."""
+        """The table with all that is known, also of other jobs; its file is one file then."""
         own = self._own()
         found = self._before
         for values, reasons, is_known in self._world.allgather(
@@ -109,8 +109,8 @@ class Results:
             found = found.joined(Sweep(self.points, values, reasons, is_known, self.about))
         with agreed(self._world):
             if self._out is not None and self._world.rank == 0:
-                self._join(self._out, found)
-        return found
+                found = self._join(self._out, found)
+        return found if self._part is None else self._world.bcast(found)
 
     # --- within ----------------------------------------------------------------------------------
 
@@ -139,16 +139,17 @@ class Results:
             self._join(out, found)
         return found
 
-    def _join(self, out: Path, found: Sweep) -> None:
-        """Make one file, but for jobs of an array whose others are not done."""
+    def _join(self, out: Path, found: Sweep) -> Sweep:
+        """Make one file, but for jobs of an array whose others are not done; what is known."""
         if self._part is not None:
             found = tables.read(out) or found
             if not found.is_complete:
-                return
+                return found
         beside = tables.parts(out)
         found.save(out)
         for each in beside:
             each.unlink(missing_ok=True)
+        return found
 
     def _empty(self, names: Any = ()) -> Sweep:
         n = len(self.points)
