@@ -57,12 +57,11 @@ def write(path: Path, table: Table, *, is_new: bool = False) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(draft, table)
-        if is_new:
-            with suppress(FileExistsError):
-                os.link(draft, path)
-        else:
-            store.to_disk(draft)  # its content precedes its name
+        store.to_disk(draft)  # its content precedes its name
+        if not is_new:
             os.replace(draft, path)
+        elif not path.exists():
+            _name_it(draft, path)
     except RunDirectoryError:
         raise
     except OSError as error:
@@ -70,6 +69,16 @@ def write(path: Path, table: Table, *, is_new: bool = False) -> None:
     finally:
         with suppress(OSError):
             draft.unlink()
+
+
+def _name_it(draft: Path, path: Path) -> None:
+    """Give a file its name, unless another process was faster."""
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    except OSError:  # a disk without links
+        os.replace(draft, path)
 
 
 def fill(

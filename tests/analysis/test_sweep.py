@@ -107,9 +107,8 @@ def test_the_rate_is_that_of_the_closed_form(lif):
 
 def test_noise_and_initial_states_are_those_of_a_runner():
     model = dd.WongWang(mu_0=30.0)
-    points = [{"seed": seed, "S1": S1} for seed in (1, 2) for S1 in (0.1, 0.4)]
+    points = [{"seed": 1, "S1": 0.1}, {"seed": 2, "S1": 0.4}]
     table = dd.sweep(model, points, "final", duration=50.0)
-    assert len(set(table["S1.final"])) == 4
     for k, point in enumerate(points):
         runner = dd.DSRunner(
             model, dt=0.1, precision="float64", record=["S1", "n2"], seed=point["seed"]
@@ -148,8 +147,8 @@ class Delayed(dd.ODE):
 
 
 def test_delays_may_be_varied():
-    table = dd.sweep(Delayed(), {"delay": [0.5, 1.0, 1.5]}, "final", duration=3.0)
-    for k, delay in enumerate((0.5, 1.0, 1.5)):
+    table = dd.sweep(Delayed(), {"delay": [0.5, 1.5]}, "final", duration=3.0)
+    for k, delay in enumerate((0.5, 1.5)):
         x = alone(Delayed(delay=delay), 3.0, ["x"]).traces["x"].value[-1, 0]
         np.testing.assert_allclose(table["x.final"][k], x, rtol=1e-10)
 
@@ -197,13 +196,15 @@ def test_devices_change_nothing():
     assert_same(one, four)
 
 
-def test_a_point_that_fails_is_noted_and_ends_nothing():
+def test_a_point_that_fails_is_noted_and_ends_nothing(tmp_path):
     grid = {"tau_m": [10.0, -1.0], "V": [-65.0, np.nan]}
     table = dd.sweep(dd.LIF(), grid, "final", duration=10.0)
     assert table.status[0] == "done" and "tau_m = -1" in table.status[2]
     assert np.isnan(table["V.final"][1:]).all() and len(table.reasons) == 3
-    with pytest.raises(SimulationError, match=r"point [123], .*tau_m|point 1"):
-        dd.sweep(dd.LIF(), grid, "final", duration=10.0, strict=True)
+    out = tmp_path / "s.h5"
+    for _ in range(2):  # the second time the file knows
+        with pytest.raises(SimulationError, match=r"point 1, .*'V': nan"):
+            dd.sweep(dd.LIF(), grid, "final", duration=10.0, out=out, strict=True)
 
 
 def test_a_state_that_explodes_is_noted():
@@ -291,7 +292,7 @@ def test_a_network_that_is_given_has_paths_and_failures_are_noted():
 # --- files ----------------------------------------------------------------------------------------
 
 GIVEN = {
-    "system": dd.LIF(), "grid": {"I_e": np.linspace(0.0, 600.0, 200)}, "measure": ["rate", peak],
+    "system": dd.LIF(), "grid": {"I_e": np.linspace(0.0, 600.0, 200)}, "measure": peak,
     "duration": 20.0,
 }  # fmt: skip
 
@@ -333,14 +334,17 @@ def test_what_is_done_is_not_done_again(whole, tmp_path, monkeypatch):
         ("grid", {"grid": {"I_e": np.linspace(0.0, 601.0, 200)}}),
         ("model", {"system": dd.LIF(tau_m=11.0)}),
         ("seed", {"seed": 1}),
-        ("measure", {"measure": ["rate", lambda t, state: {"peak": jnp.min(state.V)}]}),
+        ("measure", {"measure": lambda t, state: {"peak": jnp.min(state.V)}}),
         ("duration", {"duration": 21.0}),
     ],
 )
 def test_another_sweep_in_the_file_is_an_error(whole, name, other, tmp_path):
-    dd.sweep(**GIVEN, out=tmp_path / "s.h5")
+    file = tmp_path / "s.h5"
+    whole.save(file)
+    kept = file.read_bytes()
     with pytest.raises(AnalysisError, match=f"its {name} is"):
-        dd.sweep(**{**GIVEN, **other}, out=tmp_path / "s.h5")
+        dd.sweep(**{**GIVEN, **other}, out=file)
+    assert file.read_bytes() == kept
 
 
 def test_the_last_job_of_an_array_joins_all(whole, tmp_path, monkeypatch):
@@ -348,11 +352,12 @@ def test_the_last_job_of_an_array_joins_all(whole, tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_ARRAY_TASK_COUNT", "3")
     monkeypatch.setenv("SLURM_ARRAY_TASK_MIN", "10")
     monkeypatch.setenv("SLURM_ARRAY_TASK_STEP", "5")
+    waiting = []
     for task in ("15", "10"):
         monkeypatch.setenv("SLURM_ARRAY_TASK_ID", task)
-        assert not dd.sweep(**GIVEN, out=out).is_complete
+        waiting.append(dd.sweep(**GIVEN, out=out).status.count("waiting"))
         assert not out.exists()
-    assert dd.Sweep.load(out).status.count("waiting") == 64
+    assert waiting == [136, 64] and dd.Sweep.load(out).status.count("waiting") == 64
     monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "20")
     assert_same(whole, dd.sweep(**GIVEN, out=out))
     assert [path.name for path in tmp_path.iterdir()] == ["s.h5"]
@@ -363,31 +368,28 @@ KILLED = """
 import sys
 import numpy as np
 import distdyn as dd
-table = dd.sweep(dd.WongWang(), {"mu_0": np.linspace(0, 60, 100), "coherence": range(40)},
-                 ["mean", "std"], duration=60.0, out=sys.argv[1])
-print(table.sha256, len(table.reasons))
+grid = {"mu_0": np.linspace(0, 60, 100), "coherence": range(40)}
+table = dd.sweep(dd.WongWang(), grid, "std", duration=60.0, out=sys.argv[1])
+fresh = dd.sweep(dd.WongWang(), grid, "std", duration=60.0)
+print(table.sha256 == fresh.sha256, len(table.reasons))
 """
 
 
 def test_a_sweep_that_was_killed_goes_on_to_the_same_table(tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(KILLED)
-    command = [sys.executable, str(script), str(tmp_path / "s.h5")]
+    out = tmp_path / "s.h5"
+    command = [sys.executable, "-c", KILLED, str(out)]
     env = os.environ | {"PYTHONPATH": str(ROOT)}
     job = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)
     known = 0
     while job.poll() is None and not known:
         time.sleep(0.01)
-        if (tmp_path / "s.h5").exists():
-            known = int(dd.Sweep.load(tmp_path / "s.h5").is_known.sum())
+        if out.exists():
+            known = int(dd.Sweep.load(out).is_known.sum())
     os.kill(job.pid, signal.SIGKILL)
     assert job.wait() == -signal.SIGKILL, "it was done before it was killed"
-    known = dd.Sweep.load(tmp_path / "s.h5").status.count("done")
-    assert 0 < known < 4000
+    assert 0 < dd.Sweep.load(out).status.count("done") < 4000
     again = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
-    command[-1] = str(tmp_path / "other.h5")
-    fresh = subprocess.run(command, env=env, capture_output=True, text=True, check=True)
-    assert again.stdout == fresh.stdout and again.stdout.endswith(" 0\n")
+    assert again.stdout == "True 0\n"
 
 
 def test_a_damaged_file_is_an_error(tmp_path):

@@ -323,7 +323,7 @@ writer = claim(sys.argv[1])
 play(writer, 0, 100, SHARE)
 def full(path, size):
     raise store.unusable(path, "w", OSError("the disk is full"))
-store._check_free = full
+store.check_free = full
 try:
     writer.close()
 except RunDirectoryError as error:

@@ -1,4 +1,4 @@
-"""The points of a sweep: which parameters have which values.
+"""The points of a sweep: which parameters have which values; and the time that each is run.
 
 {"I_e": np.linspace(0, 2, 50), "E.tau_m": [10., 20.]}      all combinations, the last name fastest
 [{"g": 4., "eta": 1.}, {"g": 5., "eta": 2.}]               these points and no others
@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Real
@@ -19,6 +19,7 @@ from distdyn.errors import AnalysisError
 from distdyn.units import shown
 
 NAME = r"[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z0-9_]+)*"  # a parameter's path
+SEED = "seed"  # the one name that is no parameter
 CURE = 'Give e.g. {"I_e": np.linspace(0, 2, 50)}, a list of points, or a structured array.'
 
 
@@ -88,6 +89,20 @@ class Points:
     def __repr__(self) -> str:
         size = " x ".join(map(str, self.shape))
         return f"Points of {', '.join(self.columns)}: {size}"
+
+
+class Span(NamedTuple):
+    """The time of a run, in steps of dt ms."""
+
+    dt: float
+    warmup: int
+    steps: int  # measured
+    every: int  # between two samples of a trajectory
+
+    @property
+    def duration(self) -> float:
+        """Of what is measured, ms."""
+        return self.steps * self.dt
 
 
 def _is_points(grid: Any) -> bool:

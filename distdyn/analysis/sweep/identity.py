@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from distdyn.analysis.sweep.folds import Fold
-from distdyn.analysis.sweep.grid import Points
-from distdyn.analysis.sweep.models import Span
+from distdyn.analysis.sweep.grid import Points, Span
 from distdyn.core.system import DynamicalSystem
 from distdyn.network.network import Network, graph
 from distdyn.run.agreement import description, text_of

@@ -11,7 +11,7 @@ step, for the same seed.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
-from typing import Any, NamedTuple
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -21,40 +21,22 @@ from jax.sharding import Mesh, PartitionSpec
 from jaxtyping import Float64
 
 from distdyn.analysis.sweep.folds import fold_of
-from distdyn.analysis.sweep.grid import Points
+from distdyn.analysis.sweep.grid import SEED, Points, Span
+from distdyn.analysis.sweep.parameters import check_names, impossible, varied
 from distdyn.core.cell import Cell, CellState
 from distdyn.core.flow import Flow
 from distdyn.core.integrators import has_past, method_of
 from distdyn.core.integrators.delayed import delays_of
 from distdyn.core.ode import ODE
 from distdyn.core.system import Drive, Tick, state_fields
-from distdyn.errors import AnalysisError, DistDynError, suggestion
-from distdyn.network.values import check_model, check_value
+from distdyn.errors import AnalysisError
 from distdyn.ops.normal import Stream
-from distdyn.parallel.parameters import TRANSPARENT
 from distdyn.random import stream_key
-from distdyn.run import arguments
 from distdyn.run.record import CELL
-from distdyn.units import to_steps
 
-SEED = "seed"  # the one name in a grid that is no parameter
 ROUNDS = 64  # the most blocks that a device gets in one call
 SMALL, LARGE = 32, {"cpu": 256, "gpu": 1 << 15}  # points of a block
 MEMORY = 1 << 28  # bytes of trajectories that a block may hold
-
-
-class Span(NamedTuple):
-    """The time of a run, in steps of dt ms."""
-
-    dt: float
-    warmup: int
-    steps: int  # measured
-    every: int  # between two samples of a trajectory
-
-    @property
-    def duration(self) -> float:
-        """Of what is measured, ms."""
-        return self.steps * self.dt
 
 
 class ModelWork:
@@ -80,8 +62,8 @@ class ModelWork:
         self._precision = precision
         self._states = tuple(n for n in points.columns if n in state_fields(model))
         self._fields = tuple(n for n in points.columns if n not in (SEED, *self._states))
-        _check_names(model, self._fields)
-        self.reasons = _impossible(model, points, self._fields, self._states, span.dt)
+        check_names(model, self._fields)
+        self.reasons = impossible(model, points, self._fields, self._states, span.dt)
         self._seeds = points.columns.get(SEED, np.full(len(points), seed, object))
         with jax.enable_x64(True):
             self._cell = self._representative(model)
@@ -252,17 +234,17 @@ class ModelWork:
         span = self.span
         is_stored = bool(self._functions)
 
-        def one(carried: Any, k: Any) -> tuple[Any, None]:
+        def one(k: Any, carried: Any) -> Any:
             state, sums = carried
             state, t, spike = step(state, k)
             sums = [
                 _as(fold.add(a, t, state.neuron, spike), a)
                 for fold, a in zip(self._folds, sums, strict=True)
             ]
-            return (state, sums), None
+            return state, sums
 
         def some(carried: Any, first: Any) -> tuple[Any, Any]:
-            carried, _ = jax.lax.scan(one, carried, first + jnp.arange(span.every))
+            carried = jax.lax.fori_loop(first, first + span.every, one, carried)
             return carried, carried[0].neuron if is_stored else None
 
         sums = [jax.tree.map(jnp.asarray, fold.begin(state.neuron)) for fold in self._folds]
@@ -282,16 +264,6 @@ class ModelWork:
             return x.astype(self._precision) if is_float else x
 
         return jax.tree.map(cast, tree)
-
-
-def varied(model: ODE, values: Mapping[str, Any]) -> ODE:
-    """The model with other values of some parameters, by their paths."""
-    for name, value in values.items():
-        path = name.split(".")
-        model = eqx.tree_at(
-            lambda m, path=path: reduce(getattr, path, m), model, value, is_leaf=lambda x: x is None
-        )
-    return model
 
 
 def name_of(function: Any) -> str:
@@ -325,52 +297,3 @@ def _checked(found: Any, what: str) -> dict[str, Any]:
             '{"peak": jnp.max(state.V)}.'
         )
     return dict(found)
-
-
-def _check_names(model: ODE, names: Sequence[str]) -> None:
-    """Raise an AnalysisError unless all are numbers of the model."""
-    known = [*parameters_of(model), *state_fields(model), SEED]
-    for name in names:
-        if name not in known:
-            raise AnalysisError(
-                f'grid: {type(model).__name__} has no number "{name}". {suggestion(name, known)}'
-            )
-
-
-def parameters_of(model: Any) -> list[str]:
-    """The paths of the numbers that a model has as parameters: `tau_m`, `INa.g`."""
-    found = []
-    for path, value in jax.tree_util.tree_leaves_with_path(model):
-        words = [str(getattr(key, "name", getattr(key, "key", key))) for key in path]
-        if isinstance(value, int | float | np.number) and not isinstance(value, bool):
-            found.append(".".join(word for word in words if word not in TRANSPARENT))
-    return found
-
-
-def _impossible(
-    model: ODE, points: Points, fields: Sequence[str], states: Sequence[str], dt: float
-) -> dict[int, str]:
-    """The points that no model can have, and why."""
-
-    def check(values: Mapping[str, Any], length: int | None) -> None:
-        changed = varied(model, {name: values[name] for name in fields})
-        check_model(changed, type(model).__name__, length=length)
-        for name in states:
-            check_value(values[name], f"initial {name}", length=length)
-        if "t_ref" in fields:
-            to_steps(values["t_ref"], dt, "t_ref")
-
-    for seed in points.columns.get(SEED, ()):
-        arguments.seed(seed)
-    try:
-        check(points.columns, len(points))
-        return {}
-    except DistDynError:
-        pass
-    found = {}
-    for k in range(len(points)):
-        try:
-            check(points[k], None)
-        except DistDynError as error:
-            found[k] = str(error)
-    return found

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from distdyn.analysis import measure
-from distdyn.analysis.sweep.grid import Points
-from distdyn.analysis.sweep.models import SEED, Span, name_of, parameters_of
+from distdyn.analysis.sweep.grid import SEED, Points, Span
+from distdyn.analysis.sweep.models import name_of
+from distdyn.analysis.sweep.parameters import parameters_of
 from distdyn.core.parameters import fields_of
 from distdyn.core.system import DynamicalSystem, state_fields
 from distdyn.errors import AnalysisError, NameLookupError, suggestion

@@ -25,7 +25,7 @@ class Results:
 
     Attributes:
         is_known: of each point whether it was computed.
-        failure: the first point of this rank that has failed, and why.
+        failure: the first point that is known to have failed, and why.
 
     Raises:
         AnalysisError: the file holds another sweep.
@@ -51,7 +51,7 @@ class Results:
                 found = self._taken_up(self._out, overwrite)
         self._before: Sweep = world.bcast(found) or self._empty()
         self.is_known = self._before.is_known.copy()
-        self.failure: tuple[int, str] | None = None
+        self.failure = next(iter(self._before.reasons.items()), None)
         self._rows: list[int] = []
         self._values: dict[str, list[float]] = {}
         self._reasons: dict[int, str] = {}
@@ -100,7 +100,7 @@ class Results:
         self._written = len(self._rows)
 
     def finish(self) -> Sweep:
-        """The table with what all ranks have found; its file is one file then."""
+        """The table with all that is known, also of other jobs; its file is one file then."""
         own = self._own()
         found = self._before
         for values, reasons, is_known in self._world.allgather(
@@ -109,8 +109,8 @@ class Results:
             found = found.joined(Sweep(self.points, values, reasons, is_known, self.about))
         with agreed(self._world):
             if self._out is not None and self._world.rank == 0:
-                self._join(self._out, found)
-        return found
+                found = self._join(self._out, found)
+        return found if self._part is None else self._world.bcast(found)
 
     # --- within ----------------------------------------------------------------------------------
 
@@ -139,16 +139,17 @@ class Results:
             self._join(out, found)
         return found
 
-    def _join(self, out: Path, found: Sweep) -> None:
-        """Make one file, but for jobs of an array whose others are not done."""
+    def _join(self, out: Path, found: Sweep) -> Sweep:
+        """Make one file, but for jobs of an array whose others are not done; what is known."""
         if self._part is not None:
             found = tables.read(out) or found
             if not found.is_complete:
-                return
+                return found
         beside = tables.parts(out)
         found.save(out)
         for each in beside:
             each.unlink(missing_ok=True)
+        return found
 
     def _empty(self, names: Any = ()) -> Sweep:
         n = len(self.points)

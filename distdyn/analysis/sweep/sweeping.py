@@ -16,9 +16,9 @@ from typing import Any
 
 from distdyn.analysis.sweep import table as tables
 from distdyn.analysis.sweep.folds import Fold
-from distdyn.analysis.sweep.grid import Points
+from distdyn.analysis.sweep.grid import Points, Span
 from distdyn.analysis.sweep.identity import about
-from distdyn.analysis.sweep.models import SMALL, ModelWork, Span
+from distdyn.analysis.sweep.models import SMALL, ModelWork
 from distdyn.analysis.sweep.networks import NetworkWork
 from distdyn.analysis.sweep.results import Results
 from distdyn.analysis.sweep.table import Sweep
@@ -177,6 +177,7 @@ def _do(
         progress, len(units) * work.size, rank=world.rank, is_launched=is_launched, unit="points"
     )
     try:
+        _check_strict(strict, work, results)
         while (first := tickets.take(count)) < len(units):
             some = units[first : first + count]
             world.watch.progress(first)
@@ -186,9 +187,7 @@ def _do(
             for unit, (values, reasons) in zip(some, found, strict=True):
                 results.add(work.points_of(unit), work.measures or (), values, reasons)
             results.write()
-            if strict and results.failure is not None:
-                k, reason = results.failure
-                raise SimulationError(f"point {k}, {work.points[k]}: {reason}")
+            _check_strict(strict, work, results)
             count = _next_count(work, len(some), time.perf_counter() - began)
     except Exception as caught:
         error = caught
@@ -197,6 +196,12 @@ def _do(
         told.close()
     tickets.finish()
     world.agree(error)
+
+
+def _check_strict(strict: bool, work: ModelWork | NetworkWork, results: Results) -> None:
+    if strict and results.failure is not None:
+        k, reason = results.failure
+        raise SimulationError(f"point {k}, {work.points[k]}: {reason}")
 
 
 def _next_count(work: ModelWork | NetworkWork, done: int, seconds: float) -> int:
