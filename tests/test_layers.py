@@ -216,7 +216,7 @@ RULES: dict[Rule, list[tuple[str, str]]] = {
         ("distdyn.parallel.build", "import distdyn.models.synapses"),
         ("distdyn.run.runner", "import distdyn as dd"),
         ("distdyn.zoo.coba", "from distdyn import cli"),
-        ("distdyn.analysis.fixed_points", "from distdyn.plot import phase"),
+        ("distdyn.analysis.points.fixed_points", "from distdyn.plot import phase"),
         ("distdyn.attic", ""),
     ],
     partition_stands_alone: [
@@ -276,7 +276,7 @@ def test_the_rule_sees_a_planted_fault(rule):
         ("distdyn.models.synapses", "from ..core import system\nfrom .. import units"),
         ("distdyn.zoo.coba", "import distdyn as dd"),
         ("distdyn.parallel.build", "import partition\nfrom distdyn.network import rules"),
-        ("distdyn.analysis.fixed_points", "def plot():\n    from distdyn.plot import phase"),
+        ("distdyn.analysis.points.fixed_points", "def plot():\n    from distdyn.plot import phase"),
     ],
 )
 def test_the_rules_let_good_imports_pass(module, source):

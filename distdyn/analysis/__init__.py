@@ -1,1 +1,1 @@
-"""What is read from recordings and from models: measures."""
+"""What is read from recordings, and what is asked of the equations."""

@@ -33,11 +33,11 @@ from distdyn.analysis.cycles import (
     cycles_problem,
 )
 from distdyn.analysis.field import VectorField, vector_field
-from distdyn.analysis.fixed_points import FixedPoints, find_fixed_points
 from distdyn.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
-from distdyn.analysis.phase_plane import PhaseLine, PhasePlane, phase_line, phase_plane
-from distdyn.analysis.slice import sliced
-from distdyn.analysis.starts import Box, Region, given_starts
+from distdyn.analysis.plane.phase_plane import PhaseLine, PhasePlane, phase_line, phase_plane
+from distdyn.analysis.plane.slice import sliced
+from distdyn.analysis.points.fixed_points import FixedPoints, find_fixed_points
+from distdyn.analysis.points.starts import Box, Region, given_starts
 from distdyn.errors import AnalysisError
 from distdyn.parallel.launch.devices import local_devices
 from distdyn.parallel.launch.ranks import World

@@ -9,7 +9,7 @@ import pytest
 
 import distdyn as dd
 from distdyn.analysis.field import VectorField
-from distdyn.analysis.fixed_points import distinct
+from distdyn.analysis.points.fixed_points import distinct
 from distdyn.errors import AnalysisError, NameLookupError
 from distdyn.run.store import read_arrays
 from tests.analysis.systems import Lorenz, Ring, plane, wells, wong_wang

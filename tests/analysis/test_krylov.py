@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import distdyn as dd
-from distdyn.analysis.krylov import damped_step, leading
+from distdyn.analysis.points.krylov import damped_step, leading
 from tests.analysis.systems import large_wells
 
 

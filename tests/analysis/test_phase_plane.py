@@ -7,10 +7,10 @@ from scipy.integrate import solve_ivp
 from scipy.optimize import fsolve
 
 import distdyn as dd
-from distdyn.analysis.contour import zero_lines
 from distdyn.analysis.field import VectorField
-from distdyn.analysis.phase_plane import PhaseLine
-from distdyn.analysis.slice import sliced
+from distdyn.analysis.plane.contour import zero_lines
+from distdyn.analysis.plane.phase_plane import PhaseLine
+from distdyn.analysis.plane.slice import sliced
 from distdyn.errors import AnalysisError, NameLookupError
 from distdyn.run.store import read_arrays
 from tests.analysis.systems import plane, wong_wang

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from distdyn.analysis.stability import spectrum, stability
+from distdyn.analysis.points.stability import spectrum, stability
 
 
 @pytest.mark.parametrize(

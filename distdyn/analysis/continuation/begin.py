@@ -11,8 +11,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from distdyn.analysis.continuation.family import Family
-from distdyn.analysis.fixed_points import find_fixed_points
-from distdyn.analysis.starts import Box, Region, given_starts
+from distdyn.analysis.points.fixed_points import find_fixed_points
+from distdyn.analysis.points.starts import Box, Region, given_starts
 from distdyn.errors import AnalysisError
 
 Vector = Float64[np.ndarray, "n"]

@@ -11,7 +11,7 @@ from jaxtyping import Float64
 from distdyn.analysis.cycles.collocation import Field, Orbit
 from distdyn.analysis.cycles.mesh import DEGREE, node_times
 from distdyn.analysis.field import Flat
-from distdyn.analysis.trajectory import trajectory
+from distdyn.analysis.plane.trajectory import trajectory
 from distdyn.errors import AnalysisError
 
 AMPLITUDE = 3e-3  # of the first cycle at a Hopf point, relative to its state

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distdyn.analysis.flat import State, VectorField, check_name
+from distdyn.analysis.field.flat import State, VectorField, check_name
 from distdyn.core.flow import dependence
 from distdyn.core.integrators.default import has_noise
 from distdyn.core.integrators.delayed import has_past

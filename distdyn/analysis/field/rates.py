@@ -17,8 +17,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from distdyn.analysis.flat import State, VectorField
-from distdyn.analysis.model import (
+from distdyn.analysis.field.flat import State, VectorField
+from distdyn.analysis.field.model import (
     ModelTree,
     check_autonomous,
     check_can_be_field,

@@ -15,10 +15,10 @@ import numpy as np
 from jaxtyping import Complex128, Float64, Int64
 
 from distdyn.analysis.field import Flat
-from distdyn.analysis.krylov import leading
-from distdyn.analysis.roots import MOST_DENSE, SAME, distinct, linearised, refined, roots
-from distdyn.analysis.stability import LABELS, RTOL, norm_of, spectrum, stability
-from distdyn.analysis.starts import Region
+from distdyn.analysis.points.krylov import leading
+from distdyn.analysis.points.roots import MOST_DENSE, SAME, distinct, linearised, refined, roots
+from distdyn.analysis.points.stability import LABELS, RTOL, norm_of, spectrum, stability
+from distdyn.analysis.points.starts import Region
 from distdyn.errors import AnalysisError
 from distdyn.run.store import write_arrays
 
@@ -38,7 +38,7 @@ class FixedPoints:
         eigenvalues: of the Jacobian at each, the largest real part first. Of more than 1000
             variables those that decay the least; the decaying ones among them are approximate.
         eigenvectors: the columns belong to the eigenvalues; none of more than 200 variables.
-        stability: a label each, see `distdyn.analysis.stability`.
+        stability: a label each, see `distdyn.analysis.points.stability`.
         n_unstable: how many eigenvalues grow: the index of the point.
         n_marginal: how many neither grow nor decay.
         family: equal for degenerate points with one spectrum that lie on a line or ring of fixed

@@ -18,12 +18,12 @@ import jax
 import numpy as np
 from jaxtyping import Float64
 
-from distdyn.analysis.contour import onto_zero, zero_lines
 from distdyn.analysis.field import Flat, State, VectorField
-from distdyn.analysis.fixed_points import FixedPoints, find_fixed_points
-from distdyn.analysis.separatrix import Separatrix, separatrices
-from distdyn.analysis.starts import Box, Region
-from distdyn.analysis.trajectory import Trajectory, trajectory
+from distdyn.analysis.plane.contour import onto_zero, zero_lines
+from distdyn.analysis.plane.separatrix import Separatrix, separatrices
+from distdyn.analysis.plane.trajectory import Trajectory, trajectory
+from distdyn.analysis.points.fixed_points import FixedPoints, find_fixed_points
+from distdyn.analysis.points.starts import Box, Region
 from distdyn.errors import AnalysisError
 from distdyn.run.store import write_arrays
 
@@ -52,6 +52,14 @@ class PhasePlane:
     fixed_points: FixedPoints
     separatrices: list[Separatrix]
     flat: Flat = field(repr=False)
+
+    def __repr__(self) -> str:
+        (a, b), (c, d) = self.box
+        x, y = self.names
+        return (
+            f"Phase plane: {x} from {a:g} to {b:g}, {y} from {c:g} to {d:g}; "
+            f"{len(self.separatrices)} separatrices\n{self.fixed_points}"
+        )
 
     @property
     def box(self) -> tuple[tuple[float, float], tuple[float, float]]:

@@ -14,11 +14,9 @@ It is the field without noise and without input from outside. Everything is in f
 inside `jax.enable_x64(True)`.
 """
 
-from distdyn.analysis.flat import Flat as Flat
-from distdyn.analysis.flat import State as State
-from distdyn.analysis.flat import VectorField as VectorField
-from distdyn.analysis.model import field_of_ode, field_of_step
-from distdyn.analysis.rates import rate_field
+from distdyn.analysis.field.flat import VectorField
+from distdyn.analysis.field.model import field_of_ode, field_of_step
+from distdyn.analysis.field.rates import rate_field
 from distdyn.core.ode import ODE
 from distdyn.core.system import DynamicalSystem
 from distdyn.errors import AnalysisError

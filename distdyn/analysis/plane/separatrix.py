@@ -19,8 +19,8 @@ from jaxtyping import Float64
 from scipy.integrate import solve_ivp
 
 from distdyn.analysis.field import Flat
-from distdyn.analysis.fixed_points import FixedPoints
-from distdyn.analysis.starts import Region
+from distdyn.analysis.points.fixed_points import FixedPoints
+from distdyn.analysis.points.starts import Region
 
 FIRST = 1e-5  # of the box, from the saddle
 NEAR = 1e-4  # of the box, from a fixed point: arrived

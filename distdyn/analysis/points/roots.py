@@ -26,7 +26,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Bool, Float64, Int64
 
 from distdyn._jax import axes_of, varying_over
-from distdyn.analysis.krylov import damped_step
+from distdyn.analysis.points.krylov import damped_step
 
 MOST_DENSE = 300  # variables
 MOST_STEPS = 200

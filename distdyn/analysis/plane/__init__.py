@@ -1,0 +1,1 @@
+"""The plane of two variables: nullclines, trajectories, separatrices, slices of larger systems."""
