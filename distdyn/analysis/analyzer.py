@@ -37,7 +37,8 @@ from distdyn.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from distdyn.analysis.plane.phase_plane import PhaseLine, PhasePlane, phase_line, phase_plane
 from distdyn.analysis.plane.slice import sliced
 from distdyn.analysis.points.fixed_points import FixedPoints, find_fixed_points
-from distdyn.analysis.points.starts import Box, Region, given_starts
+from distdyn.analysis.points.slow_points import FAR, MARGINAL, SlowPoints, find_slow_points
+from distdyn.analysis.points.starts import Box, Region, given_starts, states_of
 from distdyn.errors import AnalysisError
 from distdyn.parallel.launch.devices import local_devices
 from distdyn.parallel.launch.ranks import World
@@ -105,6 +106,47 @@ class DSAnalyzer:
             assert region is not None
             x = region.points(flat.x0, n_starts, seed)
         return find_fixed_points(flat, x, region, p, devices=local(devices))
+
+    def slow_points(
+        self,
+        states: Any,
+        *,
+        slow: float | None = None,
+        parameters: Mapping[str, float] | None = None,
+        n_states: int = 1024,
+        marginal: float = MARGINAL,
+        far: float = FAR,
+        seed: int = 0,
+        devices: int | None = None,
+    ) -> SlowPoints:
+        """The fixed and slow points near some states, and the lines and rings that they form.
+
+        Args:
+            states: [m, n], arrays by variable, or a recording of all variables: searches begin
+                there.
+            slow: the largest speed q = |F|^2 / 2 of a slow point (of a map |F - x|^2 / 2); by
+                default 1e-6 of the largest of the states.
+            parameters: values in the place of the model's, by name.
+            n_states: of more states so many are drawn.
+            marginal: how small an eigenvalue is, relative to the norm of the Jacobian, along a line
+                or ring.
+            far: points that are so many times farther from the centre of the states than any of
+                them are left out.
+            seed: of the states that are drawn.
+            devices: how many local devices share the searches; one by default.
+
+        Raises:
+            NameLookupError: there is no variable or parameter of a name.
+            AnalysisError: the states do not fit the model, or it is finite at none.
+        """
+        moved = dict(parameters or {})
+        flat, p = self.field.flat(tuple(moved)), np.array([*moved.values()], np.float64)
+        x = states_of(flat, states)
+        if len(x) > n_states:
+            x = x[np.sort(np.random.default_rng(seed).choice(len(x), n_states, replace=False))]
+        return find_slow_points(
+            flat, x, p, slow=slow, marginal=marginal, far=far, devices=local(devices)
+        )
 
     def phase_plane(
         self,

@@ -64,7 +64,20 @@ def leading(
     is_continuous: bool,
     tolerance: float,
 ) -> tuple[Complex128[np.ndarray, "e"], float]:
-    """The eigenvalues of the Jacobian of f at x that decay the least, and about its norm.
+    """The eigenvalues of `leading_modes`, and about the norm of the Jacobian."""
+    values, _, norm = leading_modes(f, x, p, is_continuous=is_continuous, tolerance=tolerance)
+    return values, norm
+
+
+def leading_modes(
+    f: Callable[[Any, Any], Any],
+    x: Float64[np.ndarray, "n"],
+    p: Float64[np.ndarray, "k"],
+    *,
+    is_continuous: bool,
+    tolerance: float,
+) -> tuple[Complex128[np.ndarray, "e"], Complex128[np.ndarray, "n e"], float]:
+    """The eigenvalues of the Jacobian of f at x that decay the least, eigenvectors, about its norm.
 
     It ends when those that grow, or are on the border, are known to `tolerance` of the norm and the
     next is not; or after a number of restarts. Of what decays, values are approximate.
@@ -72,7 +85,7 @@ def leading(
     n, width = len(x), min(WANTED, len(x))
     block = np.linalg.qr(np.random.default_rng(0).normal(size=(n, width)))[0]
     norm = 0.0
-    values = np.zeros(0, complex)
+    values, modes = np.zeros(0, complex), np.zeros((n, 0), complex)
     for _ in range(RESTARTS):
         basis, image = _krylov(f, x, p, block)
         small = basis.T @ image
@@ -80,13 +93,14 @@ def leading(
         values, vectors = np.linalg.eig(small)
         order = np.argsort(-(np.real(values) if is_continuous else np.abs(values)), kind="stable")
         values, vectors = values[order][:width], vectors[:, order][:, :width]
-        left = np.linalg.norm(image @ vectors - (basis @ vectors) * values, axis=0)
+        modes = basis @ vectors
+        left = np.linalg.norm(image @ vectors - modes * values, axis=0)
         growth = np.real(values) if is_continuous else np.abs(values) - 1.0
         is_known = left <= tolerance * norm
         if (is_known | (growth + left < -tolerance * norm)).all():
             break
-        block = _again(basis @ vectors, values, block)
-    return values.astype(complex), norm
+        block = _again(modes, values, block)
+    return values.astype(complex), modes.astype(complex), norm
 
 
 def _again(

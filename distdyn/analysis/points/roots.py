@@ -66,8 +66,13 @@ def roots(
     p: Float64[np.ndarray, "m k"],
     unit: Float64[np.ndarray, "n"],
     devices: Sequence[Any],
+    *,
+    rows: Float64[np.ndarray, "n"] | None = None,
+    enough: float = 0.0,
 ) -> Roots:
     """Search a root from every start. Call it inside `jax.enable_x64(True)`.
+
+    Where there is none it ends in a minimum of |r|.
 
     Args:
         g: (x, p) to n numbers; pure.
@@ -75,16 +80,19 @@ def roots(
         p: the parameters of each start.
         unit: of the variables: by how much they change.
         devices: that share the starts.
+        rows: 1 / the unit of each equation; by default by how much it changes, typically.
+        enough: |r|, in these units, at which a search ends wherever it is.
     """
     count, n = starts.shape
-    rows = _row_units(g, starts, p, unit) if n <= MOST_DENSE else _row_sizes(g, starts, p)
+    if rows is None:
+        rows = _row_units(g, starts, p, unit) if n <= MOST_DENSE else _row_sizes(g, starts, p)
     each = -(-count // len(devices))
     padding = each * len(devices) - count
     x, p = (np.concatenate([a, np.repeat(a[:1], padding, 0)]) for a in (starts, p))
     numbers = LANE_NUMBERS // n**2 if n <= MOST_DENSE else LANE_NUMBERS // (5 * n)
     lanes = int(np.clip(numbers, 4, 256 if n <= MOST_DENSE else 64))
     mesh = Mesh(np.array(devices), (POINT,), axis_types=(AxisType.Auto,))
-    found = _searched(g, mesh, min(lanes, each), x, p, unit, rows)
+    found = _searched(g, mesh, min(lanes, each), x, p, unit, rows, enough)
     return Roots(*(np.asarray(a)[:count] for a in found))
 
 
@@ -189,25 +197,27 @@ def _row_units(g: Any, starts: Any, p: Any, unit: Any) -> Float64[np.ndarray, "n
 
 
 @functools.partial(jax.jit, static_argnames=("g", "mesh", "lanes"))
-def _searched(g: Any, mesh: Mesh, lanes: int, x: Any, p: Any, unit: Any, rows: Any) -> Any:
-    def of_device(x: Any, p: Any, unit: Any, rows: Any) -> Any:
-        return _queue(g, lanes, x, p, unit, rows)
+def _searched(
+    g: Any, mesh: Mesh, lanes: int, x: Any, p: Any, unit: Any, rows: Any, enough: Any
+) -> Any:
+    def of_device(x: Any, p: Any, unit: Any, rows: Any, enough: Any) -> Any:
+        return _queue(g, lanes, x, p, unit, rows, enough)
 
     split = P(POINT)
     return jax.shard_map(
-        of_device, mesh=mesh, in_specs=(split, split, P(), P()), out_specs=(split,) * 3,
+        of_device, mesh=mesh, in_specs=(split, split, P(), P(), P()), out_specs=(split,) * 3,
         check_vma=True,
-    )(x, p, unit, rows)  # fmt: skip
+    )(x, p, unit, rows, enough)  # fmt: skip
 
 
-def _queue(g: Any, width: int, starts: Any, p: Any, unit: Any, rows: Any) -> Any:
+def _queue(g: Any, width: int, starts: Any, p: Any, unit: Any, rows: Any, enough: Any) -> Any:
     """All searches of a device: x, whether it is a root, and |r|, of each start."""
     count = len(starts)
 
     def advance(carry: Any) -> Any:
         lanes, following, (x, is_root, residual) = carry
         of = jnp.minimum(lanes.start, count - 1)
-        step = functools.partial(_step, g, unit, rows)
+        step = functools.partial(_step, g, unit, rows, enough)
         stepped, r, is_done, found = jax.vmap(step)(lanes, p[of])
         place = jnp.where(is_done, lanes.start, count)  # beyond the end: not written
         x = x.at[place].set(stepped.x, mode="drop")
@@ -233,7 +243,9 @@ def _queue(g: Any, width: int, starts: Any, p: Any, unit: Any, rows: Any) -> Any
     return out
 
 
-def _step(g: Any, unit: Any, rows: Any, lane: _Lanes, p: Any) -> tuple[_Lanes, Any, Any, Any]:
+def _step(
+    g: Any, unit: Any, rows: Any, enough: Any, lane: _Lanes, p: Any
+) -> tuple[_Lanes, Any, Any, Any]:
     """One step of one search: the lane, |r|, whether it is at its end, and that a root."""
 
     def residual(u: Any) -> Any:
@@ -272,6 +284,6 @@ def _step(g: Any, unit: Any, rows: Any, lane: _Lanes, p: Any) -> tuple[_Lanes, A
     x = jnp.where(is_better, lane.x + unit * d, lane.x)
     size = jnp.where(is_better, new_size, size)
     is_stuck = (expected < STUCK * size * size) | (mu > 1e15) | ~jnp.isfinite(size)
-    is_done = is_still | is_stuck | (steps >= MOST_STEPS)
+    is_done = is_still | is_stuck | (size <= enough) | (steps >= MOST_STEPS)
     lane = _Lanes(x, lane.start, jnp.maximum(mu, 1e-8), steps)
     return lane, size, is_done, is_still & (size < RESIDUAL)

@@ -1,4 +1,4 @@
-"""Where a search begins: points that fill a box, or points that are given.
+"""Where a search begins: points that fill a box, or points that are given or recorded.
 
 A box names variables with their ranges: {"V": (-3, 3), "w": (-1, 3)}. What it does not name begins
 as the model does and may end anywhere. Up to three ranges are filled by a grid, more by Sobol's
@@ -16,6 +16,7 @@ from scipy.stats import qmc
 
 from distdyn.analysis.field import Flat
 from distdyn.errors import AnalysisError
+from distdyn.run.recording import Recording
 from distdyn.units import shown
 
 Box = Mapping[str, tuple[Any, Any]]
@@ -124,6 +125,33 @@ def given_starts(flat: Flat, starts: Any) -> Float64[np.ndarray, "m n"]:
     if not np.isfinite(x).all():
         raise AnalysisError("starts has a number that is not finite. Give finite numbers.")
     return x
+
+
+def states_of(flat: Flat, states: Any) -> Float64[np.ndarray, "s n"]:
+    """States as a user gives them: an array [s, n], arrays by variable, or a recording of all.
+
+    Raises:
+        NameLookupError: there is no variable of a name.
+        AnalysisError: a variable was not recorded, or the shape does not fit.
+    """
+    if not isinstance(states, Recording):
+        return given_starts(flat, states)
+    traces = {name: states.traces[name] for name in flat.shapes if name in states.trace_rows}
+    sizes = {name: int(np.prod(shape, dtype=int)) for name, shape in flat.shapes.items()}
+    missing = [name for name, size in sizes.items()
+               if name not in traces or len(traces[name].id) != size]  # fmt: skip
+    if missing:
+        raise AnalysisError(
+            f"states: the recording has not all of {', '.join(missing)}, and a state is all "
+            f"variables. Run again with record={list(flat.shapes)}."
+        )
+    if len({tuple(trace.time) for trace in traces.values()}) > 1:
+        raise AnalysisError(
+            "states: the variables were recorded at different times. Record all with one `every`."
+        )
+    return given_starts(flat, {
+        name: trace.value.reshape(-1, *flat.shapes[name]) for name, trace in traces.items()
+    })  # fmt: skip
 
 
 def _check_range(name: str, range_: Any) -> None:
