@@ -17,8 +17,7 @@ from distdyn.plot.style import (
     INK,
     Axes,
     Figure,
-    clear,
-    new_figure,
+    cleared,
     show_axes,
 )
 
@@ -41,7 +40,7 @@ def branches(found: Any, ax: Axes | None = None, variable: str | None = None) ->
         raise NameLookupError(
             f'plot: no variable "{variable}". {suggestion(variable, found.names)}'
         )
-    axes = new_figure(5.4, 3.8).add_subplot() if ax is None else ax
+    axes = cleared(ax, 5.4, 3.8)
     if len(found.parameters) == 2:
         _curves(axes, found)
         labels = found.parameters
@@ -49,7 +48,6 @@ def branches(found: Any, ax: Axes | None = None, variable: str | None = None) ->
         column = 0 if variable is None else found.names.index(variable)
         _branches(axes, found, column)
         labels = (found.parameters[0], found.names[column])
-    clear(axes)
     show_axes(axes, *labels)
     return axes.figure  # pyright: ignore[reportReturnType]
 

@@ -12,15 +12,14 @@ from distdyn.plot.style import (
     INK,
     Axes,
     Figure,
-    clear,
-    new_figure,
+    cleared,
     show_axes,
 )
 
 
 def branches(cycles: Any, ax: Axes | None = None, variable: str | None = None) -> Figure:
     """Minima and maxima over the parameter: solid where stable, special points by name."""
-    axes = _axes(ax)
+    axes = cleared(ax, 5.4, 3.8)
     name = cycles.names[0] if variable is None else variable
     if name not in cycles.names:
         raise NameLookupError(
@@ -51,7 +50,7 @@ def branches(cycles: Any, ax: Axes | None = None, variable: str | None = None) -
 
 def cycle(found: Any, ax: Axes | None = None) -> Figure:
     """The variables over one period, each from its minimum to its maximum."""
-    axes = _axes(ax)
+    axes = cleared(ax, 5.4, 3.8)
     extent = np.maximum(found.maximum - found.minimum, 1e-300)
     for column, name in enumerate(found.flat.names):
         y = (found.x[:, column] - found.minimum[column]) / extent[column]
@@ -64,19 +63,13 @@ def cycle(found: Any, ax: Axes | None = None) -> Figure:
 
 def exponents(spectrum: Any, ax: Axes | None = None) -> Figure:
     """The mean of each exponent over the time up to t."""
-    axes = _axes(ax)
+    axes = cleared(ax, 5.4, 3.8)
     count = np.arange(1, len(spectrum.parts) + 1)
     time = spectrum.T * count / len(spectrum.parts)
     axes.axhline(0.0, color=GREY, linewidth=0.8)
     axes.plot(time, np.cumsum(spectrum.parts, axis=0) / count[:, None], linewidth=1.0)
     show_axes(axes, "time (ms)", "Lyapunov exponents (1/ms)")
     return _figure(axes)
-
-
-def _axes(ax: Axes | None) -> Axes:
-    axes = new_figure(5.4, 3.8).add_subplot() if ax is None else ax
-    clear(axes)
-    return axes
 
 
 def _figure(axes: Axes) -> Figure:

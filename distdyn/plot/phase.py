@@ -17,8 +17,7 @@ from distdyn.plot.style import (
     INK,
     Axes,
     Figure,
-    clear,
-    new_figure,
+    cleared,
 )
 
 NULLCLINES = (EXCITATORY, INHIBITORY)
@@ -41,7 +40,7 @@ def phase_plane(plane: Any, ax: Axes | None = None, trajectories: Sequence[Any] 
         ax: to draw into; None makes a figure.
         trajectories: to add.
     """
-    axes = _axes(ax, 5.4, 4.6)
+    axes = cleared(ax, 5.4, 4.6)
     x, y = plane.x, plane.y
     unit = np.array([x[-1] - x[0], y[-1] - y[0]])
     speed = np.linalg.norm(plane.velocity / unit, axis=-1)
@@ -67,17 +66,17 @@ def phase_plane(plane: Any, ax: Axes | None = None, trajectories: Sequence[Any] 
         x = _in_pieces(course)
         axes.plot(x[:, 0], x[:, 1], color=INK, linewidth=1.2)
     _points(axes, plane.fixed_points, 0, 1)
-    _label(axes, plane.names)
+    label_axes(axes, plane.names)
     (left, right), (low, high) = plane.box
     axes.set_xlim(left, right)
     axes.set_ylim(low, high)
-    _legend(axes)
+    legend_beside(axes)
     return axes.figure  # pyright: ignore[reportReturnType]
 
 
 def phase_line(line: Any, ax: Axes | None = None) -> Figure:
     """The derivative over the variable, with arrows of the flow on the axis."""
-    axes = _axes(ax, 5.4, 3.4)
+    axes = cleared(ax, 5.4, 3.4)
     axes.axhline(0.0, color=GREY, linewidth=0.8)
     axes.plot(line.x, line.velocity, color=EXCITATORY, linewidth=1.6)
     every = max(1, len(line.x) // ARROWS)
@@ -87,10 +86,10 @@ def phase_line(line: Any, ax: Axes | None = None) -> Figure:
         axes.plot(x[mine], np.zeros(mine.sum()), marker, color=GREY, markersize=4)
     points = line.fixed_points
     for k, value in enumerate(points.x[:, 0]):
-        _point(axes, value, 0.0, points.stability[k])
-    _label(axes, (line.name, f"{line.name}′"))
+        mark_point(axes, value, 0.0, points.stability[k])
+    label_axes(axes, (line.name, f"{line.name}′"))
     axes.set_xlim(line.x[0], line.x[-1])
-    _legend(axes)
+    legend_beside(axes)
     return axes.figure  # pyright: ignore[reportReturnType]
 
 
@@ -102,7 +101,7 @@ def fixed_points(
     Raises:
         NameLookupError: there is no variable of a name.
     """
-    axes = _axes(ax, 4.6, 4.0)
+    axes = cleared(ax, 4.6, 4.0)
     names = points.names
     for name in (x, y):
         if name is not None and name not in names:
@@ -110,18 +109,18 @@ def fixed_points(
     column = 0 if x is None else names.index(x)
     row = min(1, len(names) - 1) if y is None else names.index(y)
     _points(axes, points, column, row)
-    _label(axes, (names[column], names[row]))
-    _legend(axes)
+    label_axes(axes, (names[column], names[row]))
+    legend_beside(axes)
     return axes.figure  # pyright: ignore[reportReturnType]
 
 
 def trajectory(course: Any, ax: Axes | None = None) -> Figure:
     """The variables over time, in one panel."""
-    axes = _axes(ax, 6.4, 3.2)
+    axes = cleared(ax, 6.4, 3.2)
     for column, name in enumerate(course.names[:8]):
         axes.plot(course.time, course.x[:, column], linewidth=1.1, label=name)
-    _label(axes, ("time (ms)" if course.flat.is_continuous else "iterate", ""))
-    _legend(axes)
+    label_axes(axes, ("time (ms)" if course.flat.is_continuous else "iterate", ""))
+    legend_beside(axes)
     return axes.figure  # pyright: ignore[reportReturnType]
 
 
@@ -131,18 +130,13 @@ def _in_pieces(course: Any) -> np.ndarray:
     return np.insert(course.x, jumps, np.nan, axis=0)
 
 
-def _axes(ax: Axes | None, width: float, height: float) -> Axes:
-    axes = new_figure(width, height).add_subplot() if ax is None else ax
-    clear(axes)
-    return axes
-
-
 def _points(axes: Axes, points: Any, column: int, row: int) -> None:
     for k, label in enumerate(points.stability):
-        _point(axes, points.x[k, column], points.x[k, row], label)
+        mark_point(axes, points.x[k, column], points.x[k, row], label)
 
 
-def _point(axes: Axes, x: float, y: float, label: str) -> None:
+def mark_point(axes: Axes, x: float, y: float, label: str) -> None:
+    """A fixed point by its stability: filled, half filled or open; named once in the legend."""
     known = axes.get_legend_handles_labels()[1]
     kind = label.replace("-", " ").split()[0]
     axes.plot(x, y, "o", color=INK, markersize=7, fillstyle=FILL[kind],  # pyright: ignore
@@ -151,7 +145,8 @@ def _point(axes: Axes, x: float, y: float, label: str) -> None:
               label=None if label in known else label)  # fmt: skip
 
 
-def _label(axes: Axes, names: tuple[str, str]) -> None:
+def label_axes(axes: Axes, names: tuple[str, str]) -> None:
+    """Two sides, a few ticks, and what they are."""
     axes.locator_params(nbins=6)
     axes.tick_params(labelsize=8, color=GREY, labelcolor=INK, length=2.5)
     for side in ("left", "bottom"):
@@ -160,6 +155,7 @@ def _label(axes: Axes, names: tuple[str, str]) -> None:
     axes.set_ylabel(names[1], fontsize=9.5, color=INK)
 
 
-def _legend(axes: Axes) -> None:
+def legend_beside(axes: Axes) -> None:
+    """A legend to the right of the axes, if there is something to name."""
     if axes.get_legend_handles_labels()[1]:
         axes.legend(fontsize=7.5, frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))

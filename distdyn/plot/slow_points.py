@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from distdyn.plot.phase import _axes, _label, _legend, _point
-from distdyn.plot.style import EXCITATORY, GREY, INHIBITORY, Axes, Figure
+from distdyn.plot.phase import label_axes, legend_beside, mark_point
+from distdyn.plot.style import EXCITATORY, GREY, INHIBITORY, Axes, Figure, cleared
 
 
 def slow_points(found: Any, ax: Axes | None = None) -> Figure:
@@ -18,7 +18,7 @@ def slow_points(found: Any, ax: Axes | None = None) -> Figure:
         found: `SlowPoints`.
         ax: to draw into; None makes a figure.
     """
-    axes = _axes(ax, 5.4, 4.6)
+    axes = cleared(ax, 5.4, 4.6)
     center = found.states.mean(axis=0)
     _, size, directions = np.linalg.svd(found.states - center, full_matrices=False)
     plane = np.zeros((2, found.states.shape[1]))
@@ -32,12 +32,12 @@ def slow_points(found: Any, ax: Axes | None = None) -> Figure:
         axes.plot(*way.T, style, color=EXCITATORY, linewidth=1.2, markersize=5, label=kind)
     for k in np.flatnonzero(found.manifold < 0):
         if found.is_fixed[k]:
-            _point(axes, points[k, 0], points[k, 1], found.stability[k])
+            mark_point(axes, points[k, 0], points[k, 1], found.stability[k])
         else:
             first = "slow" not in axes.get_legend_handles_labels()[1]
             axes.plot(*points[k], "x", color=INHIBITORY, markersize=6, zorder=5,
                       label="slow" if first else None)  # fmt: skip
     one, two = (100 * part[k] if k < len(part) else 0.0 for k in range(2))
-    _label(axes, (f"component 1 ({one:.0f} %)", f"component 2 ({two:.0f} %)"))
-    _legend(axes)
+    label_axes(axes, (f"component 1 ({one:.0f} %)", f"component 2 ({two:.0f} %)"))
+    legend_beside(axes)
     return axes.figure  # pyright: ignore[reportReturnType]

@@ -84,6 +84,13 @@ def color_of(path: str) -> str:
     return INHIBITORY if is_inhibitory(path) else EXCITATORY
 
 
+def cleared(ax: Axes | None, width: float, height: float) -> Axes:
+    """These axes without a frame, or those of a new figure."""
+    axes = new_figure(width, height).add_subplot() if ax is None else ax
+    clear(axes)
+    return axes
+
+
 def clear(axes: Axes) -> None:
     """No frame; a side that means something is switched on again."""
     for spine in axes.spines.values():

@@ -4,7 +4,7 @@ import numpy as np
 
 from distdyn.analysis.sweep import Sweep
 from distdyn.errors import AnalysisError
-from distdyn.plot.style import EXCITATORY, INK, Axes, Figure, clear, new_figure, show_axes
+from distdyn.plot.style import EXCITATORY, INK, Axes, Figure, cleared, show_axes
 
 
 def sweep(table: Sweep, ax: Axes | None = None, measure: str | None = None) -> Figure:
@@ -27,8 +27,7 @@ def sweep(table: Sweep, ax: Axes | None = None, measure: str | None = None) -> F
             f"a sweep over {len(names)} parameters that vary ({', '.join(names)}) is not drawn. "
             "Draw table.on_grid(name) along two of its axes."
         )
-    axes = new_figure(4.2, 3.0).add_subplot() if ax is None else ax
-    clear(axes)
+    axes = cleared(ax, 4.2, 3.0)
     if len(names) == 1:
         order = np.argsort(table[names[0]], kind="stable")
         x, y = table[names[0]][order], table[measure][order]
