@@ -23,10 +23,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from distdyn._jax import axes_of, lower, new_primitive, varying_over
-from distdyn.errors import CapacityError
+from distdyn.errors import CapacityError, OperatorError
 from distdyn.ops.exchange import alone
 
-MOST = 2**31 - 1  # elements of a message: MPI counts them in an int
+MOST = 2**31 - 1  # bytes of a message: MPI counts them in an int
 
 
 class Line(NamedTuple):
@@ -96,7 +96,10 @@ def _shapes(
 
 
 def _refuse(*_: Any, **__: Any) -> Any:
-    raise NotImplementedError("an exchange between ranks has no rule of its own for this")
+    raise OperatorError(
+        "an exchange between ranks is neither differentiated nor mapped by itself. Give what it is "
+        "part of a derivative of its own (jax.custom_vjp), and map outside of it."
+    )
 
 
 _exchange = new_primitive(

@@ -75,11 +75,11 @@ class Parts:
     def summed(self, x: Any) -> Any:
         """The sum of what all parts have for us, of what each has for each, x[part]. Collective."""
         x = x.reshape(self.ranks, self.devices, *x.shape[1:])
-        x = x[:, 0] if self.devices == 1 else self._of_devices(x)
+        if self.devices > 1:
+            x = jax.lax.psum_scatter(x, self.axis, scatter_dimension=1)
+        else:
+            x = x[:, 0]
         return x[0] if self.line is None else ranks.swap(x, self.line, self._device()).sum(axis=0)
-
-    def _of_devices(self, x: Any) -> Any:
-        return jax.lax.psum_scatter(x, self.axis, scatter_dimension=1)
 
     def together(self, x: Any, after: Any = None) -> Any:
         """What all ranks have of what is then the same on all of them, [rank, ...]. Collective."""

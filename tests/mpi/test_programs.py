@@ -8,7 +8,8 @@ pytestmark = pytest.mark.mpi
 
 SCRIPT = """
 import jax, jax.numpy as jnp, numpy as np
-from distdyn.errors import CapacityError
+from mpi4py import MPI
+from distdyn.errors import CapacityError, LaunchError, OperatorError
 from distdyn.ops.ranks import gather, swap
 from distdyn.parallel import launch
 
@@ -53,6 +54,20 @@ mine = world.split(me % 2)                  # teams of ranks
 assert (mine.size, mine.rank) == ((n + 1 - me % 2) // 2, me // 2)
 assert mine.allgather(me) == list(range(me % 2, n, 2))
 np.testing.assert_array_equal(mine.sum(np.full(3, me)), np.full(3, sum(range(me % 2, n, 2))))
+
+try:                                        # what has no meaning is said
+    jax.jvp(lambda x: gather(x, line), (jnp.ones(3),), (jnp.ones(3),))
+except OperatorError as error:
+    assert "jax.custom_vjp" in str(error)
+else:
+    raise AssertionError("it is differentiated")
+MPI.Query_thread = lambda: MPI.THREAD_FUNNELED
+try:
+    world.line(2)
+except LaunchError as error:
+    assert "MPI_THREAD_MULTIPLE" in str(error)
+else:
+    raise AssertionError("such an MPI is called from other threads")
 if me == 0:
     print("good", flush=True)
 """

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from distdyn.errors import DistDynError
+from distdyn.errors import DistDynError, LaunchError
 from distdyn.ops.ranks import Line
 from distdyn.parallel.launch.leave import mark_echo
 from distdyn.parallel.launch.watch import Watch
@@ -49,17 +49,21 @@ class Team:
         """The way on which programs of so many devices of each rank send.
 
         It is made once: the first call is collective.
+
+        Raises:
+            LaunchError: this MPI cannot be called from the threads of a program.
         """
         if devices in self._lines:
             return self._lines[devices][0]
         from mpi4py import MPI
 
-        functions = ctypes.CDLL(MPI.__file__)  # and all that it is linked to
-        gather, swap = (
-            ctypes.cast(getattr(functions, name), ctypes.c_void_p).value
-            for name in ("MPI_Allgather", "MPI_Alltoall")
-        )
-        assert gather is not None and swap is not None
+        gather, swap = (_address(name) for name in ("MPI_Allgather", "MPI_Alltoall"))
+        if gather is None or swap is None or MPI.Query_thread() < MPI.THREAD_MULTIPLE:
+            raise LaunchError(
+                "ranks cannot share the neurons of one network by this MPI library: programs call "
+                "it from threads of their own (MPI_THREAD_MULTIPLE), which it does not allow, or "
+                "its functions are not found. Set DISTDYN_COLLECTIVES=1, or use another library."
+            )
         with self.watch.waiting("communicators"):
             comms = [self.comm.Dup() for _ in range(devices)]
         for comm in comms:
@@ -150,6 +154,15 @@ class Team:
 def place_in(comm: Any) -> tuple[int, int]:
     """Our rank in a communicator, and its size; of None those of a rank by itself."""
     return (comm.rank, comm.size) if comm else (0, 1)
+
+
+def _address(name: str) -> int | None:
+    """Where a function of the MPI library is; None: there is none of this name."""
+    from mpi4py import MPI
+
+    library = ctypes.CDLL(MPI.__file__)  # and all that it is linked to
+    function = getattr(library, name, None)
+    return None if function is None else ctypes.cast(function, ctypes.c_void_p).value
 
 
 def _handle(of: Any) -> int:
