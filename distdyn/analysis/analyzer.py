@@ -51,6 +51,8 @@ class DSAnalyzer:
         system: an ODE, a network of rate models, or a `VectorField`.
         dt: ms, of the step of a model that has no derivative.
         seed: of the connections and weights that a network draws, as in `DSRunner`.
+        parameters: in the place of the system's own, by path as in `DSRunner`: what was trained
+            (`DSTrainer.parameters`), and the currents of inputs.
 
     Attributes:
         field: its vector field.
@@ -59,8 +61,15 @@ class DSAnalyzer:
         AnalysisError: it has no vector field; see `vector_field`.
     """
 
-    def __init__(self, system: Any, *, dt: float | None = None, seed: int = 0) -> None:
-        self.field: VectorField = vector_field(system, dt=dt, seed=seed)
+    def __init__(
+        self,
+        system: Any,
+        *,
+        dt: float | None = None,
+        seed: int = 0,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.field: VectorField = vector_field(system, dt=dt, seed=seed, parameters=parameters)
         self._families: dict[tuple[str, ...], Family] = {}  # each is compiled once
 
     def fixed_points(

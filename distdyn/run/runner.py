@@ -62,7 +62,8 @@ class DSRunner:
         platform: "cpu" or "gpu"; by default that of JAX.
         precision: "float32" or "float64", of floating states and parameters.
         parameters: what was trained, by path: `DSTrainer.parameters`. Weights of one for each
-            synapse are those of the synapses that this seed draws, in the order of `edges()`.
+            synapse are those of the synapses that this seed draws, in the order of `edges()`. The
+            path of a `CurrentInput` gives it a constant current.
         decomposition: who owns which neurons: a `partition.Decomposition`, or a file of one.
         out: a directory to which every `run` appends; without it recordings stay in memory.
         overwrite: replace a run that the directory holds.

@@ -1,11 +1,12 @@
 """What was trained, put into the description of a network.
 
-    given = {"exc.weight": array, "exc.tau": 4., "E.tau_m": 12.}
+    given = {"exc.weight": array, "exc.tau": 4., "E.tau_m": 12., "drive": 0.}
     graph, values = with_parameters(graph, given, setting)
 
 Weights of a projection whose synapses are drawn belong to the synapses of one seed: they become
-edges. A number of synapses becomes that of all that share it (`parallel.receptors`). What belongs
-to populations is set when the network has been built.
+edges. A number of synapses becomes that of all that share it (`parallel.receptors`). The path of a
+`CurrentInput` means its current, which is then constant. What belongs to populations is set when
+the network has been built.
 """
 
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from distdyn.errors import NameLookupError, ParameterError, WeightError, suggest
 from distdyn.network.distributions import Distribution
 from distdyn.network.edges import Edges
 from distdyn.network.network import Graph
-from distdyn.network.projection import PoissonInput, Projection
+from distdyn.network.projection import CurrentInput, PoissonInput, Projection
 from distdyn.parallel.built import Built
 from distdyn.parallel.parameters import Setting
 from distdyn.parallel.receptors import numbers, with_numbers
@@ -61,6 +62,9 @@ def with_parameters(
                 old.post, old.rate, old.synapse, old.output, weight=weight, delay=old.delay
             )
             continue
+        if isinstance(current := inputs.get(path), CurrentInput):
+            inputs[path] = CurrentInput(current.post, value)
+            continue
         if path in shared:
             if shared[path] in of_synapses:
                 raise ParameterError(
@@ -79,6 +83,7 @@ def with_parameters(
                 *layers,
                 *shared,
                 *(f"{p}.weight" for p in (*projections, *poisson)),
+                *(p for p in inputs if p not in poisson),
             ]
             raise NameLookupError(f'parameters: there is no "{path}". {suggestion(path, known)}')
         array = np.asarray(value)

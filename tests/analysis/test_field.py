@@ -7,7 +7,7 @@ import pytest
 
 import distdyn as dd
 from distdyn.analysis.field import VectorField
-from distdyn.errors import AnalysisError, NameLookupError
+from distdyn.errors import AnalysisError, NameLookupError, ParameterError, WeightError
 from distdyn.zoo import by_name
 
 
@@ -119,6 +119,77 @@ def test_a_step_of_the_simulator_is_along_the_field():
     for path in ("E", "I"):  # Euler's method; sums of the simulator are rounded to integers
         moved = (runner[path].r - before[f"{path}.r"]) / dt
         np.testing.assert_allclose(slope[f"{path}.r"], moved, rtol=1e-6, atol=1e-9)
+
+
+def test_parameters_are_those_of_the_simulator():
+    network, dt = EI(), 0.5
+    edges = dd.DSRunner(network, dt=dt, seed=3, precision="float64")["inh"].edges()
+    given = {
+        "exc.weight": 0.7, "inh.weight": np.linspace(-5.0, -1.0, len(edges.pre)), "input": [4.0, -1.0],
+        "E.tau": np.linspace(15.0, 22.0, 8), "I.beta": 0.2,
+    }  # fmt: skip
+    runner = dd.DSRunner(network, dt=dt, seed=3, precision="float64", parameters=given)
+    runner["I"].r = np.array([1.0, 2.0, 3.0, 4.0])
+    before = {"E.r": runner["E"].r, "I.r": runner["I"].r}
+    runner.run(dt)
+    field = dd.DSAnalyzer(network, seed=3, parameters=given).field
+    with jax.enable_x64(True):
+        slope = field.F(before, {})
+        untrained = dd.vector_field(network, seed=3).F(before, {})
+    for path in ("E", "I"):
+        moved = (runner[path].r - before[f"{path}.r"]) / dt
+        np.testing.assert_allclose(slope[f"{path}.r"], moved, rtol=1e-6, atol=1e-9)
+        assert not np.allclose(untrained[f"{path}.r"], moved, rtol=1e-2)
+
+
+def test_parameters_of_a_model_and_of_a_field():
+    given = dd.vector_field(dd.FitzHughNagumo(), parameters={"I_e": 0.4, "b": 0.6})
+    own = dd.vector_field(dd.FitzHughNagumo(I_e=0.4, b=0.6))
+    again = dd.vector_field(dd.vector_field(dd.FitzHughNagumo()), parameters={"I_e": 0.4, "b": 0.6})
+    for field in (given, again):
+        assert field.parameters == own.parameters
+        with jax.enable_x64(True):
+            for moved in ({}, {"b": 0.1}):
+                assert field.F({"V": 0.5, "w": 0.2}, moved) == own.F({"V": 0.5, "w": 0.2}, moved)
+
+
+@pytest.mark.parametrize(
+    "given, error, why",
+    [
+        ({"E.tua": 1.0}, NameLookupError, '"tau"'),
+        ({"imput": 1.0}, NameLookupError, '"input"'),
+        ({"E.tau": -1.0}, ParameterError, "tau"),
+        ({"E.tau": [1.0, 2.0]}, ParameterError, r"\(8,\)"),
+        ({"input": [1.0, 2.0, 3.0]}, ParameterError, "input|current"),
+        ({"inh.weight": [1.0]}, WeightError, "synapses"),
+        ([1.0], ParameterError, "mapping"),
+    ],
+)
+def test_parameters_that_do_not_fit(given, error, why):
+    with pytest.raises(error, match=why):
+        dd.vector_field(EI(), seed=3, parameters=given)
+
+
+class Pulsed(dd.Network):
+    """Two units that inhibit each other, with an input that comes and goes."""
+
+    def __init__(self):
+        self.E = dd.Population(2, dd.ThresholdLinear(beta=1.0, I_e=dd.Normal(1.0, 0.0)))
+        self.inh = dd.Projection(
+            self.E, self.E, dd.AllToAll(), dd.Additive(), weight=-0.5, delay=0.0
+        )
+        self.drive = dd.CurrentInput(self.E, dd.Steps([0.0, 100.0], [0.0, 3.0]))
+
+
+def test_an_input_is_a_parameter_by_its_path():
+    an = dd.DSAnalyzer(Pulsed())
+    assert "drive" in str(an.field)
+    (branch,) = an.continuation("drive", (0.0, 2.0))
+    # r = 1 + drive - (r + r) / 2, alike for both
+    np.testing.assert_allclose(branch.x.T, [(1.0 + branch.values) / 2] * 2, rtol=1e-8)
+    on = dd.DSAnalyzer(Pulsed(), parameters={"drive": 3.0})
+    assert "drive" not in str(on.field)
+    np.testing.assert_allclose(on.fixed_points(starts={"E.r": [[1.0, 1.0]]}).x, [[2.0, 2.0]])
 
 
 def test_one_weight_for_all_synapses_is_a_parameter():

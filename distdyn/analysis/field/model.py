@@ -1,6 +1,6 @@
 """The vector field of a single model: its numbers by name, and what is no function of its state."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,9 @@ from distdyn.core.integrators.delayed import has_past
 from distdyn.core.ode import ODE
 from distdyn.core.signal import Signal
 from distdyn.core.system import Drive, DynamicalSystem, Tick
-from distdyn.errors import AnalysisError
+from distdyn.errors import AnalysisError, ParameterError
 from distdyn.network.distributions import Distribution
+from distdyn.network.values import check_model
 from distdyn.units import shown
 
 TRANSPARENT = ("neuron", "members")  # fields that hold what has names of its own
@@ -80,6 +81,38 @@ class ModelTree:
             leaves[self.place[name]] = value
         return jax.tree.unflatten(self.structure, leaves)
 
+    def changed(self, given: Any, what: str, length: int | None = None) -> "ModelTree":
+        """The same with other numbers.
+
+        Args:
+            given: by name.
+            what: whose they are, for errors.
+            length: of how many units it is the model: each may have its own number.
+
+        Raises:
+            NameLookupError: there is no parameter of a name.
+            ParameterError: no mapping; a number outside its domain, or an array that does not fit.
+        """
+        if not isinstance(given, Mapping):
+            raise ParameterError(
+                f"{what}: parameters: give a mapping by name, as `DSTrainer.parameters` is one."
+            )
+        values = {}
+        for name, value in given.items():
+            check_name(name, self.parameters, f"{what} has no parameter")
+            values[name] = np.asarray(value, np.float64)
+            shape = np.shape(self.parameters[name]) if length is None else (length,)
+            if values[name].shape not in ((), shape):
+                raise ParameterError(
+                    f"{what}: {name} is given with the shape {values[name].shape}. Give one number"
+                    + (f", or {shape}." if shape else ".")
+                )
+        model = self.model({name: v if v.ndim else float(v) for name, v in values.items()})
+        check_model(model, what, length=length)
+        return ModelTree(
+            self.parameters | values, self.structure, jax.tree.leaves(model), self.place
+        )
+
 
 def state_by_name(state: Any) -> tuple[dict[str, Any], Any]:
     """A model's State as a dict, "INa.m" for what is within, and the tree that it was."""
@@ -113,16 +146,16 @@ def notes_of(model: ODE) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def field_of_ode(model: ODE) -> VectorField:
-    """The derivative of the state.
+def field_of_ode(model: ODE, parameters: Any) -> VectorField:
+    """The derivative of the state, with these numbers in the place of the model's.
 
     Raises:
         AnalysisError: it is no function of the present state alone.
     """
     check_can_be_field(model)
-    tree = ModelTree.of(model)
+    tree = ModelTree.of(model).changed(parameters, type(model).__name__)
     with jax.enable_x64(True):
-        state, structure = state_by_name(model.init(jnp.int64(0), jax.random.key(0)))
+        state, structure = state_by_name(tree.model({}).init(jnp.int64(0), jax.random.key(0)))
         state = {name: np.asarray(value) for name, value in state.items()}
 
     def rate(t: Any, given: State, parameters: State) -> dict[str, Any]:
@@ -141,8 +174,8 @@ def field_of_ode(model: ODE) -> VectorField:
     )
 
 
-def field_of_step(model: DynamicalSystem, dt: float | None) -> VectorField:
-    """The step of a model that has no derivative.
+def field_of_step(model: DynamicalSystem, dt: float | None, parameters: Any) -> VectorField:
+    """The step of a model that has no derivative, with these numbers in the place of its own.
 
     Raises:
         AnalysisError: it is random, or its length is not given.
@@ -158,9 +191,9 @@ def field_of_step(model: DynamicalSystem, dt: float | None) -> VectorField:
             f"{what} is given by its step and has no derivative: it is a map. Give the length of "
             "its step: vector_field(model, dt=1.)."
         )
-    tree = ModelTree.of(model)
+    tree = ModelTree.of(model).changed(parameters, what)
     with jax.enable_x64(True):
-        state, structure = state_by_name(model.init(jnp.int64(0), jax.random.key(0)))
+        state, structure = state_by_name(tree.model({}).init(jnp.int64(0), jax.random.key(0)))
         state = {name: np.asarray(value) for name, value in state.items()}
 
     def F(given: State, parameters: State) -> dict[str, Any]:

@@ -3,8 +3,9 @@
     x_i' = f(x_i, I_i),    I_i = sum over receptors of I_r(g_i),    g_i = sum_j w_ij a(x_j)
 
 States and parameters have paths: "E.r", "E.tau", and "exc.weight" where a projection has one number
-for all its synapses. Connections, weights and first values are those of `DSRunner` with the same
-seed, weights as they are before the simulator rounds them.
+for all its synapses; "drive" is the current of a `CurrentInput`. Connections, weights and first
+values are those of `DSRunner` with the same seed and parameters, weights as they are before the
+simulator rounds them.
 
 It takes couplings without delay that have no state of their own (`Additive`, `Diffusive`, `Sine`,
 `GapJunction`). What travels as spikes, or late, is no function of the present state.
@@ -37,7 +38,9 @@ from distdyn.network.population import Population, View
 from distdyn.network.projection import CurrentInput, Projection
 from distdyn.ops.matrix.csr import CSR
 from distdyn.parallel.operands import drawn
+from distdyn.parallel.parameters import Setting
 from distdyn.random import stream_key
+from distdyn.run.trained import with_parameters
 
 MOST_DENSE = 4_000_000  # entries of a matrix that is kept whole
 
@@ -49,7 +52,15 @@ class _Units(NamedTuple):
     structure: Any  # of its State
     names: list[str]  # of its variables, without the path
     size: int
-    current: Any  # what comes from outside, one number or one per unit
+
+
+class _Driven(NamedTuple):
+    """A `CurrentInput` as the equations see it: which of its currents goes to which units."""
+
+    path: str
+    target: str
+    place: slice
+    part: slice
 
 
 class _Coupled(NamedTuple):
@@ -63,21 +74,25 @@ class _Coupled(NamedTuple):
     weight: float | None  # one for all: the matrix is without it
 
 
-def rate_field(network: Network, seed: int) -> VectorField:
+def rate_field(network: Network, seed: int, given: Mapping[str, Any]) -> VectorField:
     """The vector field of a network.
 
     Args:
         network: of rate models.
         seed: of what is drawn.
+        given: by path, in the place of the network's own numbers.
 
     Raises:
         AnalysisError: a member makes it no function of the present state.
+        DistDynError: what is given does not fit.
     """
     what, members = type(network).__name__, graph(network)
     _check_members(what, members)
+    # dt is that of delays, of which there are none.
+    members, of_units = with_parameters(members, given, Setting(1.0, seed, "float64", 0))
     with jax.enable_x64(True):
         units = {
-            path: _units(path, population, _current(members, path), seed)
+            path: _units(path, population, of_units.get(path, {}), seed)
             for path, population in members.populations.items()
         }
         state = {
@@ -94,6 +109,8 @@ def rate_field(network: Network, seed: int) -> VectorField:
     parameters |= {
         f"{c.path}.weight": np.float64(c.weight) for c in coupled if c.weight is not None
     }
+    currents, driven = _currents(members), _driven(members)
+    parameters |= currents
 
     def rate(t: Any, given: State, changed: State) -> dict[str, Any]:
         models = {path: of.tree.model(_below(changed, path)) for path, of in units.items()}
@@ -102,11 +119,12 @@ def rate_field(network: Network, seed: int) -> VectorField:
             for path, of in units.items()
         }
         brought = _brought(coupled, models, states, changed)
+        outside = _outside(driven, units, {**currents, **changed})
         found = {}
         for path, of in units.items():
             receptors, sums = brought[path]
             flow = Flow(models[path], receptors)
-            current = flow.total_current(states[path], sums, of.current)
+            current = flow.total_current(states[path], sums, outside[path])
             slopes = jax.tree.leaves(models[path].derivative(t, states[path], Drive(current)))
             for name, slope in zip(of.names, slopes, strict=True):
                 whole = jnp.broadcast_to(jnp.asarray(slope, jnp.float64), (of.size,))
@@ -179,28 +197,41 @@ def _is_constant(source: Any) -> TypeGuard[CurrentInput]:
     return isinstance(source, CurrentInput) and isinstance(source.current, int | float | np.ndarray)
 
 
-def _current(members: Graph, path: str) -> Any:
-    """The constant current into a population."""
-    total = np.zeros(members.populations[path].size)
-    for source in members.inputs.values():
-        if not _is_constant(source):
-            continue
-        values = np.broadcast_to(
-            np.asarray(source.current, np.float64), sum(view.size for view in source.post)
-        )
-        for (target, place), part in zip(
-            _places(members, source.post), _parts(values, source.post), strict=True
-        ):
-            if target == path:
-                total[place] += part
-    return total if total.any() else 0.0
+def _currents(members: Graph) -> dict[str, Any]:
+    """The currents of inputs, by path: one number, or one for each target."""
+    return {
+        path: np.asarray(source.current if _is_constant(source) else 0.0, np.float64)
+        for path, source in members.inputs.items()
+    }
 
 
-def _units(path: str, population: Population, current: Any, seed: int) -> _Units:
+def _driven(members: Graph) -> list[_Driven]:
+    """Where they go."""
+    found = []
+    for path, source in members.inputs.items():
+        first = 0
+        for view, (target, place) in zip(source.post, _places(members, source.post), strict=True):
+            found.append(_Driven(path, target, place, slice(first, first + view.size)))
+            first += view.size
+    return found
+
+
+def _outside(driven: list[_Driven], units: Mapping[str, _Units], currents: State) -> dict[str, Any]:
+    """The current from outside into each population."""
+    total: dict[str, Any] = dict.fromkeys(units, 0.0)
+    for path, target, place, part in driven:
+        current = jnp.asarray(currents[path])
+        so_far = jnp.broadcast_to(total[target], (units[target].size,))
+        total[target] = so_far.at[place].add(current[part] if current.ndim else current)
+    return total
+
+
+def _units(path: str, population: Population, given: State, seed: int) -> _Units:
     ids = np.arange(population.size)
     tree = ModelTree.of(population.model, lambda name, x: drawn(x, ids, seed, path, name))
+    tree = tree.changed(given, f'population "{path}"', population.size)
     names, structure = state_by_name(population.model.init(jnp.int64(0), jax.random.key(0)))
-    return _Units(tree, structure, list(names), population.size, current)
+    return _Units(tree, structure, list(names), population.size)
 
 
 def _first(path: str, population: Population, of: _Units, seed: int) -> dict[str, Any]:
@@ -298,10 +329,6 @@ def _size(state: Any) -> tuple[int]:
 
 def _places(members: Graph, views: tuple[View, ...]) -> list[tuple[str, slice]]:
     return [(members.path(v.population), slice(v.start, v.stop, v.step)) for v in views]
-
-
-def _parts(values: Any, views: tuple[View, ...]) -> list[Any]:
-    return np.split(values, np.cumsum([view.size for view in views])[:-1])
 
 
 def _below(changed: State, path: str) -> dict[str, Any]:

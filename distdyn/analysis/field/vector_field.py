@@ -10,11 +10,21 @@ Numerical methods see a flat function of the variables x and of the parameters p
     flat.f(flat.x0, flat.p0)                      # float64[n] at float64[n], float64[k]
     flat.names, flat.unflatten(x)                 # ("V", "w"), {"V": x[0], "w": x[1]}
 
-It is the field without noise and without input from outside. Everything is in float64: call it
-inside `jax.enable_x64(True)`.
+It is the field without noise; of a network with its constant inputs, each a parameter by its path.
+What was trained, or is chosen otherwise, is given as to `DSRunner`:
+
+    dd.vector_field(network, seed=1, parameters=trainer.parameters | {"drive": 0.})
+
+Everything is in float64: call it inside `jax.enable_x64(True)`.
 """
 
-from distdyn.analysis.field.flat import VectorField
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from distdyn.analysis.field.flat import VectorField, check_name
 from distdyn.analysis.field.model import field_of_ode, field_of_step
 from distdyn.analysis.field.rates import rate_field
 from distdyn.core.ode import ODE
@@ -24,34 +34,56 @@ from distdyn.network.network import Network
 
 
 def vector_field(
-    system: DynamicalSystem | Network | VectorField, *, dt: float | None = None, seed: int = 0
+    system: DynamicalSystem | Network | VectorField,
+    *,
+    dt: float | None = None,
+    seed: int = 0,
+    parameters: Mapping[str, Any] | None = None,
 ) -> VectorField:
     """The vector field of a model or network: F, state, parameters.
 
     An `ODE`, and a network of rate models without delays, give the derivative of their state; a
-    model that is written as a `step` gives that step. There is no input from outside. Noise is left
-    out; of a cell that is reset it is the field between two spikes.
+    model that is written as a `step` gives that step. Noise is left out, and so are currents that
+    change in time unless `parameters` gives them a value; of a cell that is reset it is the field
+    between two spikes.
 
     Args:
         system: a model, a network, or a vector field, which is returned as it is.
         dt: ms, of the step of a model that has no derivative.
         seed: of the connections and weights that a network draws, as in `DSRunner`.
+        parameters: in the place of the system's own, by path as in `DSRunner`: numbers, weights of
+            one for each synapse, such as `DSTrainer.parameters`; currents of `CurrentInput`.
 
     Raises:
+        NameLookupError: there is no parameter of a name.
+        ParameterError: a parameter outside its domain, or of another shape.
+        WeightError: not as many weights as synapses.
         AnalysisError: it has delays, fractional derivatives, an explicit time, or spikes between
             its units: there is no such function.
     """
+    given = {} if parameters is None else parameters
     if isinstance(system, VectorField):
-        return system
+        return _changed(system, given) if given else system
     if isinstance(system, Network):
-        return rate_field(system, seed)
+        return rate_field(system, seed, given)
     if isinstance(system, ODE):
-        return field_of_ode(system)
+        return field_of_ode(system, given)
     if isinstance(system, DynamicalSystem):
-        return field_of_step(system, dt)
+        return field_of_step(system, dt, given)
     what = system.__name__ if isinstance(system, type) else type(system).__name__
     raise AnalysisError(
         f"vector_field: {what} is neither a model nor a network. Give an instance of an ODE or of "
         "a Network, such as dd.FitzHughNagumo(); for any other function F of a state, a "
         "distdyn.analysis.field.VectorField(F, state, parameters)."
+    )
+
+
+def _changed(field: VectorField, given: Mapping[str, Any]) -> VectorField:
+    """A vector field with other parameters."""
+    for name in given:
+        check_name(name, field.parameters, f"{field.name} has no parameter")
+    values = {name: np.asarray(value, np.float64) for name, value in given.items()}
+    F = field.F
+    return replace(
+        field, F=lambda s, p: F(s, {**values, **p}), parameters={**field.parameters, **values}
     )
