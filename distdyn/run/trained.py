@@ -9,7 +9,8 @@ edges. A number of synapses becomes that of all that share it (`parallel.recepto
 the network has been built.
 """
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -46,6 +47,7 @@ def with_parameters(
         raise ParameterError(
             "parameters: give a mapping by path, as `DSTrainer.parameters` is one."
         )
+    synapses = functools.cache(functools.partial(_synapses, graph, setting))
     values: dict[str, dict[str, Any]] = {}
     shared, of_synapses = numbers(graph), {}
     projections, inputs = dict(graph.projections), dict(graph.inputs)
@@ -54,7 +56,9 @@ def with_parameters(
     for path, value in parameters.items():
         owner, _, name = path.rpartition(".")
         if name == "weight" and owner in projections:
-            projections[owner] = _weighted(graph, owner, np.asarray(value), setting)
+            projections[owner] = _weighted(
+                projections[owner], path, np.asarray(value), setting, synapses
+            )
             continue
         if name == "weight" and owner in poisson:
             old, weight = poisson[owner], _one(path, value)
@@ -108,9 +112,16 @@ def _one(path: str, value: Any) -> float:
     return float(value)
 
 
-def _weighted(graph: Graph, path: str, weight: np.ndarray, setting: Setting) -> Projection:
+def _synapses(graph: Graph, setting: Setting) -> Built:
+    """The network with the synapses that its seed draws."""
+    with jax.enable_x64(True):
+        return Built(graph, replace(setting, precision="float64"), 0, 1, 1, None, None)
+
+
+def _weighted(
+    old: Projection, path: str, weight: np.ndarray, setting: Setting, synapses: Callable[[], Built]
+) -> Projection:
     """The projection with one weight, or one for each of its synapses."""
-    old = graph.projections[path]
     rule, delay = old.rule, old.delay
     of_law: Any = None
     if weight.ndim == 0:
@@ -119,13 +130,12 @@ def _weighted(graph: Graph, path: str, weight: np.ndarray, setting: Setting) -> 
         of_law = type(old.weight)(*map(float, weight))
     else:
         with jax.enable_x64(True):
-            built = Built(graph, replace(setting, precision="float64"), 0, 1, 1, None, None)
-        pieces = built.synapses(path)
+            pieces = synapses().synapses(path.removesuffix(".weight"))
         pre, post, _, ms = (np.concatenate(list(of)) for of in zip(*pieces, strict=True))
         order = np.lexsort((np.rint(ms / setting.dt), post, pre))
         if weight.shape != order.shape:
             raise WeightError(
-                f'parameters: "{path}.weight" has shape {list(weight.shape)}, but with seed '
+                f'parameters: "{path}" has shape {list(weight.shape)}, but with seed '
                 f"{setting.seed} there are {len(order)} synapses. Give one number, or one for each "
                 "synapse, with the seed of the training."
             )

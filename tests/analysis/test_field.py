@@ -125,8 +125,10 @@ def test_parameters_are_those_of_the_simulator():
     network, dt = EI(), 0.5
     edges = dd.DSRunner(network, dt=dt, seed=3, precision="float64")["inh"].edges()
     given = {
-        "exc.weight": 0.7, "inh.weight": np.linspace(-5.0, -1.0, len(edges.pre)), "input": [4.0, -1.0],
-        "E.tau": np.linspace(15.0, 22.0, 8), "I.beta": 0.2,
+        "exc.weight": 0.7, "inh.weight": np.linspace(-5.0, -1.0, len(edges.pre)),
+        "input": [4.0, -1.0],
+        "E.tau": np.linspace(15.0, 22.0, 8),
+        "I.beta": 0.2,
     }  # fmt: skip
     runner = dd.DSRunner(network, dt=dt, seed=3, precision="float64", parameters=given)
     runner["I"].r = np.array([1.0, 2.0, 3.0, 4.0])

@@ -12,11 +12,14 @@ from distdyn.train.tasks.moving_bars import events
 
 def same(one, other):
     (inputs, target), (others, wanted) = one, other
-    return np.array_equal(inputs["inp"], others["inp"]) and np.array_equal(target, wanted)
+    return np.array_equal(inputs["inp"], others["inp"]) and np.array_equal(
+        target, wanted, equal_nan=True
+    )
 
 
 @pytest.mark.parametrize(
-    "name", ["DelayedMatch", "Evidence", "MovingBars", "PerceptualDecision", "Randman"]
+    "name",
+    ["DelayedMatch", "Evidence", "FlipFlop", "MovingBars", "PerceptualDecision", "Randman"],
 )
 def test_a_batch_follows_from_seed_and_epoch(name):
     task = getattr(dd.tasks, name)
@@ -172,3 +175,28 @@ def test_pixels_do_not_tell_the_class_and_noise_is_what_is_asked():
 def test_bars_that_are_not_possible(options):
     with pytest.raises(ParameterError, match="MovingBars"):
         dd.tasks.MovingBars(**options)
+
+
+def test_a_flip_flop_keeps_the_sign_of_the_last_pulse():
+    task = dd.tasks.FlipFlop(bits=2, duration=2000.0, dt=10.0, pulse=30.0, settle=50.0, batch=40)
+    inputs, wanted = next(task.batches(0))
+    given = inputs["inp"]
+    assert given.shape == wanted.shape == (40, 200, 2)
+    assert set(np.unique(given)) == {-1.0, 0.0, 1.0} and (given[:, 0] != 0).all()
+    assert np.isnan(wanted[:, :5]).all() and not np.isnan(wanted[:, -100:]).all()
+    pauses = []
+    for bit, of_bit in zip(*(x.transpose(0, 2, 1).reshape(80, 200) for x in (given, wanted)),
+                           strict=True):  # fmt: skip
+        (on,) = np.nonzero(bit)
+        last = bit[on[np.searchsorted(on, np.arange(200), side="right") - 1]]
+        assert ((of_bit == last) | np.isnan(of_bit)).all()
+        pauses += [pause for pause in np.diff(on) - 1 if pause]
+    # Every step of a pause is its last one with probability dt / interval.
+    assert np.mean(pauses) * task.dt == pytest.approx(task.interval, rel=0.1)
+    assert 0.45 < (given > 0).sum() / (given != 0).sum() < 0.55
+
+
+@pytest.mark.parametrize("options", [{"bits": 0}, {"interval": 0.5}, {"pulse": 0.1}])
+def test_a_flip_flop_that_is_not_possible(options):
+    with pytest.raises(ParameterError, match="FlipFlop"):
+        dd.tasks.FlipFlop(**options).trials(1, np.random.default_rng(0))

@@ -4,7 +4,7 @@ task = dd.tasks.YinYang(seed=1)
 trainer.fit(task, epochs=40, validation=task.testing)
 
 drawn once (Split)             YinYang, Randman, MovingBars
-drawn for every batch (Fresh)  Evidence, PerceptualDecision, DelayedMatch
+drawn for every batch (Fresh)  Evidence, PerceptualDecision, DelayedMatch, FlipFlop
 read from files (Stored)       SpikingHeidelberg, NMNIST
 given as arrays                Dataset
 signals                        lorenz, double_scroll, mackey_glass, sines
@@ -13,6 +13,7 @@ signals                        lorenz, double_scroll, mackey_glass, sines
 from distdyn.train.tasks.dataset import Dataset as Dataset
 from distdyn.train.tasks.delayed_match import DelayedMatch as DelayedMatch
 from distdyn.train.tasks.evidence import Evidence as Evidence
+from distdyn.train.tasks.flip_flop import FlipFlop as FlipFlop
 from distdyn.train.tasks.fresh import Fresh as Fresh
 from distdyn.train.tasks.heidelberg import SpikingHeidelberg as SpikingHeidelberg
 from distdyn.train.tasks.moving_bars import MovingBars as MovingBars
