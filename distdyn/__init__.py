@@ -194,6 +194,7 @@ from distdyn.network.spatial import DistanceDependent as DistanceDependent
 from distdyn.network.spatial import Grid as Grid
 from distdyn.ops import surrogate as surrogate
 from distdyn.ops.history import History as History
+from distdyn.ops.matrix.circulant import Circulant as Circulant
 from distdyn.ops.matrix.coo import COO as COO
 from distdyn.ops.matrix.csr import CSR as CSR
 from distdyn.ops.matrix.csr import FixedNumber as FixedNumber

@@ -1,4 +1,8 @@
-"""The matrix of a projection: the synapses that a simulation draws, as a matrix of floats."""
+"""The matrix of a projection: the synapses that a simulation draws, as a matrix of floats.
+
+`matrix_of` has an entry for each synapse. `unlisted_of` is the same matrix where it follows from
+few numbers, so that of a million neurons all may be connected with all.
+"""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,12 +15,17 @@ from distdyn.errors import NetworkError, WeightError
 from distdyn.network.distributions import Distribution
 from distdyn.network.ends import Ends
 from distdyn.network.jit import connectivity_key, is_linear, weight_law
+from distdyn.network.positions import Lattice
 from distdyn.network.rule import AbstractCellRule, AbstractPairRule, Key, Rule
-from distdyn.network.rules import FixedOutdegree, FixedProb
-from distdyn.network.space import ByDistance
+from distdyn.network.rules import AllToAll, FixedOutdegree, FixedProb
+from distdyn.network.space import ByDistance, distances, extent_of, positions_of
+from distdyn.network.spatial import DistanceDependent
+from distdyn.ops.matrix.circulant import Circulant
 from distdyn.ops.matrix.csr import CSR
 from distdyn.ops.matrix.jit import JITMatrix, bernoulli, cell_words, fixed_number, pair_words
 from distdyn.ops.matrix.jit import weights as weights_of_words
+from distdyn.ops.matrix.matrix import Matrix
+from distdyn.ops.matrix.scalar import Constant
 from distdyn.ops.values import interpolated, quantile_knots
 from distdyn.units import shown
 
@@ -45,6 +54,49 @@ def matrix_of(
     if storage == "procedural":
         return _drawn_again(ends, rule, weight, key, dtype, what)
     return _drawn_once(ends, rule, weight, key, dtype, what)
+
+
+def unlisted_of(ends: Ends, rule: Rule, weight: Any, *, dtype: Any = None) -> Matrix | None:
+    """The matrix [pre, post] of a projection without a list of its synapses; None: there is none.
+
+    It is `Constant` where all are connected with one weight, and `Circulant` where who is connected
+    and how strongly depends on the distance alone, within a population on a periodic `Lattice`.
+
+    Args:
+        ends: both ends.
+        rule: who connects to whom.
+        weight: as in `matrix_of`.
+        dtype: of the weights.
+    """
+    is_one = isinstance(weight, int | float)
+    if isinstance(rule, AllToAll) and rule.autapses and is_one:
+        return Constant(jnp.asarray(weight, dtype), shape=(ends.n_pre, ends.n_post))
+    if not isinstance(rule, DistanceDependent) or not (is_one or isinstance(weight, ByDistance)):
+        return None
+    population = ends.pre[0].population
+    if not _are_torus(ends):
+        return None
+    positions, others = positions_of(ends.post), np.arange(ends.n_post)
+    distance = distances(positions[:1], positions, extent_of(population))
+    p = np.where(distance <= rule.reach, rule.probability(distance), 0.0)
+    if not np.isin(p, (0.0, 1.0)).all():  # else it is drawn
+        return None
+    p[:1] *= rule.autapses
+    values = weight if is_one else weight.between(np.zeros_like(others), others)
+    return Circulant(jnp.asarray((p * values).reshape(population.shape), dtype))
+
+
+def _are_torus(ends: Ends) -> bool:
+    """Whether both ends are all of one periodic lattice."""
+    population = ends.pre[0].population
+    return (
+        len(ends.pre) == len(ends.post) == 1
+        and ends.post[0].population is population
+        and ends.pre[0].ids == ends.post[0].ids == range(population.size)
+        and isinstance(population.positions, Lattice)
+        and population.positions.periodic
+        and population.size > 0
+    )
 
 
 def _drawn_again(

@@ -48,6 +48,36 @@ class Ring(dd.ODE):
         return self.State(u=-s.u + self.J @ r)
 
 
+class _Squared(dd.ODE):
+    """u' = -u + I, of which others see u^2."""
+
+    class State(NamedTuple):
+        u: jax.Array
+
+    def init(self, id, key):
+        return self.State(u=jnp.zeros(()))
+
+    def derivative(self, t, s, drive):
+        return self.State(u=drive.current - s.u)
+
+    def emit(self, s):
+        return jnp.square(s.u)
+
+
+class CANN(dd.Network):
+    """`Ring` as a network: all divide what all receive, so that it is as if rates were divided."""
+
+    def __init__(self, n: int, k: float, a: float = 0.5, J_0: float = 4.0):
+        ring, square = dd.Lattice(2.0 * np.pi / n, periodic=True), dd.Additive(most=1e6)
+        self.U = dd.Population(n, _Squared(method=dd.Euler()), positions=ring)
+        J = dd.ByDistance(dd.profiles.Gaussian(sigma=a, peak=J_0 / (np.sqrt(2.0 * np.pi) * a)))
+        everyone = dd.DistanceDependent(np.ones_like)
+        self.exc = dd.Projection(self.U, self.U, everyone, square, weight=J, delay=0.0)
+        self.pool = dd.Projection(
+            self.U, self.U, dd.AllToAll(), square, dd.Divisive(), weight=k, delay=0.0
+        )
+
+
 def plane(f: Any, names: tuple[str, str] = ("x", "y"), **kwargs: Any) -> VectorField:
     """A field of two numbers."""
 

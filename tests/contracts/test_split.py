@@ -128,9 +128,8 @@ def test_derivatives_over_trials_and_neurons_are_those_of_one_device(name, by, s
     jax.tree.map(close, whole, expected[0])
 
 
-SPARSE = [
-    name for name in CATALOGUE if name not in ("Dense", "Diagonal") and "Constant" not in name
-]
+WHOLE = "Circulant", "Constant", "Constant-no-autapses", "Dense", "Diagonal"
+SPARSE = [name for name in CATALOGUE if name not in WHOLE]
 
 
 @both_ways

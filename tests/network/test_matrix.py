@@ -7,6 +7,7 @@ import pytest
 
 import distdyn as dd
 from distdyn.errors import NetworkError, ParameterError, WeightError
+from distdyn.network.matrix import matrix_of, unlisted_of
 
 N, M = 300, 90
 SEED = 7
@@ -206,3 +207,52 @@ def test_seeds_and_what_cannot_be_drawn_again():
     for weight in (dd.LogNormal(0.0, 1.0), dd.Normal(1.0, 0.5, low=0.0)):
         with pytest.raises(WeightError, match=r'"exc".*not linear.*stored'):
             Net(weight=weight, storage="procedural").exc.matrix(1)
+
+
+class Sheet(dd.Network):
+    """Units on a grid; the projection leads from a part of them to a part."""
+
+    def __init__(self, rule, weight=0.5, *, shape=(6, 5), periodic=True, part=slice(None)):
+        place = dd.Lattice((10.0, 20.0)[: len(shape)], periodic=periodic)
+        self.E = dd.Population(shape, dd.LIF(), positions=place)
+        self.exc = dd.Projection(
+            self.E[part], self.E, rule, dd.Exponential(tau=5.0), weight=weight, delay=0.1
+        )
+
+
+BUMP = dd.ByDistance(dd.profiles.MexicanHat(sigma=15.0, sigma_trough=30.0))
+NEAR = dd.DistanceDependent(np.ones_like, cutoff=21.0, autapses=False)
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        Sheet(dd.AllToAll()),
+        Sheet(dd.AllToAll(), part=slice(3)),
+        Sheet(dd.DistanceDependent(np.ones_like), BUMP),
+        Sheet(dd.DistanceDependent(np.ones_like), BUMP, shape=(7,)),
+        Sheet(NEAR, BUMP),
+        Sheet(NEAR),
+    ],
+)
+def test_what_needs_no_list_is_the_same_matrix(net):
+    what = net.exc.ends, net.exc.rule, net.exc.weight
+    unlisted = unlisted_of(*what)
+    assert isinstance(unlisted, dd.Constant | dd.Circulant)
+    listed = matrix_of(*what, storage="stored", seed=SEED, path="exc")
+    np.testing.assert_allclose(unlisted.todense(), listed.todense(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "net",
+    [
+        Sheet(dd.AllToAll(autapses=False)),
+        Sheet(dd.AllToAll(), dd.Normal(0.0, 1.0)),
+        Sheet(dd.FixedProb(0.5)),
+        Sheet(NEAR, periodic=False),
+        Sheet(NEAR, part=slice(3)),
+        Sheet(dd.DistanceDependent(dd.profiles.Gaussian(20.0, 0.5))),
+    ],
+)
+def test_what_is_drawn_or_not_the_same_everywhere_is_listed(net):
+    assert unlisted_of(net.exc.ends, net.exc.rule, net.exc.weight) is None

@@ -97,6 +97,8 @@ class ModelTree:
             raise ParameterError(
                 f"{what}: parameters: give a mapping by name, as `DSTrainer.parameters` is one."
             )
+        if not given:
+            return self
         values = {}
         for name, value in given.items():
             check_name(name, self.parameters, f"{what} has no parameter")
@@ -108,7 +110,8 @@ class ModelTree:
                     + (f", or {shape}." if shape else ".")
                 )
         model = self.model({name: v if v.ndim else float(v) for name, v in values.items()})
-        check_model(model, what, length=length)
+        if length is not None or not any(np.ndim(v) for v in self.parameters.values()):
+            check_model(model, what, length=length)
         return ModelTree(
             self.parameters | values, self.structure, jax.tree.leaves(model), self.place
         )

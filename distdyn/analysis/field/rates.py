@@ -32,7 +32,7 @@ from distdyn.core.ode import ODE
 from distdyn.core.receptor import Receptor
 from distdyn.core.system import Drive
 from distdyn.errors import AnalysisError
-from distdyn.network.matrix import matrix_of
+from distdyn.network.matrix import matrix_of, unlisted_of
 from distdyn.network.network import Graph, Network, graph
 from distdyn.network.population import Population, View
 from distdyn.network.projection import CurrentInput, Projection
@@ -263,18 +263,25 @@ def _first(path: str, population: Population, of: _Units, seed: int) -> dict[str
 
 def _coupled(members: Graph, path: str, projection: Projection, seed: int) -> _Coupled:
     is_one = isinstance(projection.weight, int | float)
-    matrix = matrix_of(
-        projection.ends, projection.rule, 1.0 if is_one else projection.weight,
-        storage=projection.storage, seed=seed, path=path, dtype=jnp.float64,
-    )  # fmt: skip
     return _Coupled(
         path,
         projection.receptors,
         _places(members, projection.pre),
         _places(members, projection.post),
-        _dense(matrix) if np.prod(matrix.shape) <= MOST_DENSE else matrix,
+        _matrix(projection, 1.0 if is_one else projection.weight, seed, path),
         float(projection.weight) if is_one else None,  # pyright: ignore[reportArgumentType]
     )
+
+
+def _matrix(projection: Projection, weight: Any, seed: int, path: str) -> Any:
+    """The matrix [pre, post] with these weights: unlisted, whole, or sparse, the first that can."""
+    what = projection.ends, projection.rule, weight
+    unlisted = unlisted_of(*what, dtype=jnp.float64)
+    if unlisted is not None:
+        return unlisted
+    storage = projection.storage
+    matrix = matrix_of(*what, storage=storage, seed=seed, path=path, dtype=jnp.float64)
+    return _dense(matrix) if np.prod(matrix.shape) <= MOST_DENSE else matrix
 
 
 def _dense(matrix: Any) -> Any:

@@ -66,6 +66,14 @@ def constant(rng, m, n, dtype, *, autapses=True):
     return Made(dd.Constant(weight, shape=(m, n), autapses=autapses), made)
 
 
+def circulant(rng, m, n, dtype):
+    """On a torus where m is even, else on a ring."""
+    weight = rng.normal(size=(m // 2, 2) if m % 2 == 0 else m).astype(dtype)
+    index = np.array([*np.ndindex(weight.shape)], int).reshape(m, weight.ndim)
+    away = (index - index[:, None]) % np.maximum(weight.shape, 1)
+    return Made(dd.Circulant(weight), weight[tuple(np.moveaxis(away, 2, 0))])
+
+
 def transposed(rng, m, n, dtype):
     matrix, made = csr(rng, n, m, dtype)
     return Made(matrix.T, made.T)
@@ -98,14 +106,19 @@ CATALOGUE = {
     "Diagonal": diagonal,
     "Constant": constant,
     "Constant-no-autapses": lambda *a: constant(*a, autapses=False),
+    "Circulant": circulant,
     "CSR-transposed": transposed,
     "JITBernoulli": lambda *a: bernoulli(*a, 1.5),
     "JITBernoulli-normal": lambda *a: bernoulli(*a, dd.Normal(0.5, 1.0)),
     "JITFixedNumber-uniform": lambda *a: fixed_number(*a, dd.Uniform(-1.0, 2.0)),
 }
 
-# What differs from another in one kernel's branch alone: with every transformation only if asked.
-REPEATED = {"COO-homogeneous", "COO-transposed", "FixedNumber-homogeneous", "JITBernoulli-normal"}
+# What differs from another in one kernel's branch alone, or is all JAX's own: with every
+# transformation only if asked.
+REPEATED = {
+    "COO-homogeneous", "COO-transposed", "Circulant", "FixedNumber-homogeneous",
+    "JITBernoulli-normal",
+}  # fmt: skip
 every_matrix = pytest.mark.parametrize("name", CATALOGUE)
 every_kind = pytest.mark.parametrize(
     "name",
