@@ -75,7 +75,7 @@ class Memory(dd.Network):
 
 def main(is_quick, out):
     start = time.perf_counter()
-    bits, n, updates, T = (2, 24, 300, 5_000.0) if is_quick else (3, 64, 600, 40_000.0)
+    bits, n, updates, T = (2, 24, 250, 4_000.0) if is_quick else (3, 64, 600, 40_000.0)
     task = dd.tasks.FlipFlop(bits=bits, dt=DT, updates=updates, seed=1)
     trainer = dd.DSTrainer(
         Memory(bits, n),
@@ -128,17 +128,18 @@ def draw(recording, pulses, points, out):
     axes.plot(*way.T[:3], color=GREY, lw=0.5, zorder=1)
     for m in np.unique(points.n_unstable):
         some = at[points.n_unstable == m]
-        what = f"with {m} unstable directions" if m else "stable"
+        what = f"with {m} unstable direction{'s' if m > 1 else ''}" if m else "stable"
         mark, color = ("X", SADDLES[m]) if m else ("o", BLUE)
         axes.plot(
             *some.T[:3], mark, color=color, label=f"{len(some)} {what}", markersize=7,
-             markeredgecolor="white", markeredgewidth=0.6, zorder=3,
+            markeredgecolor="white", markeredgewidth=0.6, zorder=3,
         )  # fmt: skip
     axes.set(xlabel="bit 1", ylabel="bit 2", xticks=[-1, 1], yticks=[-1, 1])
     if bits > 2:
         axes.set(zlabel="bit 3", zticks=[-1, 1])
         axes.view_init(elev=18, azim=-62)
-    axes.legend(frameon=False, loc="upper center", ncols=2, fontsize=8, bbox_to_anchor=(0.5, 1.12))
+        axes.set_box_aspect(None, zoom=0.85)
+    axes.legend(frameon=False, loc="upper center", ncols=2, fontsize=8, bbox_to_anchor=(0.5, 1.08))
     figure.savefig(out, dpi=100)
 
 

@@ -33,6 +33,11 @@ REACHED = {
         [(100, 140), (30, 42), (0.2, 0.4)],
         [(118, 122), (35.5, 36.5), (0.295, 0.305)],
     ),
+    "flip_flop": Reached(
+        r"(\d+) stable points, at (\d+) of \d+ corners, within ([\d.]+); (\d+) saddles",
+        [(4, 4), (4, 4), (0, 0.1), (1, 5)],
+        [(8, 8), (8, 8), (0, 0.1), (12, 19)],
+    ),
     "force": Reached(
         r"mean error ([\d.]+)% .* learns, ([\d.]+)% in [\d.]+ s alone",
         [(0, 6), (0, 200)],
@@ -44,6 +49,11 @@ REACHED = {
         [(0, 0.5), (3, 12)],
     ),
     "memory": Reached(r"([\d.]+)% of \d+ new trials right", [(60, 100)], [(90, 100)]),
+    "ring": Reached(
+        r"one ring of (\d+) points; the largest eigenvalue is (\S+), .* within (\S+);",
+        [(48, 48), (0, 1e-13), (0, 1e-6)],
+        [(48, 48), (0, 1e-13), (0, 1e-6)],
+    ),
 }
 
 
