@@ -48,6 +48,24 @@ class Ring(dd.ODE):
         return self.State(u=-s.u + self.J @ r)
 
 
+class TanhUnit(dd.ODE):
+    """tau x' = -x + I, of which others see tanh(x)."""
+
+    tau: float = dd.param(10.0, "ms", "time constant", positive=True)
+
+    class State(NamedTuple):
+        x: jax.Array
+
+    def init(self, id, key):
+        return self.State(x=jnp.zeros(()))
+
+    def derivative(self, t, s, drive):
+        return self.State(x=(drive.current - s.x) / self.tau)
+
+    def emit(self, s):
+        return jnp.tanh(s.x)
+
+
 class _Squared(dd.ODE):
     """u' = -u + I, of which others see u^2."""
 

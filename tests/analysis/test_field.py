@@ -9,6 +9,7 @@ import distdyn as dd
 from distdyn.analysis.field import VectorField
 from distdyn.errors import AnalysisError, NameLookupError, ParameterError, WeightError
 from distdyn.zoo import by_name
+from tests.analysis.systems import TanhUnit
 
 
 def test_it_unpacks_into_function_state_and_parameters():
@@ -172,26 +173,30 @@ def test_parameters_that_do_not_fit(given, error, why):
         dd.vector_field(EI(), seed=3, parameters=given)
 
 
-class Pulsed(dd.Network):
-    """Two units that inhibit each other, with an input that comes and goes."""
+class Choice(dd.Network):
+    """Two units that inhibit each other: x_i' = -x_i - 2 tanh(x_j) + shown."""
 
     def __init__(self):
-        self.E = dd.Population(2, dd.ThresholdLinear(beta=1.0, I_e=dd.Normal(1.0, 0.0)))
-        self.inh = dd.Projection(
-            self.E, self.E, dd.AllToAll(), dd.Additive(), weight=-0.5, delay=0.0
-        )
-        self.drive = dd.CurrentInput(self.E, dd.Steps([0.0, 100.0], [0.0, 3.0]))
+        self.E = dd.Population(2, TanhUnit(tau=1.0))
+        other = dd.AllToAll(autapses=False)
+        self.inh = dd.Projection(self.E, self.E, other, dd.Additive(), weight=-2.0, delay=0.0)
+        self.shown = dd.CurrentInput(self.E, dd.Steps([0.0, 100.0], [0.0, 3.0]))
 
 
 def test_an_input_is_a_parameter_by_its_path():
-    an = dd.DSAnalyzer(Pulsed())
-    assert "drive" in str(an.field)
-    (branch,) = an.continuation("drive", (0.0, 2.0))
-    # r = 1 + drive - (r + r) / 2, alike for both
-    np.testing.assert_allclose(branch.x.T, [(1.0 + branch.values) / 2] * 2, rtol=1e-8)
-    on = dd.DSAnalyzer(Pulsed(), parameters={"drive": 3.0})
-    assert "drive" not in str(on.field)
-    np.testing.assert_allclose(on.fixed_points(starts={"E.r": [[1.0, 1.0]]}).x, [[2.0, 2.0]])
+    """x = shown - 2 tanh(x) for both; it is chosen where 2 / cosh(x)^2 > 1."""
+    an = dd.DSAnalyzer(Choice())
+    assert "shown" in str(an.field)  # is left out
+    found = an.continuation("shown", (0.0, 4.0), starts={"E.x": np.zeros((1, 2))})
+    (point,) = found.points("BP")
+    x = np.arctanh(np.sqrt(0.5))
+    np.testing.assert_allclose(point.x, [x, x], atol=1e-6)
+    np.testing.assert_allclose(point.value, x + 2.0 * np.tanh(x), rtol=1e-8)
+    starts = {"E.x": [[3.0, 3.0], [3.0, 0.0], [0.0, 3.0]]}
+    for shown, labels in ((0.5, ["saddle", "stable node", "stable node"]), (3.0, ["stable node"])):
+        given = dd.DSAnalyzer(Choice(), parameters={"shown": shown})
+        assert "shown" not in str(given.field)
+        assert sorted(given.fixed_points(starts=starts).stability) == labels
 
 
 def test_one_weight_for_all_synapses_is_a_parameter():

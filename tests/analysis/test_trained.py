@@ -1,42 +1,24 @@
 """From training to analysis: the equations that are analysed are those of what was trained."""
 
-from typing import NamedTuple
-
 import jax
-import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
 import distdyn as dd
+from tests.analysis.systems import TanhUnit
 
 DT = 10.0
-
-
-class Unit(dd.ODE):
-    tau: float = dd.param(10.0, "ms", "time constant", positive=True)
-
-    class State(NamedTuple):
-        x: jax.Array
-
-    def init(self, id, key):
-        return self.State(x=jnp.zeros(()))
-
-    def derivative(self, t, s, drive):
-        return self.State(x=(drive.current - s.x) / self.tau)
-
-    def emit(self, s):
-        return jnp.tanh(s.x)
 
 
 class Memory(dd.Network):
     """Recurrent rates that keep bits, which pulses set."""
 
     def __init__(self, n=24, bits=2):
-        self.seen = dd.Population(bits, Unit(method=dd.Euler()))
+        self.seen = dd.Population(bits, TanhUnit(method=dd.Euler()))
         self.inp = dd.CurrentInput(self.seen, 0.0)
-        self.cells = dd.Population(n, Unit(tau=20.0, method=dd.Euler()))
-        self.out = dd.Population(bits, Unit(method=dd.Euler()))
+        self.cells = dd.Population(n, TanhUnit(tau=20.0, method=dd.Euler()))
+        self.out = dd.Population(bits, TanhUnit(method=dd.Euler()))
 
         def connect(pre, post, sd):
             return dd.Projection(
