@@ -26,8 +26,8 @@ from matplotlib.figure import Figure
 import distdyn as dd
 
 DT = 10.0
-BLUE, GREY, INK = "#1b4f8f", "#b4b8bf", "#222222"
-SADDLES = {1: "#e0a526", 2: "#c8432b", 3: "#7a2a6b"}  # by how many directions are unstable
+BLUE, GREY = "#1b4f8f", "#b4b8bf"
+SADDLES = {1: "#e0a526", 2: "#c8432b", 3: "#222222"}  # by how many directions are unstable
 
 
 class Unit(dd.ODE):
@@ -139,7 +139,7 @@ def draw(recording, pulses, points, out):
         axes.set(zlabel="bit 3", zticks=[-1, 1])
         axes.view_init(elev=18, azim=-62)
         axes.set_box_aspect(None, zoom=0.85)
-    axes.legend(frameon=False, loc="upper center", ncols=2, fontsize=8, bbox_to_anchor=(0.5, 1.08))
+    axes.legend(frameon=False, loc="upper center", ncols=2, fontsize=8, bbox_to_anchor=(0.5, 1.06))
     figure.savefig(out, dpi=100)
 
 

@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 
 import distdyn as dd
 
-BLUE, RED, GREY, INK = "#1b4f8f", "#c8432b", "#b4b8bf", "#222222"
+BLUE, GREY = "#1b4f8f", "#b4b8bf"
 A = 0.5  # rad
 J_0 = 4.0
 
