@@ -76,7 +76,7 @@ def bumps(n, k, count):
 
 def main(is_quick, out):
     start = time.perf_counter()
-    n, count, parts = (128, 48, [0.5]) if is_quick else (512, 48, np.arange(0.1, 1.0, 0.1))
+    n, count, parts = (320, 48, [0.5]) if is_quick else (512, 48, np.arange(0.1, 1.0, 0.1))
     an = dd.DSAnalyzer(Ring(n, 0.5 * critical(n)))
     points = an.slow_points(bumps(n, 0.5 * critical(n), count))
     spectra = []
@@ -125,7 +125,7 @@ if __name__ == "__main__":
     arguments = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    arguments.add_argument("--quick", action="store_true", help="fewer units")
+    arguments.add_argument("--quick", action="store_true", help="one strength of inhibition")
     arguments.add_argument("--out", default="ring.png", help="where the picture goes")
     given = arguments.parse_args()
     main(given.quick, given.out)
