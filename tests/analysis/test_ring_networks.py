@@ -72,7 +72,7 @@ def test_the_ring_of_512_units():
     check_ring(512, 8.1, 12)
 
 
-@pytest.mark.slow  # two minutes
+@pytest.mark.slow  # some minutes
 def test_the_ring_of_a_hundred_thousand_units():
     check_ring(100_000, 8.1 / critical(512) * critical(100_000), 12)
 
