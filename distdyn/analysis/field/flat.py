@@ -1,7 +1,7 @@
 """A vector field as a function of states by name, and as one of two vectors."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -116,6 +116,21 @@ class VectorField:
         kind = "flow" if self.is_continuous else "map"
         names = ", ".join(f"{name}{list(np.shape(v)) or ''}" for name, v in self.state.items())
         return " ".join([f"{self.name}: {kind} of {names}.", *self.notes])
+
+    def at(self, parameters: State) -> "VectorField":
+        """The same field with some parameters moved.
+
+        Raises:
+            NameLookupError: there is no parameter of a name.
+        """
+        for name in parameters:
+            check_name(name, self.parameters, f"{self.name} has no parameter")
+        moved = {name: np.asarray(value, np.float64) for name, value in parameters.items()}
+        return replace(
+            self,
+            F=lambda state, given: self.F(state, {**moved, **given}),
+            parameters={**self.parameters, **moved},
+        )
 
     def flat(self, parameters: Sequence[str] | str = ()) -> Flat:
         """The field as a function of vectors, with these parameters as p; the same each time.
