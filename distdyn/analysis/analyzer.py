@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from distdyn.analysis.basins import Basins, find_basins
 from distdyn.analysis.continuation import (
     Branches,
     Family,
@@ -323,6 +324,40 @@ class DSAnalyzer:
         if points is None:
             points = self.continuation(parameter, interval, **search).points("H")
         return cycles_from_hopf(of, points)
+
+    def basins(
+        self,
+        box: Box,
+        *,
+        resolution: int | Sequence[int] = 101,
+        fixed: Mapping[str, Any] | None = None,
+        parameters: Mapping[str, float] | None = None,
+        duration: float = 10000.0,
+        devices: int | None = None,
+    ) -> Basins:
+        """To which fixed point or limit cycle each start of a grid goes.
+
+        All variables move; `slice` holds some. A trajectory that neither comes to rest nor returns,
+        such as a chaotic one, is undecided.
+
+        Args:
+            box: the variables along the axes of the grid, with their ranges.
+            resolution: starts along each axis, or along all.
+            fixed: with which the other variables start; by default as the model does.
+            parameters: values in the place of the model's, by name.
+            duration: ms until a start is undecided; most are caught by an attractor long before,
+                and a tenth of it is enough to come close to one.
+            devices: how many local devices share the starts; one by default.
+
+        Raises:
+            NameLookupError: there is no variable or parameter of a name.
+            AnalysisError: it is a map, or is reset; the box or the resolution do not fit.
+        """
+        flat = self.field.at(parameters or {}).flat()
+        return find_basins(
+            flat, box, resolution=resolution, fixed=fixed, duration=duration,
+            devices=local(devices),
+        )  # fmt: skip
 
     def lyapunov_spectrum(
         self,
