@@ -33,6 +33,7 @@ from distdyn.analysis.cycles import (
     cycles_from_simulation,
     cycles_problem,
 )
+from distdyn.analysis.delays import CharacteristicRoots, characteristic_roots
 from distdyn.analysis.field import VectorField, vector_field
 from distdyn.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from distdyn.analysis.plane.phase_plane import PhaseLine, PhasePlane, phase_line, phase_plane
@@ -358,6 +359,24 @@ class DSAnalyzer:
             flat, box, resolution=resolution, fixed=fixed, duration=duration,
             devices=local(devices),
         )  # fmt: skip
+
+    def characteristic_roots(
+        self, at: Any, *, parameters: Mapping[str, float] | None = None, count: int = 10
+    ) -> CharacteristicRoots:
+        """How differences from an equilibrium of a system with delays grow and decay.
+
+        Args:
+            at: the equilibrium or a state near it, by variable or as an array.
+            parameters: values in the place of the model's, by name.
+            count: how many roots, the rightmost; all that grow are among them.
+
+        Raises:
+            NameLookupError: there is no variable or parameter of a name.
+            AnalysisError: there is no equilibrium near; it is a map.
+        """
+        flat = self.field.at(parameters or {}).flat()
+        x = flat.flatten(at) if isinstance(at, Mapping) else given_starts(flat, at)[0]
+        return characteristic_roots(flat, x, flat.p0, count)
 
     def lyapunov_spectrum(
         self,

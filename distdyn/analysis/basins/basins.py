@@ -32,6 +32,7 @@ from distdyn.analysis.basins.attractors import (
     traps_of,
 )
 from distdyn.analysis.field import Flat
+from distdyn.analysis.field.delayed import check_no_delays
 from distdyn.analysis.points.fixed_points import find_fixed_points
 from distdyn.analysis.points.starts import Box, Region, given_starts
 from distdyn.errors import AnalysisError
@@ -306,6 +307,7 @@ def _edges(axes: Any, labels: Any) -> tuple[Any, Any]:
 
 def _check(flat: Flat, duration: float) -> None:
     what = flat.about.name
+    check_no_delays(flat.about, "basins")
     if not flat.is_continuous:
         raise AnalysisError(f"basins: {what} is a map. Give a model that has a derivative.")
     if flat.about.threshold is not None:
