@@ -46,7 +46,7 @@ def basins(found: Any, ax: Axes | None = None) -> Figure:
         place[:, : len(columns)] = np.vstack([attractor.x, attractor.x[:1]])[:, columns]
         label = f"{attractor.kind}, {found.fractions[k]:.1%}"
         axes.plot(*place.T, "o" if attractor.period is None else "-", color=INK, markersize=6,
-                  linewidth=1.6, markerfacecolor=PALE[k % len(PALE)], zorder=4,
+                  linewidth=1.6, zorder=4,
                   label=label)  # fmt: skip
     axes.set_xlim(*_edges(x))
     axes.set_ylim(*_edges(y))

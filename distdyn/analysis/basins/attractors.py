@@ -19,13 +19,20 @@ from jaxtyping import Float64
 from scipy.linalg import solve_continuous_lyapunov
 
 from distdyn.analysis.basins.arrivals import TUBE, Traps
+from distdyn.analysis.cycles.mesh import DEGREE
 from distdyn.analysis.cycles.start import from_simulation
 from distdyn.analysis.field import Flat
+from distdyn.analysis.plane.trajectory import trajectory
 from distdyn.analysis.points.roots import linearised, refined
 from distdyn.errors import AnalysisError
 
 ON_ORBIT = 512  # points of the line that stands for a cycle
-PER_PERIOD = 16 * 400  # of the mesh of a simulated cycle: 400 intervals
+INTERVALS = 400  # of a simulated cycle
+STEPS = 8000  # of RK4 along a cycle
+SHOTS, CLOSED = (
+    10,
+    1e-9,
+)  # steps of Newton's method for a cycle, and how well it is closed, of units
 DIRECTIONS = 512  # in which V' is looked at
 LARGEST, HALVINGS = 0.25, 24  # radii of ellipsoids: of the unit, and how often half of it
 ROOM_TO_SPARE = 0.5  # of the largest radius at which V' < 0
@@ -60,41 +67,43 @@ class Attractor:
         return f"{self.kind} ({where}{turn})"
 
 
-def attractor_from(
-    flat: Flat,
-    x: Float64[np.ndarray, "n"],
-    unit: Float64[np.ndarray, "n"],
-    duration: float,
+def attracting_point(
+    flat: Flat, x: Float64[np.ndarray, "n"], unit: Float64[np.ndarray, "n"]
 ) -> Attractor | None:
-    """The attractor to which a trajectory goes from a state, if it is a fixed point or a cycle."""
+    """A fixed point as an attractor, if there is an ellipsoid around it."""
+    with jax.enable_x64(True):
+        is_stable = _form(flat, x, unit) is not None
+    return Attractor("fixed point", x[None], None, flat) if is_stable else None
+
+
+def attractor_from(
+    flat: Flat, x: Float64[np.ndarray, "n"], unit: Float64[np.ndarray, "n"], duration: float
+) -> Attractor | None:
+    """The attractor to which a trajectory goes from a state, if it is a fixed point or a cycle.
+
+    A trajectory that spirals slowly into a fixed point, or away from what repels, returns nearly:
+    it is a cycle only if Newton's method for x(T) = x finds one there.
+    """
     with jax.enable_x64(True):
         r = np.abs(np.asarray(flat.f(x, flat.p0)))
         if np.all(r * duration <= 1e-3 * unit):  # it rests, or nearly
             found = refined(flat.residual, x[None], flat.p0, unit)
-            if len(found) and np.abs((found[0] - x) / unit).max() <= 0.1:
-                return Attractor("fixed point", found, None, flat)
-            return None
+            is_near = len(found) and np.abs((found[0] - x) / unit).max() <= 0.1
+            return attracting_point(flat, found[0], unit) if is_near else None
     try:
-        orbit = from_simulation(flat, x, 0.0, PER_PERIOD // 16, duration)
+        guess = from_simulation(flat, x, 0.0, INTERVALS, duration)
+        closed = _closed(flat, guess.nodes[0], guess.period, unit)
+        if closed is None:
+            return None
+        x, period, multipliers = closed
+        orbit = trajectory(flat, x, period, points=DEGREE * INTERVALS + 1).x
     except AnalysisError:  # it rests, diverges, or does not return
         return None
-    line = _evenly(orbit.nodes, unit)
-    return Attractor("limit cycle", line, orbit.period, flat)
-
-
-def is_attracting(attractor: Attractor, unit: Float64[np.ndarray, "n"]) -> bool:
-    """Whether a fixed point has an ellipsoid, or a cycle only multipliers below 1, but one."""
-    with jax.enable_x64(True):
-        if attractor.period is None:
-            return _form(attractor.flat, attractor.x[0], unit) is not None
-        monodromy = _monodromy(
-            attractor.flat.f, attractor.x[0], attractor.flat.p0, attractor.period
-        )
-    multipliers = np.linalg.eigvals(np.asarray(monodromy))
-    if not np.isfinite(multipliers).all():
-        return False
+    size = np.ptp(orbit / unit, axis=0).max() / np.ptp(guess.nodes / unit, axis=0).max()
     others = np.delete(multipliers, np.argmin(np.abs(multipliers - 1.0)))
-    return bool(np.all(np.abs(others) < 1.0 - NEUTRAL))
+    if not 0.5 < size < 2.0 or np.any(np.abs(others) > 1.0 - NEUTRAL):
+        return None
+    return Attractor("limit cycle", _evenly(orbit[:-1], unit), period, flat)
 
 
 def is_same(a: Attractor, b: Attractor, unit: Float64[np.ndarray, "n"]) -> bool:
@@ -166,10 +175,31 @@ def _slopes(f: Any, d: Any, x: Any, p: Any, unit: Any, M: Any) -> Any:
     return jax.vmap(lambda d: d @ M @ (f(x + unit * d, p) / unit))(d)
 
 
+def _closed(flat: Flat, x: Any, T: float, unit: Any) -> tuple[Any, float, Any] | None:
+    """Newton's method for x(T) = x across the flow: state, period and multipliers."""
+    n = len(x)
+    for _ in range(SHOTS):
+        with jax.enable_x64(True):
+            after, monodromy = (np.asarray(a) for a in _after(flat.f, x, flat.p0, T))
+            v = np.asarray(flat.f(after, flat.p0)) / unit
+        away, Y = (after - x) / unit, monodromy * unit / unit[:, None]
+        if not (np.isfinite(away).all() and np.isfinite(Y).all()):
+            return None
+        if np.abs(away).max() <= CLOSED:
+            return x, T, np.linalg.eigvals(Y)
+        matrix = np.zeros((n + 1, n + 1))
+        matrix[:n, :n], matrix[:n, n], matrix[n, :n] = Y - np.eye(n), v, v
+        change = np.linalg.lstsq(matrix, np.append(-away, 0.0), rcond=None)[0]
+        x, T = x + unit * change[:n], T + float(change[n])
+        if not T > 0.0:
+            return None
+    return None
+
+
 @functools.partial(jax.jit, static_argnames=("f",))
-def _monodromy(f: Any, x: Any, p: Any, period: Any) -> Any:
-    """The derivative of the state after a period by that before it, by RK4."""
-    h = period / PER_PERIOD
+def _after(f: Any, x: Any, p: Any, T: Any) -> Any:
+    """The state after T, and its derivative by that before, by RK4."""
+    h = T / STEPS
 
     def rate(x: Any, Y: Any) -> Any:
         return f(x, p), jax.vmap(lambda y: jax.jvp(lambda x: f(x, p), (x,), (y,))[1])(Y)
@@ -186,7 +216,8 @@ def _monodromy(f: Any, x: Any, p: Any, period: Any) -> Any:
             lambda y, a, b, c, d: y + h / 6 * (a + 2 * b + 2 * c + d), carry, a, b, c, d
         )
 
-    return jax.lax.fori_loop(0, PER_PERIOD, step, (x, jnp.eye(len(x))))[1].T
+    x, Y = jax.lax.fori_loop(0, STEPS, step, (x, jnp.eye(len(x))))
+    return x, Y.T
 
 
 def _evenly(

@@ -26,8 +26,8 @@ from jaxtyping import Float64, Int64
 from distdyn.analysis.basins.arrivals import DIVERGED, UNDECIDED, arrivals
 from distdyn.analysis.basins.attractors import (
     Attractor,
+    attracting_point,
     attractor_from,
-    is_attracting,
     is_same,
     traps_of,
 )
@@ -227,8 +227,8 @@ def find_basins(
 def _stable_points(follow: Followed, x: Any, region: Region) -> list[Attractor]:
     """The stable fixed points in the box, wherever the variables are that it does not name."""
     found = find_fixed_points(follow.flat, x, region, devices=follow.devices)
-    points = [Attractor("fixed point", row[None], None, follow.flat) for row in found.x]
-    return [a for a in points if is_attracting(a, follow.unit)]
+    points = [attracting_point(follow.flat, row, follow.unit) for row in found.x]
+    return [point for point in points if point is not None]
 
 
 def _further(
@@ -250,9 +250,7 @@ def _one_more(follow: Followed, ends: Any, known: list[Attractor]) -> Attractor 
     """An attractor that is not known, near one of some states."""
     for x in ends[:: max(1, len(ends) // TRIES)][:TRIES]:
         new = attractor_from(follow.flat, x, follow.unit, PART * follow.duration)
-        if new is None or any(is_same(new, other, follow.unit) for other in known):
-            continue
-        if is_attracting(new, follow.unit):
+        if new is not None and not any(is_same(new, other, follow.unit) for other in known):
             return new
     return None
 
