@@ -13,7 +13,6 @@ Source: Rinzel (1987), in Mathematical Topics in Population Biology, Lect. Notes
 import argparse
 import time
 
-import numpy as np
 from matplotlib.figure import Figure
 
 import distdyn as dd
