@@ -56,7 +56,7 @@ def test_basins_are_drawn_and_saved(wells, tmp_path):
     assert "20 x 5 starts" in repr(wells)
 
 
-@pytest.mark.parametrize("count", [2, 4])
+@pytest.mark.parametrize("count", [4, pytest.param(2, marks=pytest.mark.slow)])
 def test_the_number_of_devices_changes_nothing(wells, count):
     an = dd.DSAnalyzer(wells.flat.about)
     found = an.basins(
@@ -82,6 +82,7 @@ def test_between_rest_and_firing_lies_the_unstable_cycle():
     assert basins.undecided == 0.0
 
 
+@pytest.mark.slow
 def test_two_populations_that_compete_divide_along_the_diagonal():
     an = dd.DSAnalyzer(wong_wang(20.0))  # S1, S2, and the noise of each
     basins = an.basins({"S1": (0.0, 0.8), "S2": (0.0, 0.8)}, resolution=(6, 7))
