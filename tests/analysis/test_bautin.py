@@ -10,7 +10,6 @@ from distdyn.analysis.continuation import Family
 from distdyn.analysis.continuation.bautin import second_lyapunov_coefficient
 from distdyn.analysis.field import VectorField
 
-
 CASES = [(-1.0, 0.0), (2.0, -0.7)]  # each compiles derivatives of fifth order
 
 

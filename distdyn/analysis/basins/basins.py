@@ -57,6 +57,7 @@ class Basins:
             -2: it diverges.
         attractors: fixed points, by their coordinates, then cycles, by their period.
         flat: the field.
+        follow: how starts are followed, these and those of `of` and `boundary`.
     """
 
     names: tuple[str, ...]

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 
 from distdyn.errors import AnalysisError, NameLookupError, suggestion
 
@@ -63,9 +62,3 @@ def check_no_delays(field: Any, what: str) -> None:
             "parameters, and characteristic_roots; or put a chain of variables x_k' = (x_(k - 1) "
             "- x_k) m / delay in place of the delay."
         )
-
-
-def readings(field: Any, state: State, parameters: State) -> list[tuple[str, np.ndarray]]:
-    """What a field with delays reads of its past at a state: names, and delays in ms."""
-    _, read = field.delayed(state, parameters, None)
-    return [(name, np.asarray(delay, np.float64)) for name, delay in read]
