@@ -83,6 +83,20 @@ def test_between_rest_and_firing_lies_the_unstable_cycle():
 
 
 @pytest.mark.slow
+def test_cycles_too_are_the_same_on_any_number_of_devices():
+    an = dd.DSAnalyzer(dd.FitzHughNagumo(I_e=0.3275))
+    one, two, four = (
+        an.basins({"V": (-1.25, -0.7), "w": (-0.42, -0.25)}, resolution=8, devices=count)
+        for count in (1, 2, 4)
+    )
+    for other in (two, four):
+        assert np.array_equal(one.labels, other.labels)
+        assert np.array_equal(one.boundary(3), other.boundary(3))
+        for a, b in zip(one.attractors, other.attractors, strict=True):
+            assert a.period == b.period and np.array_equal(a.x, b.x)
+
+
+@pytest.mark.slow
 def test_two_populations_that_compete_divide_along_the_diagonal():
     an = dd.DSAnalyzer(wong_wang(20.0))  # S1, S2, and the noise of each
     basins = an.basins({"S1": (0.0, 0.8), "S2": (0.0, 0.8)}, resolution=(6, 7))
