@@ -84,13 +84,11 @@ def attractor_from(
     A trajectory that spirals slowly into a fixed point, or away from what repels, returns nearly:
     it is a cycle only if Newton's method for x(T) = x finds one there.
     """
-    with jax.enable_x64(True):
-        r = np.abs(np.asarray(flat.f(x, flat.p0)))
-        if np.all(r * duration <= 1e-3 * unit):  # it rests, or nearly
-            found = refined(flat.residual, x[None], flat.p0, unit)
-            is_near = len(found) and np.abs((found[0] - x) / unit).max() <= 0.1
-            return attracting_point(flat, found[0], unit) if is_near else None
     try:
+        x = trajectory(flat, x, duration, points=2).x[-1]
+        found = _resting(flat, x, unit, duration)
+        if found is not None:
+            return attracting_point(flat, found, unit)
         guess = from_simulation(flat, x, 0.0, INTERVALS, duration)
         closed = _closed(flat, guess.nodes[0], guess.period, unit)
         if closed is None:
@@ -104,6 +102,16 @@ def attractor_from(
     if not 0.5 < size < 2.0 or np.any(np.abs(others) > 1.0 - NEUTRAL):
         return None
     return Attractor("limit cycle", _evenly(orbit[:-1], unit), period, flat)
+
+
+def _resting(flat: Flat, x: Any, unit: Any, duration: float) -> Any:
+    """The fixed point at which a state rests, or nearly; None if it does not."""
+    with jax.enable_x64(True):
+        if np.any(np.abs(np.asarray(flat.f(x, flat.p0))) * duration > 1e-3 * unit):
+            return None
+        found = refined(flat.residual, x[None], flat.p0, unit)
+    is_near = len(found) and np.abs((found[0] - x) / unit).max() <= 0.1
+    return found[0] if is_near else None
 
 
 def is_same(a: Attractor, b: Attractor, unit: Float64[np.ndarray, "n"]) -> bool:

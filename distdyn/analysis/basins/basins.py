@@ -217,9 +217,8 @@ def find_basins(
     follow = Followed(flat, origin, unit, middle, float(duration), devices)
     known = _stable_points(follow, searched, region)
     probes = x[:: max(1, len(x) // PROBES)]
-    known = _further(follow, *follow(probes, known, PART), known)[0]
-    label, end = follow(x, known)
-    known, label = _further(follow, label, end, known)
+    known = _further(follow, probes, *follow(probes, known, PART), known)[0]
+    known, label = _further(follow, x, *follow(x, known), known)
     known, label = _sorted(known, label)
     shape = tuple(len(axis) for axis in axes)
     return Basins(tuple(box), axes, label.reshape(shape), tuple(known), flat, follow)
@@ -233,13 +232,13 @@ def _stable_points(follow: Followed, x: Any, region: Region) -> list[Attractor]:
 
 
 def _further(
-    follow: Followed, label: Any, end: Any, known: list[Attractor]
+    follow: Followed, x: Any, label: Any, end: Any, known: list[Attractor]
 ) -> tuple[list[Attractor], Any]:
-    """Attractors near the ends of what was not caught, and what they catch."""
+    """Attractors of starts that were not caught, and what they catch."""
     label, known = label.copy(), list(known)
     while (label == UNDECIDED).any():
         (left,) = np.nonzero(label == UNDECIDED)
-        new = _one_more(follow, end[left], known)
+        new = _one_more(follow, x[left], known)
         if new is None:
             break
         known.append(new)
@@ -247,9 +246,9 @@ def _further(
     return known, label
 
 
-def _one_more(follow: Followed, ends: Any, known: list[Attractor]) -> Attractor | None:
-    """An attractor that is not known, near one of some states."""
-    for x in ends[:: max(1, len(ends) // TRIES)][:TRIES]:
+def _one_more(follow: Followed, starts: Any, known: list[Attractor]) -> Attractor | None:
+    """An attractor that is not known, of one of some starts, whoever has followed them."""
+    for x in starts[:: max(1, len(starts) // TRIES)][:TRIES]:
         new = attractor_from(follow.flat, x, follow.unit, PART * follow.duration)
         if new is not None and not any(is_same(new, other, follow.unit) for other in known):
             return new
