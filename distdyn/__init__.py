@@ -217,6 +217,10 @@ from distdyn.run.runner import DSRunner as DSRunner
 if TYPE_CHECKING:
     from distdyn import plot as plot
     from distdyn.analysis.analyzer import DSAnalyzer as DSAnalyzer
+    from distdyn.analysis.diagrams import Bifurcation1D as Bifurcation1D
+    from distdyn.analysis.diagrams import Bifurcation2D as Bifurcation2D
+    from distdyn.analysis.diagrams import FastSlow1D as FastSlow1D
+    from distdyn.analysis.diagrams import FastSlow2D as FastSlow2D
     from distdyn.analysis.field import vector_field as vector_field
     from distdyn.analysis.statistics import compare as compare
     from distdyn.analysis.statistics import statistics as statistics
@@ -253,10 +257,14 @@ ROOMS = {  # loaded when they are asked for: they bring libraries that most runs
 }
 NAMES = {  # so are these
     "BPTT": "distdyn.train.rules",
+    "Bifurcation1D": "distdyn.analysis.diagrams",
+    "Bifurcation2D": "distdyn.analysis.diagrams",
     "DRTRL": "distdyn.train.rules",
     "DSAnalyzer": "distdyn.analysis.analyzer",
     "DSTrainer": "distdyn.train.trainer",
     "EProp": "distdyn.train.rules",
+    "FastSlow1D": "distdyn.analysis.diagrams",
+    "FastSlow2D": "distdyn.analysis.diagrams",
     "Fold": "distdyn.analysis.sweep",
     "PPProp": "distdyn.train.rules",
     "ThreeFactor": "distdyn.train.rules",

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from distdyn.analysis.basins import Basins, find_basins
 from distdyn.analysis.continuation import (
     Branches,
     Family,
@@ -32,6 +33,7 @@ from distdyn.analysis.cycles import (
     cycles_from_simulation,
     cycles_problem,
 )
+from distdyn.analysis.delays import CharacteristicRoots, characteristic_roots
 from distdyn.analysis.field import VectorField, vector_field
 from distdyn.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from distdyn.analysis.plane.phase_plane import PhaseLine, PhasePlane, phase_line, phase_plane
@@ -332,6 +334,58 @@ class DSAnalyzer:
         if points is None:
             points = self.continuation(parameter, interval, **search).points("H")
         return cycles_from_hopf(of, points)
+
+    def basins(
+        self,
+        box: Box,
+        *,
+        resolution: int | Sequence[int] = 101,
+        fixed: Mapping[str, Any] | None = None,
+        parameters: Mapping[str, float] | None = None,
+        duration: float = 10000.0,
+        devices: int | None = None,
+    ) -> Basins:
+        """To which fixed point or limit cycle each start of a grid goes.
+
+        All variables move; `slice` holds some. A trajectory that neither comes to rest nor returns,
+        such as a chaotic one, is undecided.
+
+        Args:
+            box: the variables along the axes of the grid, with their ranges.
+            resolution: starts along each axis, or along all.
+            fixed: with which the other variables start; by default as the model does.
+            parameters: values in the place of the model's, by name.
+            duration: ms until a start is undecided; most are caught by an attractor long before,
+                and a tenth of it is enough to come close to one.
+            devices: how many local devices share the starts; one by default.
+
+        Raises:
+            NameLookupError: there is no variable or parameter of a name.
+            AnalysisError: it is a map, or is reset; the box or the resolution do not fit.
+        """
+        flat = self.field.at(parameters or {}).flat()
+        return find_basins(
+            flat, box, resolution=resolution, fixed=fixed, duration=duration,
+            devices=local(devices),
+        )  # fmt: skip
+
+    def characteristic_roots(
+        self, at: Any, *, parameters: Mapping[str, float] | None = None, count: int = 10
+    ) -> CharacteristicRoots:
+        """How differences from an equilibrium of a system with delays grow and decay.
+
+        Args:
+            at: the equilibrium or a state near it, by variable or as an array.
+            parameters: values in the place of the model's, by name.
+            count: how many roots, the rightmost; all that grow are among them.
+
+        Raises:
+            NameLookupError: there is no variable or parameter of a name.
+            AnalysisError: there is no equilibrium near; it is a map.
+        """
+        flat = self.field.at(parameters or {}).flat()
+        x = flat.flatten(at) if isinstance(at, Mapping) else given_starts(flat, at)[0]
+        return characteristic_roots(flat, x, flat.p0, count)
 
     def lyapunov_spectrum(
         self,

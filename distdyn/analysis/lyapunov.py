@@ -23,6 +23,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from distdyn.analysis.field import Flat
+from distdyn.analysis.field.delayed import check_no_delays
 from distdyn.errors import AnalysisError
 from distdyn.run.store import write_arrays
 
@@ -118,6 +119,7 @@ def lyapunov_spectrum(
     Raises:
         AnalysisError: a number does not fit, or the trajectory does not stay finite.
     """
+    check_no_delays(flat.about, "lyapunov_spectrum")
     x = flat.x0 if start is None else np.asarray(start, np.float64)
     p = flat.p0 if p is None else np.asarray(p, np.float64)
     k = flat.n if k is None else k

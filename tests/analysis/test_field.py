@@ -59,7 +59,6 @@ class Forced(dd.FitzHughNagumo):
 @pytest.mark.parametrize(
     "model, why",
     [
-        (dd.FeedbackFHN(), "has delays"),
         (dd.FitzHughNagumo(order={"V": 0.9}), "order"),
         (Forced(), "time"),
         (dd.Poisson(10.0), "spikes"),

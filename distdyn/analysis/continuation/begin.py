@@ -55,9 +55,16 @@ def beginnings(
     x = region.points(flat.x0, n_starts, seed)
     return [
         (value, point)
-        for value in np.union1d(values, np.linspace(low, high, VALUES)).tolist()
+        for value in values_between(own, interval)
         for point in find_fixed_points(flat, x, region, np.array([value])).x
     ]
+
+
+def values_between(own: float, interval: tuple[float, float]) -> list[float]:
+    """Where a box is searched: both ends of an interval, the model's own value, and between."""
+    low, high = interval
+    inside = [own] if low < own < high else []
+    return np.union1d(np.linspace(low, high, VALUES), inside).tolist()
 
 
 def _passed(family: Family, value: float) -> Float64[np.ndarray, "m n"]:

@@ -43,8 +43,8 @@ class SpecialPoint:
         state: the state by the names of variables.
         eigenvalues: of the Jacobian there.
         omega: rad/ms, of the pair +-i omega (H); the period of what is born is 2 pi / omega.
-        coefficients: of the normal form: "a" (LP), "l1" (H), "a" and "b" (BT), "c" (CP); see
-            `distdyn.analysis.continuation.normal_forms`.
+        coefficients: of the normal form: "a" (LP), "l1" (H), "a" and "b" (BT), "c" (CP), "l2"
+            (GH); see `distdyn.analysis.continuation.normal_forms` and `bautin`.
     """
 
     kind: str

@@ -27,6 +27,7 @@ from distdyn.analysis.continuation.arclength import (
     null_direction,
 )
 from distdyn.analysis.continuation.augmented import FoldSystem, HopfSystem
+from distdyn.analysis.continuation.bautin import second_lyapunov_coefficient
 from distdyn.analysis.continuation.begin import SMALLEST_SCALE, checked_interval
 from distdyn.analysis.continuation.branches import Branch, Branches, SpecialPoint
 from distdyn.analysis.continuation.equilibria import SAME, widened
@@ -188,6 +189,8 @@ class _Plane:
             coefficients = {"a": a, "b": b}
         if kind == "CP":
             coefficients = {"c": cusp_coefficient(family, u)}
+        if kind == "GH" and omega is not None:
+            coefficients = {"l2": second_lyapunov_coefficient(family, u, omega)}
         point = of_one_parameter(family, kind, u, omega, coefficients)
         self.special.append((u, point))
         if kind in ("BT", "ZH"):

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from distdyn.analysis.field import Flat
+from distdyn.analysis.field.delayed import check_no_delays
 from distdyn.errors import AnalysisError
 
 Vector = Float64[np.ndarray, "m"]
@@ -31,7 +32,7 @@ class Family:
         n, k: numbers of variables and of parameters.
 
     Raises:
-        AnalysisError: it is a map.
+        AnalysisError: it is a map, or has delays.
     """
 
     def __init__(self, flat: Flat) -> None:
@@ -40,6 +41,7 @@ class Family:
                 f"continuation: {flat.about.name} is a map, and bifurcations of maps are others "
                 "than those of flows. Give a model that has a derivative."
             )
+        check_no_delays(flat.about, "continuation")
         self.flat, self.n, self.k = flat, flat.n, len(flat.parameters)
 
     def _field(self, u: Any) -> Any:

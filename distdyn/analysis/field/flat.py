@@ -1,7 +1,7 @@
 """A vector field as a function of states by name, and as one of two vectors."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float64
 
+from distdyn.analysis.field.delayed import Delayed
 from distdyn.errors import AnalysisError, NameLookupError, suggestion
 
 State = Mapping[str, Any]  # arrays by the names of variables
@@ -97,6 +98,8 @@ class VectorField:
         threshold: the variable that is reset, and the value at which it is; the field is that
             between two spikes. None: nothing jumps.
         reset: the state after a spike, of the state before it.
+        delayed: of a model with delays, the derivatives with its past given; see `field.delayed`.
+            F is that of a system that has always been where it is. None: there are no delays.
     """
 
     F: Callable[[State, State], dict[str, Any]]
@@ -107,6 +110,7 @@ class VectorField:
     notes: tuple[str, ...] = ()
     threshold: tuple[str, float] | None = None
     reset: Callable[[State], dict[str, Any]] | None = None
+    delayed: Delayed | None = None
     _flats: dict[tuple[str, ...], Flat] = field(default_factory=dict, init=False)
 
     def __iter__(self) -> Iterator[Any]:
@@ -116,6 +120,23 @@ class VectorField:
         kind = "flow" if self.is_continuous else "map"
         names = ", ".join(f"{name}{list(np.shape(v)) or ''}" for name, v in self.state.items())
         return " ".join([f"{self.name}: {kind} of {names}.", *self.notes])
+
+    def at(self, parameters: State) -> "VectorField":
+        """The same field with some parameters moved.
+
+        Raises:
+            NameLookupError: there is no parameter of a name.
+        """
+        for name in parameters:
+            check_name(name, self.parameters, f"{self.name} has no parameter")
+        moved = {name: np.asarray(value, np.float64) for name, value in parameters.items()}
+        delayed = self.delayed
+        return replace(
+            self,
+            F=lambda state, given: self.F(state, {**moved, **given}),
+            parameters={**self.parameters, **moved},
+            delayed=delayed and (lambda x, given, past: delayed(x, {**moved, **given}, past)),
+        )
 
     def flat(self, parameters: Sequence[str] | str = ()) -> Flat:
         """The field as a function of vectors, with these parameters as p; the same each time.

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from distdyn.analysis.field.delayed import Present
 from distdyn.analysis.field.flat import State, VectorField, check_name
 from distdyn.core.flow import dependence
 from distdyn.core.integrators.default import has_noise
@@ -126,12 +128,6 @@ def state_by_name(state: Any) -> tuple[dict[str, Any], Any]:
 def check_can_be_field(model: ODE) -> None:
     """Raise an AnalysisError for equations that are no function of the present state alone."""
     what = type(model).__name__
-    if has_past(model):
-        raise AnalysisError(
-            f"{what} has delays: its derivative depends on its past, and the eigenvalues of a "
-            "Jacobian would not say what is stable. Analyse the equations without the delay, or "
-            "with a chain of variables x_k' = (x_(k - 1) - x_k) m / delay in its place."
-        )
     if model.order is not None:
         raise AnalysisError(
             f"{what} has derivatives of order {model.order}: stability is not decided by the signs "
@@ -146,6 +142,8 @@ def notes_of(model: ODE) -> tuple[str, ...]:
         notes.append(f"{type(model).__name__} has noise: this is its drift.")
     if callable(getattr(model, "reset", None)):
         notes.append(f"{type(model).__name__} is reset at spikes: this is the field between them.")
+    if has_past(model):
+        notes.append(f"{type(model).__name__} has delays: a fixed point has always been there.")
     return tuple(notes)
 
 
@@ -161,20 +159,25 @@ def field_of_ode(model: ODE, parameters: Any) -> VectorField:
         state, structure = state_by_name(tree.model({}).init(jnp.int64(0), jax.random.key(0)))
         state = {name: np.asarray(value) for name, value in state.items()}
 
-    def rate(t: Any, given: State, parameters: State) -> dict[str, Any]:
+    what = type(model).__name__
+
+    def rate(t: Any, given: State, parameters: State, values: Any = None) -> Any:
+        """The derivatives, and what was read of the past."""
         s = jax.tree.unflatten(structure, [given[name] for name in state])
-        found = jax.tree.leaves(tree.model(parameters).derivative(t, s, Drive(0.0)))
-        return _like(state, found)
+        past = (Present(given, values, what),) if has_past(model) else ()
+        found = tree.model(parameters).derivative(t, s, Drive(0.0), *past)
+        return _like(state, jax.tree.leaves(found)), past[0].read if past else []
 
     def F(given: State, parameters: State) -> dict[str, Any]:
-        return rate(0.0, given, parameters)
+        return rate(0.0, given, parameters)[0]
 
     with jax.enable_x64(True):
-        check_autonomous(lambda t: list(rate(t, state, {}).values()), type(model).__name__)
+        check_autonomous(lambda t: list(rate(t, state, {})[0].values()), what)
     threshold, reset = _reset_of(tree, state, structure)
     return VectorField(
-        F, state, tree.parameters, True, type(model).__name__, notes_of(model), threshold, reset
-    )
+        F, state, tree.parameters, True, what, notes_of(model), threshold, reset,
+        partial(rate, 0.0) if has_past(model) else None,
+    )  # fmt: skip
 
 
 def field_of_step(model: DynamicalSystem, dt: float | None, parameters: Any) -> VectorField:

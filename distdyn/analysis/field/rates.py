@@ -28,6 +28,7 @@ from distdyn.analysis.field.model import (
 )
 from distdyn.core.coupling import Coupling
 from distdyn.core.flow import Flow
+from distdyn.core.integrators.delayed import has_past
 from distdyn.core.ode import ODE
 from distdyn.core.receptor import Receptor
 from distdyn.core.system import Drive
@@ -153,6 +154,11 @@ def _check_members(what: str, members: Graph) -> None:
                 "derivative. Use rate models that are written as an ODE."
             )
         check_can_be_field(model)
+        if has_past(model):
+            raise AnalysisError(
+                f'{what}: population "{path}" is of {type(model).__name__}, which has delays, and '
+                "the state of the network is not the present alone. Analyse a single cell."
+            )
         if callable(getattr(model, "reset", None)):
             raise AnalysisError(
                 f'{what}: population "{path}" is of {type(model).__name__}, which is reset at '

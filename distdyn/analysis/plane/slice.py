@@ -15,6 +15,7 @@ import numpy as np
 
 from distdyn._jax import axes_of, varying_over
 from distdyn.analysis.field import State, VectorField
+from distdyn.analysis.field.delayed import check_no_delays
 from distdyn.core.flow import dependence
 from distdyn.errors import AnalysisError, NameLookupError, suggestion
 
@@ -40,6 +41,7 @@ def sliced(
         NameLookupError: there is no variable of a name.
         AnalysisError: a variable is named twice, is an array, or follows in a map.
     """
+    check_no_delays(field, "phase_plane, slice")
     fixed = dict(fixed or {})
     named = [*moving, *fixed, *steady]
     for name in named:

@@ -15,6 +15,7 @@ from jaxtyping import Float64
 from scipy.integrate import solve_ivp
 
 from distdyn.analysis.field import Flat
+from distdyn.analysis.field.delayed import check_no_delays
 from distdyn.errors import AnalysisError
 from distdyn.run.store import write_arrays
 
@@ -78,6 +79,7 @@ def trajectory(
     Raises:
         AnalysisError: the state does not fit, or it cannot be followed to T.
     """
+    check_no_delays(flat.about, "trajectory")
     start = np.asarray(start, np.float64)
     if start.shape != (flat.n,) or not np.isfinite(start).all():
         raise AnalysisError(

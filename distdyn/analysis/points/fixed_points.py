@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from jaxtyping import Complex128, Float64, Int64
 
+from distdyn.analysis.delays.result import roots_at
 from distdyn.analysis.field import Flat
 from distdyn.analysis.points.krylov import leading
 from distdyn.analysis.points.roots import MOST_DENSE, SAME, distinct, linearised, refined, roots
@@ -24,6 +25,7 @@ from distdyn.run.store import write_arrays
 
 MOST_VECTORS = 200  # variables
 MOST_SPECTRUM = 1000  # variables of which all eigenvalues are computed
+FEW_ROOTS = 6  # characteristic roots of systems with delays
 STEP_ASIDE = 1e-3  # of the unit: to see whether there is another fixed point
 MOST_NUMBERS = 20_000_000  # of the states that are searched from at once
 
@@ -36,7 +38,8 @@ class FixedPoints:
         x: the points, a row each, in the order of `names`.
         names: of the columns of x.
         eigenvalues: of the Jacobian at each, the largest real part first. Of more than 1000
-            variables those that decay the least; the decaying ones among them are approximate.
+            variables those that decay the least; the decaying ones among them are approximate. Of a
+            system with delays the rightmost characteristic roots.
         eigenvectors: the columns belong to the eigenvalues; none of more than 200 variables.
         stability: a label each, see `distdyn.analysis.points.stability`.
         n_unstable: how many eigenvalues grow: the index of the point.
@@ -195,9 +198,11 @@ def described(
     """Known fixed points, sorted, with their spectra and labels."""
     x = x[np.lexsort(np.round(x / unit, 8).T[::-1])] if len(x) else x
     with jax.enable_x64(True):
-        speed, spectra = (_of_matrices if flat.n <= MOST_SPECTRUM else _of_products)(
-            flat, x, p, rtol
-        )
+        if flat.about.delayed is not None:
+            of = _of_delays
+        else:
+            of = _of_matrices if flat.n <= MOST_SPECTRUM else _of_products
+        speed, spectra = of(flat, x, p, rtol)
     kinds = [
         stability(values, norm, is_continuous=flat.is_continuous, rtol=rtol)
         for values, _, norm in spectra
@@ -234,6 +239,17 @@ def _of_matrices(flat: Flat, x: Any, p: Any, rtol: float) -> tuple[Any, list[Any
     r, jacobians = linearised(flat.residual, x, np.tile(p, (len(x), 1)))
     jacobians = jacobians + (0.0 if flat.is_continuous else np.eye(flat.n))
     return np.linalg.norm(r, axis=1), [(*spectrum(j), norm_of(j)) for j in jacobians]
+
+
+def _of_delays(flat: Flat, x: Any, p: Any, rtol: float) -> tuple[Any, list[Any]]:
+    """The same with the rightmost characteristic roots in the place of eigenvalues."""
+    g = jax.jit(flat.residual)
+    speed = np.array([np.linalg.norm(g(a, p)) for a in x])
+    found = [roots_at(flat, a, p, FEW_ROOTS, rtol) for a in x]
+    most = min((len(r.values) for r in found), default=0)
+    most = max([most, *(r.n_unstable + 1 for r in found)])
+    found = [r if len(r.values) >= most else roots_at(flat, r.x, p, most, rtol) for r in found]
+    return speed, [(r.values[:most], r.vectors[:most].T, r.linear.norm) for r in found]
 
 
 def _of_products(flat: Flat, x: Any, p: Any, rtol: float) -> tuple[Any, list[Any]]:

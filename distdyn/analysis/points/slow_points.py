@@ -23,6 +23,7 @@ import numpy as np
 from jaxtyping import Bool, Complex128, Float64, Int64
 
 from distdyn.analysis.field import Flat
+from distdyn.analysis.field.delayed import check_no_delays
 from distdyn.analysis.points.descent import Descent, Ended, ended_of
 from distdyn.analysis.points.manifolds import Manifold, manifolds
 from distdyn.analysis.points.modes import MODES, modes_about, orthonormal
@@ -167,6 +168,7 @@ def find_slow_points(
     Raises:
         AnalysisError: F is finite at no state, or a tolerance is negative.
     """
+    check_no_delays(flat.about, "slow_points")
     for name, value in (("slow", slow), ("marginal", marginal), ("far", far)):
         if value is not None and not value >= 0.0:
             raise AnalysisError(f"slow_points: {name} = {value} is no tolerance. Give one >= 0.")
