@@ -11,23 +11,22 @@ Equilibria over the current, their stability, Hopf points, and the cycles.
                 stable cycles by solve_ivp, with the current going up and down
     BrainPy     `Bifurcation2D` on the same grid, and its cycles by simulation, on all cores
 
-They take turns. `seconds` are those of one diagram, with compilation, without start and imports;
-`again` is the same analyzer asked once more, without; `core_seconds` are those of the processor,
-which others do not change. Ratios are medians over turns of theirs by ours. What each finds is
-compared with what is known: `hopf_error` and `fold_error` are the largest distances in the current,
-null where a point is not found. The exit status is 1 if distdyn misses one, or is off by 1e-6 or
-1e-2.
+They take turns, each in a process of its own. `seconds` are those of its first diagram, with
+compilation, without start and imports; `again` is the same analyzer asked once more, without;
+`core_seconds` and `again_core_seconds` are those of the processor, which others do not change.
+Ratios are medians over turns of theirs by ours. What each finds is compared with what is known:
+`hopf_error` and `fold_error` are the largest distances in the current, null where a point is not
+found. The exit status is 1 if distdyn misses one, or is off by 1e-6 or 1e-2.
 """
 
 import argparse
 import sys
-from contextlib import ExitStack
 from statistics import median
 
 from peers.command import parser_of
 from peers.diagram import CELLS, Cell
 from peers.machine import busy, machine, report
-from peers.workers import PeerError, Worker
+from peers.workers import Worker
 
 OURS = "distdyn"
 PROGRAMS = {"distdyn": "distdyn_diagram", "scipy": "scipy_diagram", "brainpy": "brainpy_diagram"}
@@ -52,40 +51,32 @@ def parse() -> argparse.Namespace:
 
 def compare(cell: Cell, options: argparse.Namespace) -> dict:
     """The programs in turns."""
-    programs: dict[str, Worker] = {}
-    missing: dict[str, str] = {}
-    with ExitStack() as open_:
-        for name in (OURS, *options.peers):
-            core = 0 if name == OURS else None
-            try:
-                worker = Worker(name, PROGRAMS[name], cell=cell.name, core=core)
-            except (PeerError, OSError) as error:
-                missing[name] = str(error)
-                continue
-            programs[name] = open_.enter_context(worker)
-        turns = [turn(programs, k) for k in range(options.turns)]
-    return judged(cell, turns, list(programs)) | {"missing": missing}
+    names = [OURS, *options.peers]
+    turns = [turn(cell, names[:: -1 if k % 2 else 1]) for k in range(options.turns)]
+    return judged(cell, turns, names)
 
 
-def turn(programs: dict[str, Worker], k: int) -> dict:
-    others = busy()
-    order = list(programs)[:: -1 if k % 2 else 1]
-    found = {name: programs[name].run() for name in order}
-    words = ", ".join(f"{name} {found[name]['seconds']:.1f} s" for name in programs)
-    print(words, file=sys.stderr, flush=True)
-    return {"busy": others, **found}
+def turn(cell: Cell, names: list[str]) -> dict:
+    """One diagram of each, by a process of its own: what it compiled before is not there."""
+    found: dict = {"busy": busy()}
+    for name in names:
+        core = 0 if name == OURS else None
+        with Worker(name, PROGRAMS[name], cell=cell.name, core=core) as program:
+            found[name] = program.run()
+        print(f"{name} {found[name]['seconds']:.1f} s", file=sys.stderr, flush=True)
+    return found
 
 
 def judged(cell: Cell, turns: list[dict], names: list[str]) -> dict:
     """What each took, and how right it is."""
-    peers = [name for name in names if name != OURS]
     return {
         "ratios": {
             name: {
                 of: median(each[name][of] / each[OURS][of] for each in turns)
                 for of in ("seconds", "core_seconds")
             }
-            for name in peers
+            for name in names
+            if name != OURS
         },
         "programs": {name: summary(cell, [each[name] for each in turns]) for name in names},
         "busy": [each["busy"] for each in turns],
@@ -97,7 +88,7 @@ def summary(cell: Cell, found: list[dict]) -> dict:
     return {
         **{
             of: median(each[of] for each in found)
-            for of in ("seconds", "core_seconds", "again")
+            for of in ("seconds", "core_seconds", "again", "again_core_seconds")
             if of in last
         },
         **{name: last[name] for name in ("hopf", "folds", "stable_cycles", "unstable_cycles")},

@@ -20,13 +20,14 @@ def prepare(request: dict) -> Iterator[dict]:
         rest = an.continuation("I_e", cell.currents)
         cycles = an.limit_cycles("I_e", cell.currents, points=rest.points("H"))
         seconds, core_seconds = time.perf_counter() - began, time.process_time() - of_cores
-        again = time.perf_counter()
+        again, again_of_cores = time.perf_counter(), time.process_time()
         points = an.continuation("I_e", cell.currents).points("H")
         an.limit_cycles("I_e", cell.currents, points=points)
         yield {
             "seconds": seconds,
             "core_seconds": core_seconds,
             "again": time.perf_counter() - again,
+            "again_core_seconds": time.process_time() - again_of_cores,
             "hopf": sorted(point.value for point in rest.points("H")),
             "folds": sorted(point.value for point in cycles.points("LPC")),
             "stable_cycles": sum(int(branch.stable.sum()) for branch in cycles),
