@@ -142,7 +142,9 @@ POINTS = {
     "where the sign changes without a zero": (
         lambda: STEP.fixed_points(box={"x": (-1, 1)}), 0, "without being zero"
     ),
-    "a third-order zero": (lambda: CUBE.fixed_points(box={"x": (-1, 1), "y": (-1, 1)}), 1, "degenerate"),
+    "a third-order zero": (
+        lambda: CUBE.fixed_points(box={"x": (-1, 1), "y": (-1, 1)}), 1, "degenerate"
+    ),
     "beyond the threshold": (
         lambda: dd.DSAnalyzer(dd.LIF(I_e=1000.0)).fixed_points(box={"V": (-80, 0)}), 0,
         "where the cell is reset, left out",
