@@ -294,7 +294,9 @@ def _checked(found: Any, what: str) -> dict[str, Any]:
     is_named = isinstance(found, Mapping) and found and all(isinstance(n, str) for n in found)
     if not is_named or any(jnp.ndim(x) for x in found.values()):
         shapes = (
-            {n: jnp.shape(x) for n, x in found.items()} if isinstance(found, Mapping) else found
+            {n: jnp.shape(x) for n, x in found.items()}
+            if isinstance(found, Mapping)
+            else "one value without a name"
         )
         raise AnalysisError(
             f"measure {what} gives {shapes}, not numbers by name. Return a dict such as "
