@@ -6,6 +6,7 @@ import sys
 from contextlib import ExitStack
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
@@ -524,3 +525,25 @@ def test_training_is_compared_where_as_many_cells_spike():
     assert found["disagreements"] == []
     other = judged([turn(0.13, 4.0, 3.0, 2.0, 2.5, 8.0, 9.0)], built, {})
     assert other["ratios"] == {} and len(other["disagreements"]) == 2
+
+
+@pytest.mark.parametrize("name", ["FitzHughNagumo", "MorrisLecar"])
+def test_all_who_draw_a_diagram_have_the_equations_of_ours(name):
+    from peers.diagram import CELLS
+
+    cell, (F, x, p) = CELLS[name], dd.vector_field(getattr(dd, name)())
+    for V, w, current in [(-1.0, 0.3, 0.5), (0.7, 0.1, 1.5), (-30.0, 0.2, 90.0)]:
+        with jax.enable_x64(True):
+            ours = F({**x, "V": V, "w": w}, {**p, "I_e": current})
+        theirs = [f(np, V, w, current) for f in cell.derivatives]
+        assert theirs == pytest.approx([float(ours[of]) for of in ("V", "w")], rel=1e-12)
+
+
+def test_a_diagram_is_right_where_all_of_its_points_are_found():
+    from bench_analysis import error, is_right
+
+    assert error([0.1, 0.5, 1.42], (0.11, 1.4)) == pytest.approx(0.02)
+    assert error([0.1], (0.1, 1.4)) is None
+    assert is_right({"hopf_error": 1e-9, "fold_error": 1e-4})
+    assert not is_right({"hopf_error": 1e-9, "fold_error": None})
+    assert not is_right({"hopf_error": 1e-3, "fold_error": 1e-4})

@@ -43,6 +43,11 @@ REACHED = {
         [(4, 4), (4, 4), (0, 0.1), (1, 5)],
         [(8, 8), (8, 8), (0, 0.1), (12, 19)],
     ),
+    "decision": Reached(
+        r"(\d) stable states without .*, (\d) with one; .* at ([\d.]+) Hz; .* of ([\d.]+) %",
+        [(3, 3), (2, 2), (10.67, 10.68), (68.46, 68.48)],
+        [(3, 3), (2, 2), (10.67, 10.68), (68.46, 68.48)],
+    ),
     "force": Reached(
         r"mean error ([\d.]+)% .* learns, ([\d.]+)% in [\d.]+ s alone",
         [(0, 6), (0, 200)],
@@ -52,6 +57,11 @@ REACHED = {
         r"error ([\d.]+)% over one Lyapunov time .*, below 40 % for ([\d.]+)",
         [(0, 1), (2, 4)],
         [(0, 0.5), (3, 12)],
+    ),
+    "hodgkin_huxley": Reached(
+        r"stable up to ([\d.]+), cycles are there from ([\d.]+); of two .* (\d) ends in firing",
+        [(9.7796, 9.7797), (6.259, 6.269), (1, 1)],
+        [(9.7796, 9.7797), (6.259, 6.269), (1, 1)],
     ),
     "memory": Reached(r"([\d.]+)% of \d+ new trials right", [(60, 100)], [(90, 100)]),
     "ring": Reached(

@@ -24,7 +24,7 @@ from distdyn.analysis.continuation import (
     bifurcation_curves,
     equilibrium_branches,
 )
-from distdyn.analysis.continuation.begin import checked_interval
+from distdyn.analysis.continuation.begin import checked_interval, of_interval
 from distdyn.analysis.cycles import (
     N_INTERVALS,
     STEPS,
@@ -40,7 +40,7 @@ from distdyn.analysis.plane.phase_plane import PhaseLine, PhasePlane, phase_line
 from distdyn.analysis.plane.slice import sliced
 from distdyn.analysis.points.fixed_points import FixedPoints, find_fixed_points
 from distdyn.analysis.points.slow_points import FAR, MARGINAL, SlowPoints, find_slow_points
-from distdyn.analysis.points.starts import Box, Region, given_starts, states_of
+from distdyn.analysis.points.starts import Box, Region, given_starts, moved, states_of
 from distdyn.errors import AnalysisError
 from distdyn.parallel.launch.devices import local_devices
 from distdyn.parallel.launch.ranks import World
@@ -102,8 +102,7 @@ class DSAnalyzer:
             NameLookupError: there is no variable or parameter of a name.
             AnalysisError: neither a box nor starts are given, or they do not fit the model.
         """
-        moved = dict(parameters or {})
-        flat, p = self.field.flat(tuple(moved)), np.array([*moved.values()], np.float64)
+        flat, p = moved(self.field, parameters)
         if box is None and starts is None:
             raise AnalysisError(
                 "fixed_points: where to look? Give a box, such as "
@@ -150,9 +149,10 @@ class DSAnalyzer:
             NameLookupError: there is no variable or parameter of a name.
             AnalysisError: the states do not fit the model, or it is finite at none.
         """
-        moved = dict(parameters or {})
-        flat, p = self.field.flat(tuple(moved)), np.array([*moved.values()], np.float64)
+        flat, p = moved(self.field, parameters)
         x = states_of(flat, states)
+        if n_states < 1:
+            raise AnalysisError(f"slow_points: n_states = {n_states} is none. Give one >= 1.")
         if len(x) > n_states:
             x = x[np.sort(np.random.default_rng(seed).choice(len(x), n_states, replace=False))]
         return find_slow_points(
@@ -273,7 +273,7 @@ class DSAnalyzer:
             AnalysisError: an interval is empty, or the model's value of the second parameter is
                 outside of it; there is nothing to follow.
         """
-        (one, range_one), (two, range_two) = first, second
+        (one, range_one), (two, range_two) = of_interval(first), of_interval(second)
         family = self._family(one, two)
         low, high = checked_interval(two, range_two)
         own = float(family.flat.p0[1])

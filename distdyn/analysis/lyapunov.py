@@ -29,6 +29,7 @@ from distdyn.run.store import write_arrays
 
 PARTS = 50  # of the trajectory, each with exponents of its own
 STEP = 0.2  # of RK4, in units of the largest rate along the trajectory
+MOST_ROUNDS = 10_000_000  # orthogonalisations of a part
 BETWEEN = 10  # steps between two orthogonalisations
 
 
@@ -149,6 +150,12 @@ def lyapunov_spectrum(
         dt = min(dt, T / PARTS)
         between = max(1, min(BETWEEN, round(T / PARTS / dt)))
         rounds = -(-T // (PARTS * between * dt))
+        if rounds > MOST_ROUNDS:
+            raise AnalysisError(
+                f"lyapunov_spectrum: {flat.about.name} would need steps of {dt:g} ms: its state "
+                "grows without bound, or the equations are too stiff. Give a start on the "
+                "attractor, or dt."
+            )
         if flat.is_continuous:
             dt = T / (PARTS * between * rounds)
         run = jax.jit(_program(flat, p, dt, between), static_argnums=(2, 3))

@@ -54,16 +54,17 @@ def branches(found: Any, ax: Axes | None = None, variable: str | None = None) ->
 
 def _branches(axes: Axes, found: Any, column: int) -> None:
     for branch in found:
-        is_stable = branch.stable
-        changes = np.flatnonzero(np.diff(is_stable)) + 1
-        edges = [0, *changes.tolist(), len(branch)]
-        for first, last in pairwise(edges):
-            part = slice(max(0, first - 1), last)  # lines meet
-            style = ("-", 1.8, INK) if is_stable[first] else ("--", 1.0, GREY)
-            axes.plot(
-                branch.values[part], branch.x[part, column],
-                linestyle=style[0], linewidth=style[1], color=style[2],
-            )  # fmt: skip
+        place = np.array(branch.at, int) + 1  # where a special point belongs among the others
+        x = np.insert(branch.values, place, [float(point.value) for point in branch.special])
+        y = np.insert(branch.x[:, column], place, [point.x[column] for point in branch.special])
+        is_special = np.insert(np.zeros(len(branch), bool), place, True)
+        is_stable = np.insert(branch.stable, place, False)
+        between = np.where(is_special[:-1], is_stable[1:], is_stable[:-1])  # of each piece of line
+        changes = np.flatnonzero(np.diff(between)) + 1
+        for first, last in pairwise([0, *changes.tolist(), len(between)]):
+            part = slice(first, last + 1)
+            style = ("-", 1.8, INK) if between[first] else ("--", 1.0, GREY)
+            axes.plot(x[part], y[part], linestyle=style[0], linewidth=style[1], color=style[2])
     for point in found.points():
         _marker(axes, point.kind, float(point.value), float(point.x[column]))
 

@@ -16,6 +16,8 @@ from distdyn.plot.style import (
     show_axes,
 )
 
+RIGHT, LEFT = (3, 3), (-15, -3)  # where a label is, points
+
 
 def branches(cycles: Any, ax: Axes | None = None, variable: str | None = None) -> Figure:
     """Minima and maxima over the parameter: solid where stable, special points by name."""
@@ -35,17 +37,25 @@ def branches(cycles: Any, ax: Axes | None = None, variable: str | None = None) -
                 axes.plot(branch.values[part], extreme, line, color=EXCITATORY, linewidth=width)
         for point in branch.special:
             y = point.x[column] if point.cycle is None else point.cycle.maximum[column]
+            if _is_marked(axes, point.kind, point.value, y):  # the branch of equilibria is there
+                continue
             axes.plot(point.value, y, "o", color=INHIBITORY, markersize=3)
             axes.annotate(
                 point.kind,
                 (point.value, y),
-                (3, 3),
+                LEFT if point.kind == "PD" else RIGHT,  # it may be next to a fold
                 textcoords="offset points",
                 size=7.5,
                 color=INK,
             )
     show_axes(axes, cycles.parameter, name)
     return _figure(axes)
+
+
+def _is_marked(axes: Axes, kind: str, x: float, y: float) -> bool:
+    """Whether there is such a label already."""
+    there = [text.xy for text in axes.texts if text.get_text() == kind and hasattr(text, "xy")]  # pyright: ignore[reportAttributeAccessIssue]
+    return any(np.allclose(xy, (x, y), rtol=1e-6, atol=1e-6) for xy in there)
 
 
 def cycle(found: Any, ax: Axes | None = None) -> Figure:

@@ -234,7 +234,9 @@ class Explodes(dd.ODE):
     [
         ({"grid": {"I_f": [1.0]}}, 'Did you mean "I_e"'),
         ({"measure": "rat"}, 'Did you mean "rate"'),
-        ({"measure": lambda t, s: jnp.max(s.V)}, "not numbers by name"),
+        ({"measure": []}, "measures nothing"),
+        ({"system": 3}, "neither a model nor a network"),
+        ({"measure": lambda t, s: jnp.max(s.V)}, "one value without a name, not numbers by name"),
         ({"measure": lambda t, s: {"V": s.V}}, "not numbers by name"),
         ({"duration": 0.0}, "nothing to measure"),
         ({"measure": peak, "every": 0.3}, "does not divide"),

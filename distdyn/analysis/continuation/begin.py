@@ -90,13 +90,29 @@ def _passed(family: Family, value: float) -> Float64[np.ndarray, "m n"]:
     return np.array(passed[::-1])
 
 
+def of_interval(given: Any) -> tuple[str, Any]:
+    """The name of a parameter, and its interval.
+
+    Raises:
+        AnalysisError: it is no such pair.
+    """
+    if not isinstance(given, tuple | list) or len(given) != 2 or not isinstance(given[0], str):
+        raise AnalysisError(
+            f'{given!r} is no parameter with its interval. Give a pair, such as ("I_e", (0, 1)).'
+        )
+    return given[0], given[1]
+
+
 def checked_interval(name: str, interval: Sequence[float]) -> tuple[float, float]:
     """The two ends of an interval of a parameter.
 
     Raises:
         AnalysisError: they are not two finite numbers, the first the smaller.
     """
-    ends = np.asarray(interval, np.float64)
+    try:
+        ends = np.asarray(interval, np.float64)
+    except (TypeError, ValueError):
+        ends = np.full(2, np.nan)
     if ends.shape != (2,) or not np.isfinite(ends).all():
         raise AnalysisError(
             f"{name}: {interval} is not an interval. Give two numbers, (low, high)."

@@ -20,6 +20,8 @@ from jaxtyping import Bool, Complex128, Float64
 from distdyn.errors import AnalysisError, suggestion
 from distdyn.run.store import read_arrays, write_arrays
 
+STILL = 1e-12  # relative: by what a branch changes that does not change
+
 KINDS = {
     "LP": "fold (limit point)",
     "H": "Hopf bifurcation",
@@ -105,6 +107,12 @@ class Branch:
         return len(self.x)
 
 
+def _is_still(branch: Branch) -> bool:
+    """Whether the state and its eigenvalues are the same everywhere."""
+    parts = branch.x, branch.eigenvalues
+    return all(np.abs(a - a[0]).max() <= STILL * np.abs(a).max() for a in parts)
+
+
 @dataclass(frozen=True, eq=False)
 class Branches:
     """Branches that were found together.
@@ -153,6 +161,8 @@ class Branches:
                 f"  {k}: {branch.kind}, {len(branch)} points from {shown[0]} ({branch.ends[0]}) "
                 f"to {shown[1]} ({branch.ends[1]})"
             )
+        if all(_is_still(branch) for branch in self.branches):
+            lines.append(f"  Nothing changes: {over} may not enter the equations.")
         return "\n".join([*lines, *(f"  {point!r}" for point in self.points())])
 
     def plot(self, ax: Any = None, variable: str | None = None) -> Any:

@@ -64,6 +64,11 @@ def cycles_problem(
             f"limit_cycles: {flat.about.name} has {flat.n} variables, and matrices of {DEGREE} "
             f"times as many rows for every interval are solved. Analyse at most {MOST}."
         )
+    if n_intervals < 1 or not longest > 0.0:
+        raise AnalysisError(
+            f"limit_cycles: n_intervals = {n_intervals} and longest = {longest:g} ms are not "
+            f"possible. Use n_intervals >= 1, such as {N_INTERVALS}, and longest > 0."
+        )
     low, high = checked_interval(flat.parameters[0], interval)
     field = Field(flat.f, DEGREE * n_intervals)
     return Problem(family, field, low, high, n_intervals, longest, steps)

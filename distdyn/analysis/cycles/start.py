@@ -67,6 +67,11 @@ def from_simulation(
     Raises:
         AnalysisError: it rests, it diverges, it is reset, or does not come back.
     """
+    if not (np.isfinite(transient) and transient > 0.0):
+        raise AnalysisError(
+            f"limit_cycles: transient = {transient:g} ms leaves no time to come to a cycle. Give "
+            "some ms > 0."
+        )
     p = np.array([value])
     for _ in range(_DOUBLINGS):
         run = trajectory(flat, state, 2.0 * transient, p, points=2 * _SAMPLES + 1)

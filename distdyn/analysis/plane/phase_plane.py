@@ -116,6 +116,9 @@ class PhaseLine:
     fixed_points: FixedPoints
     flat: Flat = field(repr=False)
 
+    def __repr__(self) -> str:
+        return f"Phase line: {self.name} from {self.x[0]:g} to {self.x[-1]:g}\n{self.fixed_points}"
+
     def trajectory(
         self, start: State | Sequence[float], T: float, points: int = 1001
     ) -> Trajectory:
@@ -143,7 +146,7 @@ def phase_plane(
     Raises:
         AnalysisError: the box does not give both ranges.
     """
-    flat, region = _in_box(about, box)
+    flat, region = _in_box(about, box, resolution)
     axes = [np.linspace(a, b, resolution) for a, b in zip(region.low, region.high, strict=True)]
     grid = np.stack(np.meshgrid(*axes), -1)
     with jax.enable_x64(True):
@@ -167,7 +170,7 @@ def phase_line(about: VectorField, box: Box, resolution: int, devices: Sequence[
     Raises:
         AnalysisError: the box does not give the range.
     """
-    flat, region = _in_box(about, box)
+    flat, region = _in_box(about, box, resolution)
     x = np.linspace(region.low[0], region.high[0], resolution)
     with jax.enable_x64(True):
         velocity = np.asarray(jax.jit(jax.vmap(lambda x: flat.residual(x, flat.p0)))(x[:, None]))
@@ -183,8 +186,13 @@ def as_point(flat: Flat, state: State | Sequence[float]) -> Float64[np.ndarray, 
     return np.asarray(state, np.float64)
 
 
-def _in_box(about: VectorField, box: Box) -> tuple[Flat, Region]:
+def _in_box(about: VectorField, box: Box, resolution: int) -> tuple[Flat, Region]:
     flat = about.flat()
+    if resolution < 2:
+        raise AnalysisError(
+            f"phase_plane: resolution = {resolution} is no grid. Give the points along each "
+            "variable, such as 201."
+        )
     for name in flat.names:
         if not isinstance(box, dict) or name not in box:
             raise AnalysisError(

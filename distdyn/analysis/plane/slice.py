@@ -42,7 +42,14 @@ def sliced(
         AnalysisError: a variable is named twice, is an array, or follows in a map.
     """
     check_no_delays(field, "phase_plane, slice")
-    fixed = dict(fixed or {})
+    fixed, moving = dict(fixed or {}), (moving,) if isinstance(moving, str) else tuple(moving)
+    if not moving:
+        raise AnalysisError(
+            f"{field.name}: no variable moves. Name some of {', '.join([*field.state][:20])}."
+        )
+    for name, value in fixed.items():
+        if not np.isfinite(np.asarray(value, np.float64)).all():
+            raise AnalysisError(f'{field.name}: "{name}" = {value} cannot be held. Give a number.')
     named = [*moving, *fixed, *steady]
     for name in named:
         if name not in field.state:

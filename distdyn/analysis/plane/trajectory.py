@@ -18,9 +18,11 @@ from distdyn.analysis.field import Flat
 from distdyn.analysis.field.delayed import check_no_delays
 from distdyn.errors import AnalysisError
 from distdyn.run.store import write_arrays
+from distdyn.units import shown
 
 RTOL, ATOL = 1e-9, 1e-11
 MOST_SPIKES = 10_000
+MOST = 1e15  # of the size of the start: a state as large will not stay finite
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,10 +85,10 @@ def trajectory(
     start = np.asarray(start, np.float64)
     if start.shape != (flat.n,) or not np.isfinite(start).all():
         raise AnalysisError(
-            f"trajectory: the start has the shape {start.shape} where {flat.about.name} has "
+            f"trajectory: the start {shown(start)} is no state of {flat.about.name}, which has "
             f"{flat.n} variables. Give finite numbers for {', '.join(flat.names[:20])}."
         )
-    if not np.isfinite(T):
+    if not np.isfinite(T) or (T == 0.0 and flat.is_continuous):
         raise AnalysisError(f"trajectory: T = {T} is no duration. Give a finite number of ms.")
     p = flat.p0 if p is None else np.asarray(p, np.float64)
     with jax.enable_x64(True):
@@ -100,10 +102,19 @@ def _integrated(flat: Flat, start: Any, T: float, p: Any, points: int) -> Trajec
     jacobian = jax.jit(jax.jacfwd(flat.f))
     times = np.linspace(0.0, T, points)
     rows, at, spikes, now, x = [], [], [], 0.0, start
-    event = _threshold(flat)
+    event, most = _threshold(flat), MOST * (1.0 + np.abs(start).max())
+
+    def flow(t: float, x: Any) -> Any:
+        if not np.abs(x).max() < most:  # LSODA would go on in ever smaller steps
+            raise AnalysisError(
+                f"trajectory: {flat.about.name} cannot be followed beyond {t:g} ms: its state "
+                "grows without bound."
+            )
+        return np.asarray(f(x, p))
+
     while len(spikes) <= MOST_SPIKES:
         found = solve_ivp(
-            lambda t, x: np.asarray(f(x, p)), (now, T), x, method="LSODA",
+            flow, (now, T), x, method="LSODA",
             jac=lambda t, x: np.asarray(jacobian(x, p)),
             t_eval=times[np.abs(times) >= abs(now)], events=event, rtol=RTOL, atol=ATOL,
         )  # fmt: skip

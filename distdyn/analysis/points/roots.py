@@ -32,6 +32,7 @@ MOST_DENSE = 300  # variables
 MOST_STEPS = 200
 STEP = 1e-9  # of the unit: a step as short ends the search
 RESIDUAL = 1e-6  # of the unit: and it is a root if no more is left
+EXACT = 1e-12  # of the unit: this is a root, however flat: a step need not be short then
 STUCK = 1e-8  # of |r|^2: where a step would gain less, |r| is smallest, but not 0
 SAME = 1e-6  # of the unit: roots as near are one
 NEWTON_STEPS = 20
@@ -286,4 +287,4 @@ def _step(
     is_stuck = (expected < STUCK * size * size) | (mu > 1e15) | ~jnp.isfinite(size)
     is_done = is_still | is_stuck | (size <= enough) | (steps >= MOST_STEPS)
     lane = _Lanes(x, lane.start, jnp.maximum(mu, 1e-8), steps)
-    return lane, size, is_done, is_still & (size < RESIDUAL)
+    return lane, size, is_done, (is_still & (size < RESIDUAL)) | (size < EXACT)

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float64
 from scipy.stats import qmc
 
-from distdyn.analysis.field import Flat
+from distdyn.analysis.field import Flat, VectorField
 from distdyn.errors import AnalysisError
 from distdyn.run.recording import Recording
 from distdyn.units import shown
@@ -93,6 +93,8 @@ class Region:
         d = len(chosen)
         if count is None:
             count = DEFAULT.get(d, MANY if d <= MANY else FEW)
+        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
+            raise AnalysisError(f"n_starts = {shown(count)} is no number of starts. Give one >= 1.")
         if d <= MOST_GRID:
             each = math.ceil(round(count ** (1 / d), 9))
             axis = (np.arange(each) + 0.5) / each
@@ -154,9 +156,37 @@ def states_of(flat: Flat, states: Any) -> Float64[np.ndarray, "s n"]:
     })  # fmt: skip
 
 
+def moved(
+    field: VectorField, parameters: Mapping[str, Any] | None
+) -> tuple[Flat, Float64[np.ndarray, "k"]]:
+    """The field with some parameters in the place of the model's, and their values.
+
+    Raises:
+        NameLookupError: there is no parameter of a name.
+        AnalysisError: a value is not one finite number.
+    """
+    given = dict(parameters or {})
+    flat = field.flat(tuple(given))
+    for name, value in given.items():
+        if np.ndim(value) or not _is_finite(value):
+            raise AnalysisError(
+                f'{field.name}: parameter "{name}" = {shown(value)} is no number. Give one finite '
+                f"number, such as {float(field.parameters[name]):g}, which the model has."
+            )
+    return flat, np.array([*given.values()], np.float64)
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether it is a finite number, or an array of some."""
+    try:
+        return bool(np.isfinite(np.asarray(value, np.float64)).all())
+    except (TypeError, ValueError):
+        return False
+
+
 def _check_range(name: str, range_: Any) -> None:
     is_pair = isinstance(range_, tuple | list | np.ndarray) and len(range_) == 2
-    if not is_pair or not all(np.isfinite(np.asarray(end, np.float64)).all() for end in range_):
+    if not is_pair or not all(map(_is_finite, range_)):
         raise AnalysisError(
             f'box: "{name}": {shown(range_)} is no range. Give two finite numbers, as (0, 1).'
         )

@@ -217,7 +217,8 @@ class ModelWork:
             is_spike = jnp.zeros((), bool) if spike is None else spike
             return state, t + self.span.dt, is_spike
 
-        state = jax.lax.fori_loop(0, self.span.warmup, lambda k, s: step(s, k)[0], state)
+        if self.span.warmup:  # a loop of no steps would be compiled all the same
+            state = jax.lax.fori_loop(0, self.span.warmup, lambda k, s: step(s, k)[0], state)
         found, last = self._measured(state, step)
         finite = [jnp.isfinite(x).all() for x in jax.tree.leaves(last.neuron)]
         return found, reduce(jnp.logical_and, finite, jnp.ones((), bool))
@@ -249,7 +250,10 @@ class ModelWork:
 
         sums = [jax.tree.map(jnp.asarray, fold.begin(state.neuron)) for fold in self._folds]
         first = span.warmup + jnp.arange(0, span.steps, span.every)
-        (state, sums), trajectory = jax.lax.scan(some, (state, sums), first)
+        if is_stored:
+            (state, sums), trajectory = jax.lax.scan(some, (state, sums), first)
+        else:  # one loop: JAX takes twice the time to trace two, one in the other
+            (state, sums), trajectory = some((state, sums), first[0])[0], None
         found: dict[str, Any] = {}
         for fold, a in zip(self._folds, sums, strict=True):
             found |= _checked(fold.end(a, span.duration), "fold")
@@ -290,7 +294,9 @@ def _checked(found: Any, what: str) -> dict[str, Any]:
     is_named = isinstance(found, Mapping) and found and all(isinstance(n, str) for n in found)
     if not is_named or any(jnp.ndim(x) for x in found.values()):
         shapes = (
-            {n: jnp.shape(x) for n, x in found.items()} if isinstance(found, Mapping) else found
+            {n: jnp.shape(x) for n, x in found.items()}
+            if isinstance(found, Mapping)
+            else "one value without a name"
         )
         raise AnalysisError(
             f"measure {what} gives {shapes}, not numbers by name. Return a dict such as "

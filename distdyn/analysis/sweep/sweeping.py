@@ -23,7 +23,9 @@ from distdyn.analysis.sweep.networks import NetworkWork
 from distdyn.analysis.sweep.results import Results
 from distdyn.analysis.sweep.table import Sweep
 from distdyn.core.ode import ODE
+from distdyn.core.system import DynamicalSystem
 from distdyn.errors import AnalysisError, SimulationError
+from distdyn.network.network import Network
 from distdyn.parallel import launch
 from distdyn.parallel.launch.detect import detect
 from distdyn.parallel.launch.devices import NEURONS_PER_DEVICE, local_devices
@@ -104,6 +106,7 @@ def sweep(
     is_one = isinstance(measure, Fold) or not isinstance(measure, list | tuple)
     measures = [measure] if is_one else list(measure)
     with agreed(world):
+        _check(system, measures)
         points = Points.of(grid)
         system = system() if isinstance(system, type) and issubclass(system, ODE) else system
         is_model = isinstance(system, ODE)
@@ -125,6 +128,16 @@ def sweep(
     results = Results(out, points, identity, world, part=part, overwrite=overwrite)
     _do(work, results, world, part, strict=strict, progress=progress)
     return results.finish()
+
+
+def _check(system: Any, measures: Sequence[Any]) -> None:
+    if not isinstance(system, DynamicalSystem | Network) and not callable(system):
+        raise AnalysisError(
+            f"{shown(system)} is neither a model nor a network, nor makes one. Give such as "
+            "dd.FitzHughNagumo(), a network, or its class."
+        )
+    if not measures:
+        raise AnalysisError("measure = [] measures nothing. Give a name, such as mean.")
 
 
 def _work(
