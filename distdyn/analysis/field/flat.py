@@ -1,13 +1,14 @@
 """A vector field as a function of states by name, and as one of two vectors."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
 from distdyn.errors import AnalysisError, NameLookupError, suggestion
 
@@ -48,6 +49,41 @@ class Flat:
         """What is zero at a fixed point: f(x, p), or f(x, p) - x of a map."""
         f = self.f
         return f if self.is_continuous else lambda x, p: f(x, p) - x
+
+    @cached_property
+    def resting(self) -> "Flat":
+        """The same of the variables from which the others follow at a fixed point."""
+        about = self.about
+        if about.at_rest is None:
+            return self
+        at_rest, kept = about.at_rest, [n for n in about.state if n not in about.follows]
+
+        def F(given: State, parameters: State) -> dict[str, Any]:
+            found = about.F(at_rest(given, parameters), parameters)
+            return {name: found[name] for name in kept}
+
+        part = replace(
+            about, F=F, state={name: about.state[name] for name in kept}, follows=(), at_rest=None
+        )
+        return part.flat(self.parameters)
+
+    @cached_property
+    def is_free(self) -> Bool[np.ndarray, "n"]:
+        """Which of x are variables of `resting`."""
+        kept = self.resting.shapes
+        each = [np.full(int(np.prod(s, dtype=int)), n in kept) for n, s in self.shapes.items()]
+        return np.concatenate(each)
+
+    def at_rest(
+        self, x: Float64[np.ndarray, "k m"], p: Float64[np.ndarray, "p"]
+    ) -> Float64[np.ndarray, "k n"]:
+        """The whole states, of fixed points of `resting`."""
+        of, part = self.about.at_rest, self.resting
+        if of is None or not len(x):
+            return x if of is None else np.zeros((0, self.n))
+        changed = dict(zip(self.parameters, p, strict=True))
+        with jax.enable_x64(True):
+            return self.flatten(jax.vmap(lambda x: of(part.unflatten(x), changed))(x))
 
     def unflatten(self, x: Any) -> dict[str, Any]:
         """States by name, of x with the n variables on the last axis."""
@@ -97,6 +133,9 @@ class VectorField:
         threshold: the variable that is reset, and the value at which it is; the field is that
             between two spikes. None: nothing jumps.
         reset: the state after a spike, of the state before it.
+        follows: variables that follow from the others at a fixed point, such as what is on its way
+            in a network with delays.
+        at_rest: the whole state, of the others and of parameters, if it is a fixed point.
     """
 
     F: Callable[[State, State], dict[str, Any]]
@@ -107,6 +146,8 @@ class VectorField:
     notes: tuple[str, ...] = ()
     threshold: tuple[str, float] | None = None
     reset: Callable[[State], dict[str, Any]] | None = None
+    follows: tuple[str, ...] = ()
+    at_rest: Callable[[State, State], dict[str, Any]] | None = None
     _flats: dict[tuple[str, ...], Flat] = field(default_factory=dict, init=False)
 
     def __iter__(self) -> Iterator[Any]:

@@ -141,7 +141,7 @@ def _check_members(what: str, members: Graph) -> None:
                 "spikes: a network of such cells is no flow. Analyse one cell, or a rate model."
             )
     for path, projection in members.projections.items():
-        why = _refusal(projection)
+        why = refusal(projection)
         if why:
             raise AnalysisError(
                 f'{what}: projection "{path}" {why}. A vector field is a function of the present '
@@ -160,7 +160,7 @@ def _check_members(what: str, members: Graph) -> None:
         )
 
 
-def _refusal(projection: Projection) -> str | None:
+def refusal(projection: Projection) -> str | None:
     """Why values do not travel through a projection at once; None if they do."""
     synapse = projection.synapse
     name = type(synapse).__name__

@@ -16,11 +16,12 @@ inside `jax.enable_x64(True)`.
 
 from distdyn.analysis.field.flat import VectorField
 from distdyn.analysis.field.model import field_of_ode, field_of_step
+from distdyn.analysis.field.network_map import map_field, why_no_flow
 from distdyn.analysis.field.rates import rate_field
 from distdyn.core.ode import ODE
 from distdyn.core.system import DynamicalSystem
 from distdyn.errors import AnalysisError
-from distdyn.network.network import Network
+from distdyn.network.network import Network, graph
 
 
 def vector_field(
@@ -28,23 +29,26 @@ def vector_field(
 ) -> VectorField:
     """The vector field of a model or network: F, state, parameters.
 
-    An `ODE`, and a network of rate models without delays, give the derivative of their state; a
-    model that is written as a `step` gives that step. There is no input from outside. Noise is left
-    out; of a cell that is reset it is the field between two spikes.
+    An `ODE`, and a network of rate models without delays, give the derivative of their state. A
+    model that is written as a `step`, and a network with delays, spikes or synapses with a state,
+    give that of one step of dt: the state of a network is then also what is on its way. There is no
+    input from outside. Noise is left out; of a single cell that is reset it is the field between
+    two spikes.
 
     Args:
         system: a model, a network, or a vector field, which is returned as it is.
-        dt: ms, of the step of a model that has no derivative.
+        dt: ms, of the step of what has no derivative.
         seed: of the connections and weights that a network draws, as in `DSRunner`.
 
     Raises:
-        AnalysisError: it has delays, fractional derivatives, an explicit time, or spikes between
-            its units: there is no such function.
+        AnalysisError: it has fractional derivatives, delays within a model, an explicit time, or
+            random or given spikes: there is no such function. Or it is a map, and dt is missing.
     """
     if isinstance(system, VectorField):
         return system
     if isinstance(system, Network):
-        return rate_field(system, seed)
+        is_flow = why_no_flow(graph(system)) is None
+        return rate_field(system, seed) if is_flow else map_field(system, dt, seed)
     if isinstance(system, ODE):
         return field_of_ode(system)
     if isinstance(system, DynamicalSystem):

@@ -134,15 +134,16 @@ def find_fixed_points(
     """
     p = flat.p0 if p is None else np.asarray(p, np.float64)
     devices = jax.local_devices()[:1] if devices is None else devices
-    unit = _unit(starts, region)
+    unit, part, free = _unit(starts, region), flat.resting, flat.is_free
+    near = None if region is None else Region(region.low[free], region.high[free])
     with jax.enable_x64(True):
-        ended = _search(flat, starts, p, unit, region, devices)
-        x = ended.x if flat.n > MOST_DENSE else refined(flat.residual, ended.x, p, unit)
-    x = x[distinct(x / unit, SAME)]
+        ended = _search(part, starts[:, free], p, unit[free], near, devices)
+        x = ended.x if part.n > MOST_DENSE else refined(part.residual, ended.x, p, unit[free])
+    x = flat.at_rest(x[distinct(x / unit[free], SAME)], p)
     if region is not None:
         x = x[region.contains(x)]
     x, left_out = _without_spiking(flat, x)
-    message = _message(flat, ended, region, len(x), left_out)
+    message = _message(part, ended, region, len(x), left_out)
     return described(flat, x, p, unit, rtol=rtol, message=message)
 
 
