@@ -48,9 +48,11 @@ class DSAnalyzer:
     """A model or network, to be analysed.
 
     Args:
-        system: an ODE, a network of rate models, or a `VectorField`.
-        dt: ms, of the step of a model that has no derivative.
+        system: an ODE, a network, or a `VectorField`.
+        dt: ms, of the step of a model or network that has no derivative.
         seed: of the connections and weights that a network draws, as in `DSRunner`.
+        devices: how many local devices share the state of a network, and its weights; by default
+            one has all, and devices may share searches.
 
     Attributes:
         field: its vector field.
@@ -59,8 +61,10 @@ class DSAnalyzer:
         AnalysisError: it has no vector field; see `vector_field`.
     """
 
-    def __init__(self, system: Any, *, dt: float | None = None, seed: int = 0) -> None:
-        self.field: VectorField = vector_field(system, dt=dt, seed=seed)
+    def __init__(
+        self, system: Any, *, dt: float | None = None, seed: int = 0, devices: int | None = None
+    ) -> None:
+        self.field: VectorField = vector_field(system, dt=dt, seed=seed, devices=devices)
         self._families: dict[tuple[str, ...], Family] = {}  # each is compiled once
 
     def fixed_points(

@@ -62,10 +62,16 @@ class Flat:
             found = about.F(at_rest(given, parameters), parameters)
             return {name: found[name] for name in kept}
 
-        part = replace(
-            about, F=F, state={name: about.state[name] for name in kept}, follows=(), at_rest=None
-        )
+        state = {name: about.state[name] for name in kept}
+        spread = None if about.spread is None else about.spread.resting
+        part = replace(about, F=F, state=state, follows=(), at_rest=None, spread=spread)
         return part.flat(self.parameters)
+
+    @property
+    def spread(self) -> Any:
+        """The same on vectors that are dealt to devices; None: they are whole."""
+        about = self.about
+        return None if about.spread is None else about.spread.of(self.parameters)
 
     @cached_property
     def is_free(self) -> Bool[np.ndarray, "n"]:
@@ -136,6 +142,7 @@ class VectorField:
         follows: variables that follow from the others at a fixed point, such as what is on its way
             in a network with delays.
         at_rest: the whole state, of the others and of parameters, if it is a fixed point.
+        spread: a `Spread`: the same where the state is dealt to devices. None: it is not.
     """
 
     F: Callable[[State, State], dict[str, Any]]
@@ -148,6 +155,7 @@ class VectorField:
     reset: Callable[[State], dict[str, Any]] | None = None
     follows: tuple[str, ...] = ()
     at_rest: Callable[[State, State], dict[str, Any]] | None = None
+    spread: Any = None
     _flats: dict[tuple[str, ...], Flat] = field(default_factory=dict, init=False)
 
     def __iter__(self) -> Iterator[Any]:

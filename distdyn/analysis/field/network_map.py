@@ -5,6 +5,9 @@ jumps where a cell spikes, and is smooth elsewhere, with the derivatives of a st
 spike moves by whole steps, and a reset forgets V. At a fixed point of cells that spike nobody does.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import jax
 import numpy as np
 
@@ -12,6 +15,7 @@ from distdyn.analysis.field.flat import VectorField
 from distdyn.analysis.field.model import check_autonomous, check_can_be_field
 from distdyn.analysis.field.network_step import NetworkStep, all_here
 from distdyn.analysis.field.rates import refusal
+from distdyn.analysis.field.sharded import spread_over
 from distdyn.core.integrators.default import has_noise
 from distdyn.core.ode import ODE
 from distdyn.core.system import emits_spikes
@@ -45,8 +49,37 @@ def map_field(network: Network, dt: float | None, seed: int) -> VectorField:
     )  # fmt: skip
 
 
-def checked_step(what: str, members: Graph, dt: float | None) -> float:
-    """The step, if there is a map.
+def spread_field(
+    network: Network, dt: float | None, seed: int, devices: Sequence[Any]
+) -> VectorField:
+    """The field of a network, of either kind, with its state dealt to devices.
+
+    Args:
+        network: as for `map_field`, or a flow.
+        dt: ms, of the step of a map.
+        seed: of what is drawn.
+        devices: of this process.
+
+    Raises:
+        AnalysisError: there is no such function.
+    """
+    what, members = type(network).__name__, graph(network)
+    is_flow = why_no_flow(members) is None
+    spread = spread_over(members, seed, checked_step(what, members, dt, is_flow=is_flow), devices)
+    follows, at_rest = spread.step.follows, spread.at_rest
+    state = spread.first()
+    with jax.enable_x64(True):
+        check_autonomous(lambda t: list(spread.apply(state, {}, t).values()), what)
+    return VectorField(
+        spread.apply, state, spread.step.parameters, is_flow, what, notes_of(members),
+        follows=follows, at_rest=at_rest if follows else None, spread=spread,
+    )  # fmt: skip
+
+
+def checked_step(
+    what: str, members: Graph, dt: float | None, *, is_flow: bool = False
+) -> float | None:
+    """The step, if there is a map; None of a flow.
 
     Raises:
         AnalysisError: there is none, or dt is not given.
@@ -77,6 +110,8 @@ def checked_step(what: str, members: Graph, dt: float | None) -> float:
             f'{what}: layer "{next(iter(members.layers))}": networks with layers cannot be '
             "analysed yet. Use projections."
         )
+    if is_flow:
+        return None
     if dt is None:
         raise AnalysisError(
             f"{what}: {why_no_flow(members)}: it is no flow. Its one-step map depends on the step: "

@@ -31,7 +31,8 @@ from distdyn.parallel.parameters import Setting
 
 REFRACTORY = "refractory"  # the steps for which a cell holds its V, as the simulator counts them
 
-Whole = Callable[[str, Any], Any]  # from the values of the units that are here to those of all
+Sent = dict[tuple[str, int | None], Any]  # by population and coupling (None: spikes), values
+Whole = Callable[[Sent], Sent]  # from those of the units that are here to those of all
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +71,8 @@ class NetworkStep:
         with jax.enable_x64(True):
             built = Built(members, setting, 0, 1, 1, None, None)
             units = units_of(built, is_continuous=dt is None)
-            roads = roads_of(built, widths or {p: of.size for p, of in units.items()}, devices)
+            all_units = {path: of.size for path, of in units.items()}
+            roads = roads_of(built, widths or all_units, devices, is_continuous=dt is None)
         longest: dict[Target, int] = {}
         for road in roads:
             for target in (t for of in road.targets for t in of):
@@ -117,27 +119,40 @@ class NetworkStep:
         receptor = self.units[target.path].receptors[target.receptor]
         return getattr(receptor.kinetics, "needs_sum", False)
 
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the variables, by name; the last axis is that of the units."""
+        of_units = {name: (of.size,) for of in self.units.values() for name in of.variables if name}
+        late = {self.names[t]: (n, self.units[t.path].size) for t, n in self.rows.items() if n}
+        return of_units | late
+
     def first(self) -> dict[str, Any]:
-        """The state with which the simulator begins: all has been as it is, for ever."""
-        found = {
-            name: np.asarray(value, np.float64)
-            for of in self.units.values()
-            for name, value in zip(of.variables, of.first, strict=True)
+        """The state with which the simulator begins."""
+        with jax.enable_x64(True):
+            begin = jax.jit(lambda held: self.begun(held, all_here))
+            found = begin(self.held)
+        return {name: np.asarray(found[name]) for name in self.shapes}
+
+    def begun(self, held: Any, whole: Whole) -> dict[str, Any]:
+        """The state with which the simulator begins: all has been as it is, for ever.
+
+        Args:
+            held: `held`, of the units that are here.
+            whole: from what the units that are here send to what all do.
+        """
+        given = {
+            name: held[0][path][f"first {k}"].astype(jnp.float64)
+            for path, of in self.units.items()
+            for k, name in enumerate(of.variables)
             if name is not None
         }
-
-        def begin(held: Any, given: State) -> dict[str, Any]:
-            arriving, settled = self.settled(held, given, {}, all_here)
-            for target, (_, y) in arriving:
-                receptor = self.units[target.path].receptors[target.receptor]
-                if not receptor.at_once and self.dt is not None:
-                    name = self.names[target].removesuffix("due") + "g"
-                    settled[name] = settled[name] + y.sum(axis=0)
-            return settled
-
-        with jax.enable_x64(True):
-            settled = jax.jit(begin)(self.held, found)
-        return {name: np.asarray(settled[name]) for name in (*found, *self.follows)}
+        arriving, settled = self.settled(held, given, {}, whole)
+        for target, (_, y) in arriving:
+            receptor = self.units[target.path].receptors[target.receptor]
+            if not receptor.at_once and self.dt is not None:
+                name = self.names[target].removesuffix("due") + "g"
+                settled[name] = settled[name] + y.sum(axis=0)
+        return settled
 
     def settled(
         self, held: Any, given: State, changed: State, whole: Whole
@@ -148,7 +163,7 @@ class NetworkStep:
             held: `held`, of the units that are here.
             given: the variables that are not in `follows`.
             changed: parameters in the place of the network's own, by name.
-            whole: of a population's values, those of all units.
+            whole: from what the units that are here send to what all do.
         """
         still = {
             name: jnp.zeros(len(held[0][path]["first 0"]))
@@ -176,7 +191,7 @@ class NetworkStep:
             held: `held`, of the units that are here.
             given: the variables, of the units that are here.
             changed: parameters in the place of the network's own, by name.
-            whole: of a population's values, those of all units.
+            whole: from what the units that are here send to what all do.
             t: ms.
         """
         systems, states, arriving = self._values(held, given, changed, whole)
@@ -208,31 +223,36 @@ class NetworkStep:
             mine = [sums.get(Target(path, k)) for k in range(len(of.receptors))]
             states[path] = of.state(held[0][path], given, mine)
 
-        def sent(source: Any) -> Any:
-            path = source.path
-            values = self.units[path].emitted(systems[path], states[path], source.coupling)
-            return whole(path, values)[source.ids]
-
         valued = [k for k, road in enumerate(self.roads) if not road.carries_spikes]
-        return systems, states, self._brought(held, changed, valued, sent)
+        sent: Sent = {
+            (path, k): self.units[path].emitted(systems[path], states[path], k)
+            for path, k in self._senders(valued)
+            if k is not None
+        }
+        return systems, states, self._brought(held, changed, valued, whole(sent))
 
     def _spiked(self, held: Any, spikes: Any, changed: State, whole: Whole) -> list[Any]:
         """What spikes bring to whom."""
         asked = [k for k, road in enumerate(self.roads) if road.carries_spikes]
 
-        def sent(source: Any) -> Any:
-            return whole(source.path, spikes[source.path].astype(jnp.float64))[source.ids]
+        sent: Sent = {
+            (path, k): spikes[path].astype(jnp.float64) for path, k in self._senders(asked)
+        }
+        return self._brought(held, changed, asked, whole(sent))
 
-        return self._brought(held, changed, asked, sent)
+    def _senders(self, asked: Sequence[int]) -> list[tuple[str, int | None]]:
+        """Who sends into these roads, each once."""
+        sources = (s for k in asked for of in self.roads[k].sources for s in of)
+        return list(dict.fromkeys((source.path, source.coupling) for source in sources))
 
     def _brought(
-        self, held: Any, changed: State, asked: Sequence[int], sent: Callable[[Any], Any]
+        self, held: Any, changed: State, asked: Sequence[int], sent: Sent
     ) -> list[tuple[Target, tuple[tuple[int, ...], Any]]]:
         found = []
         for k in asked:
             road = self.roads[k]
             for part, sources in enumerate(road.sources):
-                x = jnp.concatenate([sent(source) for source in sources])
+                x = jnp.concatenate([sent[s.path, s.coupling][s.ids] for s in sources])
                 y = _weight(road, changed) * (x @ held[1][k])
                 found += [(target, (road.delays, of)) for target, of in road.brought(y, part)]
         return found
@@ -280,6 +300,6 @@ def _moved_on(due: Any, rows: int, first: int = 1) -> Any:
     return jnp.concatenate([kept, jnp.zeros((rows - len(kept), due.shape[1]))])
 
 
-def all_here(_: str, values: Any) -> Any:
+def all_here(sent: Sent) -> Sent:
     """Where all units are here: their values are those of all."""
-    return values
+    return sent

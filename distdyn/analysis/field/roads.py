@@ -6,7 +6,7 @@ The synapses are those that the simulator draws. A is whole on one device; of se
 columns of its own units.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from distdyn.core.coupling import Coupling
+from distdyn.network.matrix import matrix_of
 from distdyn.network.network import Graph
 from distdyn.network.projection import Projection
 from distdyn.network.rules import AllToAll
@@ -86,23 +87,29 @@ class Road:
         return found
 
 
-def roads_of(built: Built, widths: Mapping[str, int], devices: int = 1) -> list[Road]:
+def roads_of(
+    built: Built, widths: Mapping[str, int], devices: int = 1, *, is_continuous: bool
+) -> list[Road]:
     """The projections of a network.
 
     Args:
         built: the network as it is built.
         widths: how many units of each population a device has.
         devices: how many.
+        is_continuous: whether it is for a flow: then weights are as they were drawn, as in
+            `Projection.matrix`; for a map they are those of the simulator, which rounds them.
     """
+    of = _as_drawn if is_continuous else _as_simulated
     return [
-        _road(built, path, projection, widths, devices)
+        _road(built, path, projection, widths, devices, of)
         for path, projection in built.graph.projections.items()
     ]
 
 
 def _road(
-    built: Built, path: str, projection: Projection, widths: Mapping[str, int], devices: int
-) -> Road:
+    built: Built, path: str, projection: Projection, widths: Mapping[str, int], devices: int,
+    synapses: Callable[[Built, str], tuple[np.ndarray, ...]],
+) -> Road:  # fmt: skip
     graph = built.graph
     posts = [graph.path(view.population) for view in projection.post]
     sources, targets = [], []
@@ -120,7 +127,7 @@ def _road(
     return Road(
         path, tuple(sources), tuple(targets), columns, delays,
         float(weight) if isinstance(weight, int | float) else None,
-        _matrix(built, path, projection, posts, columns, delays, devices),
+        _matrix(projection, columns, delays, devices, lambda: synapses(built, path)),
     )  # fmt: skip
 
 
@@ -135,8 +142,8 @@ def _source(built: Built, graph: Graph, view: Any, receptor: Any) -> Source:
 
 
 def _matrix(
-    built: Built, path: str, projection: Projection, posts: Sequence[str],
-    widths: Sequence[int], delays: Sequence[int], devices: int,
+    projection: Projection, widths: Sequence[int], delays: Sequence[int], devices: int,
+    synapses: Callable[[], tuple[np.ndarray, ...]],
 ) -> Any:  # fmt: skip
     """A, without the weight if it is one for all."""
     each = len(delays) * sum(widths)
@@ -147,7 +154,7 @@ def _matrix(
     if isinstance(rule, AllToAll) and rule.autapses and is_number and is_whole and len(delays) == 1:
         with jax.enable_x64(True):
             return Constant(np.float64(1.0), shape=shape)  # a column beyond the last is nobody's
-    pre, post, weight, steps = _synapses(built, path)
+    pre, post, weight, steps = synapses()
     if is_number:
         weight = np.ones_like(weight)
     slot = np.searchsorted(delays, steps)
@@ -169,10 +176,22 @@ def _matrix(
         return CSR((data, column[order], indptr), shape=shape)
 
 
-def _synapses(built: Built, path: str) -> tuple[np.ndarray, ...]:
+def _as_simulated(built: Built, path: str) -> tuple[np.ndarray, ...]:
     """Of each synapse pre, post, weight, and delay in steps."""
     pieces = built.synapses(path)
     columns = zip(*pieces, strict=True) if pieces else [[np.zeros(0)]] * 4
     pre, post, weight, ms = (np.concatenate(list(of)) for of in columns)
     steps = np.rint(ms / built.setting.dt).astype(np.int64)
     return pre.astype(np.int64), post.astype(np.int64), weight, steps
+
+
+def _as_drawn(built: Built, path: str) -> tuple[np.ndarray, ...]:
+    """The same without delays, and with weights that are not rounded."""
+    projection = built.graph.projections[path]
+    matrix: Any = matrix_of(
+        projection.ends, projection.rule, projection.weight, storage="stored",
+        seed=built.setting.seed, path=path, dtype=jnp.float64,
+    )  # fmt: skip
+    post, n = np.asarray(matrix.indices, np.int64), np.diff(np.asarray(matrix.indptr))
+    weight = np.broadcast_to(np.asarray(matrix.data), post.shape)
+    return np.repeat(np.arange(len(n)), n), post, weight, np.ones_like(post)

@@ -16,16 +16,22 @@ inside `jax.enable_x64(True)`.
 
 from distdyn.analysis.field.flat import VectorField
 from distdyn.analysis.field.model import field_of_ode, field_of_step
-from distdyn.analysis.field.network_map import map_field, why_no_flow
+from distdyn.analysis.field.network_map import map_field, spread_field, why_no_flow
 from distdyn.analysis.field.rates import rate_field
 from distdyn.core.ode import ODE
 from distdyn.core.system import DynamicalSystem
 from distdyn.errors import AnalysisError
 from distdyn.network.network import Network, graph
+from distdyn.parallel.launch.devices import local_devices
+from distdyn.parallel.launch.ranks import World
 
 
 def vector_field(
-    system: DynamicalSystem | Network | VectorField, *, dt: float | None = None, seed: int = 0
+    system: DynamicalSystem | Network | VectorField,
+    *,
+    dt: float | None = None,
+    seed: int = 0,
+    devices: int | None = None,
 ) -> VectorField:
     """The vector field of a model or network: F, state, parameters.
 
@@ -39,14 +45,25 @@ def vector_field(
         system: a model, a network, or a vector field, which is returned as it is.
         dt: ms, of the step of what has no derivative.
         seed: of the connections and weights that a network draws, as in `DSRunner`.
+        devices: how many local devices share the state of a network, and its weights: each has
+            those of its own units. By default one has all.
 
     Raises:
+        PlatformError: there are fewer devices.
         AnalysisError: it has fractional derivatives, delays within a model, an explicit time, or
             random or given spikes: there is no such function. Or it is a map, and dt is missing.
     """
+    if devices is not None and not isinstance(system, Network):
+        raise AnalysisError(
+            "vector_field: devices share the state of a network, by its populations; this is "
+            f"{type(system).__name__}. Leave `devices` out here: it may be given to fixed_points, "
+            "where devices share the searches."
+        )
     if isinstance(system, VectorField):
         return system
     if isinstance(system, Network):
+        if devices is not None:
+            return spread_field(system, dt, seed, local_devices(devices, None, World()))
         is_flow = why_no_flow(graph(system)) is None
         return rate_field(system, seed) if is_flow else map_field(system, dt, seed)
     if isinstance(system, ODE):

@@ -166,7 +166,7 @@ def _search(
         part = starts[k : k + each]
         room = np.repeat(part[:1], each - len(part), axis=0)  # one program for all parts
         part = np.concatenate([part, room])
-        found = roots(flat.residual, part, np.tile(p, (len(part), 1)), unit, devices)
+        found = roots(flat.spread or flat.residual, part, np.tile(p, (len(part), 1)), unit, devices)
         new = found.x[found.is_root]
         n_roots += len(new)
         if region is not None:
@@ -239,9 +239,13 @@ def _of_matrices(flat: Flat, x: Any, p: Any, rtol: float) -> tuple[Any, list[Any
 
 def _of_products(flat: Flat, x: Any, p: Any, rtol: float) -> tuple[Any, list[Any]]:
     """The same without matrices: the leading eigenvalues, and no eigenvectors."""
-    g = jax.jit(flat.residual)
-    speed = np.array([np.linalg.norm(g(a, p)) for a in x])
-    found = [leading(flat.f, a, p, is_continuous=flat.is_continuous, tolerance=rtol) for a in x]
+    if flat.spread is not None:
+        speed = np.linalg.norm(flat.spread.values(x, p), axis=1) if len(x) else np.zeros(0)
+    else:
+        g = jax.jit(flat.residual)
+        speed = np.array([np.linalg.norm(g(a, p)) for a in x])
+    f = flat.spread or flat.f
+    found = [leading(f, a, p, is_continuous=flat.is_continuous, tolerance=rtol) for a in x]
     return speed, [(values, np.zeros((flat.n, 0)), norm) for values, norm in found]
 
 

@@ -26,6 +26,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Bool, Float64, Int64
 
 from distdyn._jax import axes_of, varying_over
+from distdyn.analysis.field.sharded import Spread
 from distdyn.analysis.points.krylov import damped_step
 
 MOST_DENSE = 300  # variables
@@ -61,7 +62,7 @@ class _Lanes(NamedTuple):
 
 
 def roots(
-    g: Callable[[Any, Any], Any],
+    g: Callable[[Any, Any], Any] | Spread,
     starts: Float64[np.ndarray, "m n"],
     p: Float64[np.ndarray, "m k"],
     unit: Float64[np.ndarray, "n"],
@@ -75,7 +76,8 @@ def roots(
     Where there is none it ends in a minimum of |r|.
 
     Args:
-        g: (x, p) to n numbers; pure.
+        g: (x, p) to n numbers; pure. Of a `Spread` what is zero at a fixed point: then x is
+            dealt to its devices, and not the starts.
         starts: of x.
         p: the parameters of each start.
         unit: of the variables: by how much they change.
@@ -84,6 +86,8 @@ def roots(
         enough: |r|, in these units, at which a search ends wherever it is.
     """
     count, n = starts.shape
+    if isinstance(g, Spread):
+        return _spread_roots(g, starts, p, unit, rows, enough)
     if rows is None:
         rows = _row_units(g, starts, p, unit) if n <= MOST_DENSE else _row_sizes(g, starts, p)
     each = -(-count // len(devices))
@@ -94,6 +98,25 @@ def roots(
     mesh = Mesh(np.array(devices), (POINT,), axis_types=(AxisType.Auto,))
     found = _searched(g, mesh, min(lanes, each), x, p, unit, rows, enough)
     return Roots(*(np.asarray(a)[:count] for a in found))
+
+
+def _spread_roots(
+    spread: Spread, starts: Any, p: Any, unit: Any, rows: Any, enough: float
+) -> Roots:
+    """The same for an x that is dealt to devices."""
+    if rows is None:
+        rows = _typical_rows(spread.values(starts[:8], p[0]))
+    each = min(len(starts), int(np.clip(LANE_NUMBERS // (5 * starts.shape[1]), 1, 16)))
+    on_devices = spread.laid(starts), p, spread.laid(unit, 1.0), spread.laid(rows, 1.0)
+    x, is_root, residual = _spread_searched(spread, each, spread.held, *on_devices, enough)
+    return Roots(spread.fetched(x), np.asarray(is_root), np.asarray(residual))
+
+
+@functools.partial(jax.jit, static_argnames=("spread", "lanes"))
+def _spread_searched(
+    spread: Spread, lanes: int, held: Any, x: Any, p: Any, unit: Any, rows: Any, enough: Any
+) -> Any:
+    return _queue(functools.partial(spread.residual, held), lanes, x, p, unit, rows, enough)
 
 
 def refined(
@@ -179,7 +202,12 @@ def _linearised(g: Any, x: Any, p: Any) -> tuple[Any, Any]:
 
 def _row_sizes(g: Any, starts: Any, p: Any) -> Float64[np.ndarray, "n"]:
     """1 / the size of each equation at the starts, typically."""
-    size = np.abs(np.asarray(jax.jit(jax.vmap(g))(starts[:8], p[:8])))
+    return _typical_rows(np.asarray(jax.jit(jax.vmap(g))(starts[:8], p[:8])))
+
+
+def _typical_rows(values: Float64[np.ndarray, "m n"]) -> Float64[np.ndarray, "n"]:
+    """1 / the size of each equation, of its values at some points."""
+    size = np.abs(values)
     typical = np.median(np.where(np.isfinite(size), size, 0.0), axis=0)
     return 1.0 / np.where(typical > 0, typical, max(float(typical.max()), 1e-300))
 
@@ -238,7 +266,7 @@ def _queue(g: Any, width: int, starts: Any, p: Any, unit: Any, rows: Any, enough
     )  # fmt: skip
     out = jnp.zeros_like(starts), jnp.zeros(count, bool), jnp.zeros(count)
     carry = first, jnp.int64(width), out
-    carry = jax.tree.map(lambda a: varying_over(a, (POINT,)), carry)
+    carry = jax.tree.map(lambda a: varying_over(a, axes_of(starts)), carry)
     *_, out = jax.lax.while_loop(lambda c: (c[0].start < count).any(), advance, carry)
     return out
 
