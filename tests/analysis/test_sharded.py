@@ -68,26 +68,33 @@ def test_the_field_is_the_same_on_several_devices(monkeypatch, delay, storage, d
     np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-14)
 
 
-def saddles(devices, **network):
-    """The fixed points to which searches near 0 and in two corners lead."""
-    an = dd.DSAnalyzer(Random(**network), seed=5, dt=0.1, devices=devices)
-    flat = an.field.flat()
-    corner = np.random.default_rng(2).choice([-1.9, 1.9], flat.n)
-    return an, an.fixed_points(starts=np.stack([1e-3 * corner, corner, 1.9 * np.ones(flat.n)]))
+def points(devices):
+    """The fixed points near 0 and in a corner, where all are 1.9 in size."""
+    an = dd.DSAnalyzer(Random(w=0.02), seed=5, devices=devices)
+    corner = np.random.default_rng(2).choice([-1.9, 1.9], an.field.flat().n)
+    return an, an.fixed_points(starts=np.stack([1e-3 * corner, corner]))
 
 
-def test_large_networks_have_the_same_points_on_any_number_of_devices():
-    an, one = saddles(None, w=0.02)
-    assert len(one) == 3
-    assert sorted(one.n_unstable.tolist())[:2] == [0, 0]
-    (k,) = np.flatnonzero(one.n_unstable)
-    flat = an.field.flat()
+@pytest.fixture(scope="module")
+def on_one():
+    return points(None)
+
+
+def test_a_large_network_has_its_leading_eigenvalues(on_one):
+    an, found = on_one
+    assert len(found) == 2
+    assert sorted(found.n_unstable > 0) == [False, True]
+    flat, k = an.field.flat(), int(found.n_unstable.argmax())
     with jax.enable_x64(True):
-        exact = np.linalg.eigvals(jax.jit(jax.jacfwd(flat.f))(one.x[k], flat.p0))
+        exact = np.linalg.eigvals(jax.jit(jax.jacfwd(flat.f))(found.x[k], flat.p0))
     exact = exact[np.argsort(-exact.real)][:4]
-    np.testing.assert_allclose(one.eigenvalues[k][:4].real, exact.real, atol=1e-6)
-    for devices in (1, 2, 4):
-        _, other = saddles(devices, w=0.02)
-        assert other.stability == one.stability
-        np.testing.assert_allclose(other.x, one.x, atol=1e-10)
-        np.testing.assert_allclose(other.eigenvalues, one.eigenvalues, atol=1e-10)
+    np.testing.assert_allclose(found.eigenvalues[k][:4].real, exact.real, atol=1e-6)
+
+
+@pytest.mark.parametrize("devices", [2, *(pytest.param(k, marks=pytest.mark.slow) for k in (1, 4))])
+def test_a_large_network_has_the_same_points_on_several_devices(on_one, devices):
+    _, one = on_one
+    _, other = points(devices)
+    assert other.stability == one.stability
+    np.testing.assert_allclose(other.x, one.x, atol=1e-10)
+    np.testing.assert_allclose(other.eigenvalues, one.eigenvalues, atol=1e-10)

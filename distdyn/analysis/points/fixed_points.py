@@ -16,7 +16,15 @@ from jaxtyping import Complex128, Float64, Int64
 
 from distdyn.analysis.field import Flat
 from distdyn.analysis.points.krylov import leading
-from distdyn.analysis.points.roots import MOST_DENSE, SAME, distinct, linearised, refined, roots
+from distdyn.analysis.points.roots import (
+    MOST_DENSE,
+    SAME,
+    distinct,
+    linearised,
+    polished,
+    refined,
+    roots,
+)
 from distdyn.analysis.points.stability import LABELS, RTOL, norm_of, spectrum, stability
 from distdyn.analysis.points.starts import Region
 from distdyn.errors import AnalysisError
@@ -138,7 +146,10 @@ def find_fixed_points(
     near = None if region is None else Region(region.low[free], region.high[free])
     with jax.enable_x64(True):
         ended = _search(part, starts[:, free], p, unit[free], near, devices)
-        x = ended.x if part.n > MOST_DENSE else refined(part.residual, ended.x, p, unit[free])
+        if part.n > MOST_DENSE:
+            x = polished(part.spread or part.residual, ended.x, p, unit[free])
+        else:
+            x = refined(part.residual, ended.x, p, unit[free])
     x = flat.at_rest(x[distinct(x / unit[free], SAME)], p)
     if region is not None:
         x = x[region.contains(x)]

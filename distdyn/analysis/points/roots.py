@@ -37,6 +37,8 @@ STUCK = 1e-8  # of |r|^2: where a step would gain less, |r| is smallest, but not
 SAME = 1e-6  # of the unit: roots as near are one
 NEWTON_STEPS = 20
 CORRECTION = 1e-7  # of the unit: a root that Newton's method would still move by more is none
+POLISHING_STEPS = 3
+POLISH = 1e-9  # of a slope: what these leave
 SINGULAR = 1e-10  # singular values, relative to the largest, along which nothing is refined
 BLOCK = 8  # points that are linearised at once
 SAMPLE = 64  # starts that say how large the derivatives are
@@ -139,6 +141,42 @@ def refined(
         best[moves] = np.where(is_better, size, best[moves])
         moves[moves] = is_better
     return x[best <= CORRECTION]
+
+
+def polished(
+    g: Callable[[Any, Any], Any] | Spread,
+    x: Float64[np.ndarray, "m n"],
+    p: Any,
+    unit: Float64[np.ndarray, "n"],
+) -> Float64[np.ndarray, "m n"]:
+    """Roots as exact as numbers can be, by products with the Jacobian alone."""
+    if isinstance(g, Spread):
+        unit = g.laid(unit, 1.0)
+        found = [g.fetched(_spread_polished(g, g.held, g.laid(a), p, unit)) for a in x]
+    else:
+        found = [np.asarray(_polished(g, a, p, unit)) for a in x]
+    return np.array(found).reshape(x.shape)
+
+
+@functools.partial(jax.jit, static_argnames=("g",))
+def _polished(g: Any, x: Any, p: Any, unit: Any) -> Any:
+    """A few of Newton's steps, as long as they lead nearer."""
+
+    def step(x: Any, _: Any) -> tuple[Any, None]:
+        r, along = jax.linearize(lambda u: g(x + unit * u, p), jnp.zeros_like(x))
+        transposed = jax.linear_transpose(along, x)
+        (slope,) = transposed(r)
+        d = damped_step(along, lambda r: transposed(r)[0], slope, 1e-14, POLISH)
+        new = x + unit * d
+        is_nearer = jnp.linalg.norm(g(new, p)) < jnp.linalg.norm(r)
+        return jnp.where(is_nearer, new, x), None
+
+    return jax.lax.scan(step, x, length=POLISHING_STEPS)[0]
+
+
+@functools.partial(jax.jit, static_argnames=("spread",))
+def _spread_polished(spread: Spread, held: Any, x: Any, p: Any, unit: Any) -> Any:
+    return _polished(functools.partial(spread.residual, held), x, p, unit)
 
 
 def _newton(
