@@ -109,7 +109,7 @@ class DSAnalyzer:
         else:
             assert region is not None
             x = region.points(flat.x0, n_starts, seed)
-        return find_fixed_points(flat, x, region, p, devices=local(devices))
+        return find_fixed_points(flat, x, region, p, devices=self._sharing(devices))
 
     def slow_points(
         self,
@@ -149,7 +149,7 @@ class DSAnalyzer:
         if len(x) > n_states:
             x = x[np.sort(np.random.default_rng(seed).choice(len(x), n_states, replace=False))]
         return find_slow_points(
-            flat, x, p, slow=slow, marginal=marginal, far=far, devices=local(devices)
+            flat, x, p, slow=slow, marginal=marginal, far=far, devices=self._sharing(devices)
         )
 
     def phase_plane(
@@ -353,6 +353,15 @@ class DSAnalyzer:
         flat = self.field.flat()
         x = flat.flatten(start) if isinstance(start, Mapping) else start
         return lyapunov_spectrum(flat, T, x, k=k, transient=transient, dt=dt)
+
+    def _sharing(self, devices: int | None) -> list[Any]:
+        """The devices that share searches."""
+        if devices is not None and self.field.spread is not None:
+            raise AnalysisError(
+                f"devices = {devices}: the {self.field.spread.mesh.size} devices of this analyzer "
+                f"share its state already. Leave it out here, or out of DSAnalyzer(...)."
+            )
+        return local(devices)
 
     def _family(self, *parameters: str) -> Family:
         if parameters not in self._families:

@@ -9,6 +9,8 @@ import pytest
 
 import distdyn as dd
 from distdyn.analysis.field import roads
+from distdyn.analysis.points.krylov import leading
+from distdyn.errors import AnalysisError
 
 
 class Tanh(dd.ODE):
@@ -68,33 +70,45 @@ def test_the_field_is_the_same_on_several_devices(monkeypatch, delay, storage, d
     np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-14)
 
 
-def points(devices):
-    """The fixed points near 0 and in a corner, where all are 1.9 in size."""
-    an = dd.DSAnalyzer(Random(w=0.02), seed=5, devices=devices)
-    corner = np.random.default_rng(2).choice([-1.9, 1.9], an.field.flat().n)
-    return an, an.fixed_points(starts=np.stack([1e-3 * corner, corner]))
-
-
-@pytest.fixture(scope="module")
-def on_one():
-    return points(None)
-
-
-def test_a_large_network_has_its_leading_eigenvalues(on_one):
-    an, found = on_one
-    assert len(found) == 2
-    assert sorted(found.n_unstable > 0) == [False, True]
-    flat, k = an.field.flat(), int(found.n_unstable.argmax())
+def test_leading_eigenvalues_are_the_same_on_several_devices():
+    network = Random(w=0.1, n=200)
+    whole, spread = (dd.vector_field(network, seed=5, devices=k).flat() for k in (None, 3))
+    x = np.zeros(whole.n)
+    asked = dict(is_continuous=True, tolerance=1e-9)
     with jax.enable_x64(True):
-        exact = np.linalg.eigvals(jax.jit(jax.jacfwd(flat.f))(found.x[k], flat.p0))
-    exact = exact[np.argsort(-exact.real)][:4]
-    np.testing.assert_allclose(found.eigenvalues[k][:4].real, exact.real, atol=1e-6)
+        exact = np.linalg.eigvals(jax.jit(jax.jacfwd(whole.f))(x, whole.p0))
+        one, _ = leading(whole.f, x, whole.p0, **asked)
+        other, _ = leading(spread.spread, x, whole.p0, **asked)
+    np.testing.assert_allclose(other, one, atol=1e-10)
+    exact = exact[np.argsort(-exact.real)][:6]
+    np.testing.assert_allclose(np.sort(one.real)[::-1][:6], exact.real, atol=1e-7)
 
 
-@pytest.mark.parametrize("devices", [2, *(pytest.param(k, marks=pytest.mark.slow) for k in (1, 4))])
-def test_a_large_network_has_the_same_points_on_several_devices(on_one, devices):
-    _, one = on_one
-    _, other = points(devices)
-    assert other.stability == one.stability
-    np.testing.assert_allclose(other.x, one.x, atol=1e-10)
-    np.testing.assert_allclose(other.eigenvalues, one.eigenvalues, atol=1e-10)
+def points(devices, **network):
+    """The fixed points near 0 and in a corner, where all are 1.9 in size."""
+    an = dd.DSAnalyzer(Random(w=0.02, **network), dt=0.1, seed=5, devices=devices)
+    n_units = an.field.flat().resting.n
+    corner = np.random.default_rng(2).choice([-1.9, 1.9], n_units)
+    starts = np.zeros((2, an.field.flat().n))
+    starts[:, an.field.flat().is_free] = np.stack([1e-3 * corner, corner])
+    return an.fixed_points(starts=starts)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [0.0, 0.2])
+def test_large_networks_have_the_same_points_on_any_number_of_devices(delay):
+    one = points(None, delay=delay)
+    assert len(one) == 2
+    assert sorted(one.n_unstable > 0) == [False, True]
+    for devices in (1, 2, 4):
+        other = points(devices, delay=delay)
+        assert other.stability == one.stability
+        np.testing.assert_allclose(other.x, one.x, atol=1e-10)
+        np.testing.assert_allclose(other.eigenvalues, one.eigenvalues, atol=1e-10)
+
+
+def test_devices_are_for_networks():
+    with pytest.raises(AnalysisError, match="share the state of a network"):
+        dd.DSAnalyzer(dd.FitzHughNagumo(), devices=2)
+    with pytest.raises(AnalysisError, match="share its state already"):
+        dd.DSAnalyzer(Random(n=9), devices=2).fixed_points(box={"A.x": (-1.0, 1.0)}, devices=2)
