@@ -169,11 +169,13 @@ def _matrix(
         whole = np.zeros(shape)
         np.add.at(whole, (pre, column), weight)
         return whole
-    order = np.lexsort((column, pre))
-    indptr = np.searchsorted(pre[order], np.arange(shape[0] + 1))
-    data = np.ones(1) if is_number else weight[order]
+    place = pre * shape[1] + column
+    if (np.diff(place) < 0).any():  # else they are in order already: sorting takes long
+        order = np.argsort(place, kind="stable")
+        pre, column, weight = pre[order], column[order], weight[order]
+    indptr = np.searchsorted(pre, np.arange(shape[0] + 1))
     with jax.enable_x64(True):
-        return CSR((data, column[order], indptr), shape=shape)
+        return CSR((np.ones(1) if is_number else weight, column, indptr), shape=shape)
 
 
 def _as_simulated(built: Built, path: str) -> tuple[np.ndarray, ...]:
