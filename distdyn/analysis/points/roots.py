@@ -150,11 +150,10 @@ def polished(
     unit: Float64[np.ndarray, "n"],
 ) -> Float64[np.ndarray, "m n"]:
     """Roots as exact as numbers can be, by products with the Jacobian alone."""
-    if isinstance(g, Spread):
-        unit = g.laid(unit, 1.0)
-        found = [g.fetched(_spread_polished(g, g.held, g.laid(a), p, unit)) for a in x]
-    else:
-        found = [np.asarray(_polished(g, a, p, unit)) for a in x]
+    if not isinstance(g, Spread):
+        return np.array([_polished(g, a, p, unit) for a in x]).reshape(x.shape)
+    of_each = g.laid(unit, 1.0)
+    found = [g.fetched(_spread_polished(g, g.held, g.laid(a), p, of_each)) for a in x]
     return np.array(found).reshape(x.shape)
 
 
