@@ -194,6 +194,9 @@ def _as_drawn(built: Built, path: str) -> tuple[np.ndarray, ...]:
         projection.ends, projection.rule, projection.weight, storage="stored",
         seed=built.setting.seed, path=path, dtype=jnp.float64,
     )  # fmt: skip
-    post, n = np.asarray(matrix.indices, np.int64), np.diff(np.asarray(matrix.indptr))
+    post, n = (
+        np.asarray(matrix.indices, np.int64),
+        np.diff(np.asarray(matrix.indptr, np.int64)).astype(np.int64),
+    )
     weight = np.broadcast_to(np.asarray(matrix.data), post.shape)
     return np.repeat(np.arange(len(n)), n), post, weight, np.ones_like(post)
