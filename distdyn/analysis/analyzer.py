@@ -50,11 +50,13 @@ class DSAnalyzer:
     """A model or network, to be analysed.
 
     Args:
-        system: an ODE, a network of rate models, or a `VectorField`.
-        dt: ms, of the step of a model that has no derivative.
+        system: an ODE, a network, or a `VectorField`.
+        dt: ms, of the step of a model or network that has no derivative.
         seed: of the connections and weights that a network draws, as in `DSRunner`.
         parameters: in the place of the system's own, by path as in `DSRunner`: what was trained
             (`DSTrainer.parameters`), and the currents of inputs.
+        devices: how many local devices share the state of a network, and its weights; by default
+            one has all, and devices may share searches.
 
     Attributes:
         field: its vector field.
@@ -70,8 +72,11 @@ class DSAnalyzer:
         dt: float | None = None,
         seed: int = 0,
         parameters: Mapping[str, Any] | None = None,
+        devices: int | None = None,
     ) -> None:
-        self.field: VectorField = vector_field(system, dt=dt, seed=seed, parameters=parameters)
+        self.field: VectorField = vector_field(
+            system, dt=dt, seed=seed, parameters=parameters, devices=devices
+        )
         self._families: dict[tuple[str, ...], Family] = {}  # each is compiled once
 
     def fixed_points(
@@ -115,7 +120,7 @@ class DSAnalyzer:
         else:
             assert region is not None
             x = region.points(flat.x0, n_starts, seed)
-        return find_fixed_points(flat, x, region, p, devices=local(devices))
+        return find_fixed_points(flat, x, region, p, devices=self._sharing(devices))
 
     def slow_points(
         self,
@@ -156,7 +161,7 @@ class DSAnalyzer:
         if len(x) > n_states:
             x = x[np.sort(np.random.default_rng(seed).choice(len(x), n_states, replace=False))]
         return find_slow_points(
-            flat, x, p, slow=slow, marginal=marginal, far=far, devices=local(devices)
+            flat, x, p, slow=slow, marginal=marginal, far=far, devices=self._sharing(devices)
         )
 
     def phase_plane(
@@ -412,6 +417,15 @@ class DSAnalyzer:
         flat = self.field.flat()
         x = flat.flatten(start) if isinstance(start, Mapping) else start
         return lyapunov_spectrum(flat, T, x, k=k, transient=transient, dt=dt)
+
+    def _sharing(self, devices: int | None) -> list[Any]:
+        """The devices that share searches."""
+        if devices is not None and self.field.spread is not None:
+            raise AnalysisError(
+                f"devices = {devices}: the {self.field.spread.mesh.size} devices of this analyzer "
+                f"share its state already. Leave it out here, or out of DSAnalyzer(...)."
+            )
+        return local(devices)
 
     def _family(self, *parameters: str) -> Family:
         if parameters not in self._families:

@@ -30,6 +30,7 @@ from distdyn.run.store import write_arrays
 PARTS = 50  # of the trajectory, each with exponents of its own
 STEP = 0.2  # of RK4, in units of the largest rate along the trajectory
 MOST_ROUNDS = 10_000_000  # orthogonalisations of a part
+LOST = 1e-14  # of the largest: what is left of a direction is rounding
 BETWEEN = 10  # steps between two orthogonalisations
 
 
@@ -38,7 +39,7 @@ class LyapunovSpectrum:
     """The exponents of a trajectory.
 
     Attributes:
-        exponents: largest first, 1/ms; of a map per iterate.
+        exponents: largest first, 1/ms; of a map per iterate, and -inf of what it forgets at once.
         error: their standard errors, from the parts of the trajectory.
         parts: the exponents of each part, [p, k].
         T: ms, over which the mean is taken; of a map, iterates.
@@ -148,7 +149,7 @@ def lyapunov_spectrum(
         if dt is None:
             dt = STEP / _fastest(flat, x, p)
         dt = min(dt, T / PARTS)
-        between = max(1, min(BETWEEN, round(T / PARTS / dt)))
+        between = max(1, min(BETWEEN, round(T / PARTS / dt))) if flat.is_continuous else 1
         rounds = -(-T // (PARTS * between * dt))
         if rounds > MOST_ROUNDS:
             raise AnalysisError(
@@ -163,7 +164,7 @@ def lyapunov_spectrum(
         n_before = -(-transient // (between * dt))
         x, Q, _ = run(x, Q, 1, int(n_before))
         x, Q, sums = (np.asarray(a) for a in run(x, Q, PARTS, int(rounds)))
-    if not (np.isfinite(x).all() and np.isfinite(sums).all()):
+    if not np.isfinite(x).all() or np.isnan(sums).any() or (sums == np.inf).any():
         raise AnalysisError(
             f"lyapunov_spectrum: the trajectory of {flat.about.name} does not stay finite with "
             f"steps of {dt:g} ms. Give a start on the attractor, or a smaller dt."
@@ -171,7 +172,8 @@ def lyapunov_spectrum(
     parts = sums / (rounds * between * dt)
     exponents = parts.mean(axis=0)
     order = np.argsort(-exponents, kind="stable")
-    error = parts.std(axis=0, ddof=1) / np.sqrt(PARTS)
+    is_lost = np.isneginf(exponents)  # a map may forget a difference at once
+    error = np.where(is_lost, 0.0, parts).std(axis=0, ddof=1) / np.sqrt(PARTS)
     return LyapunovSpectrum(
         exponents[order], error[order], parts[:, order], float(PARTS * rounds * between * dt), dt,
         x, flat,
@@ -199,7 +201,9 @@ def _program(flat: Flat, p: Any, dt: float, between: int) -> Any:
         x, Q, sums = state
         (x, Q), _ = jax.lax.scan(carried, (x, Q), length=between)
         Q, R = jnp.linalg.qr(Q)
-        return (x, Q, sums + jnp.log(jnp.abs(jnp.diagonal(R)))), None
+        size = jnp.abs(jnp.diagonal(R))
+        size = jnp.where(size > LOST * size.max(), size, 0.0)
+        return (x, Q, sums + jnp.log(size)), None
 
     def run(x: Any, Q: Any, parts: int, rounds: int) -> Any:
         def part(state: Any, _: Any) -> tuple[Any, Any]:

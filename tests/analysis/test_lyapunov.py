@@ -105,3 +105,12 @@ def test_what_is_asked_is_checked():
         run.lyapunov_spectrum(10.0, start={"u": 1.0})
     with pytest.raises(AnalysisError, match="reset"):
         dd.DSAnalyzer(dd.AdEx()).lyapunov_spectrum(10.0)
+
+
+def test_what_a_map_forgets_at_once_has_the_exponent_minus_infinity():
+    forgets = VectorField(
+        lambda s, p: {"x": 0.5 * s["x"], "y": s["x"]}, dict.fromkeys("xy", 1.0), {}, False
+    )
+    found = dd.DSAnalyzer(forgets).lyapunov_spectrum(500.0)
+    np.testing.assert_allclose(found.exponents, [np.log(0.5), -np.inf], rtol=1e-12)
+    np.testing.assert_allclose(found.error, 0.0, atol=1e-12)

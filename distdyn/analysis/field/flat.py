@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 
 from distdyn.analysis.field.delayed import Delayed
 from distdyn.errors import AnalysisError, NameLookupError, suggestion
@@ -49,6 +50,47 @@ class Flat:
         """What is zero at a fixed point: f(x, p), or f(x, p) - x of a map."""
         f = self.f
         return f if self.is_continuous else lambda x, p: f(x, p) - x
+
+    @cached_property
+    def resting(self) -> "Flat":
+        """The same of the variables from which the others follow at a fixed point."""
+        about = self.about
+        if about.at_rest is None:
+            return self
+        at_rest, kept = about.at_rest, [n for n in about.state if n not in about.follows]
+
+        def F(given: State, parameters: State) -> dict[str, Any]:
+            found = about.F(at_rest(given, parameters), parameters)
+            return {name: found[name] for name in kept}
+
+        state = {name: about.state[name] for name in kept}
+        spread = None if about.spread is None else about.spread.resting
+        part = replace(about, F=F, state=state, follows=(), at_rest=None, spread=spread)
+        return part.flat(self.parameters)
+
+    @property
+    def spread(self) -> Any:
+        """The same on vectors that are dealt to devices; None: they are whole."""
+        about = self.about
+        return None if about.spread is None else about.spread.of(self.parameters)
+
+    @cached_property
+    def is_free(self) -> Bool[np.ndarray, "n"]:
+        """Which of x are variables of `resting`."""
+        kept = self.resting.shapes
+        each = [np.full(int(np.prod(s, dtype=int)), n in kept) for n, s in self.shapes.items()]
+        return np.concatenate(each)
+
+    def at_rest(
+        self, x: Float64[np.ndarray, "k m"], p: Float64[np.ndarray, "p"]
+    ) -> Float64[np.ndarray, "k n"]:
+        """The whole states, of fixed points of `resting`."""
+        of, part = self.about.at_rest, self.resting
+        if of is None or not len(x):
+            return x if of is None else np.zeros((0, self.n))
+        changed = dict(zip(self.parameters, p, strict=True))
+        with jax.enable_x64(True):
+            return self.flatten(jax.vmap(lambda x: of(part.unflatten(x), changed))(x))
 
     def unflatten(self, x: Any) -> dict[str, Any]:
         """States by name, of x with the n variables on the last axis."""
@@ -100,6 +142,10 @@ class VectorField:
         reset: the state after a spike, of the state before it.
         delayed: of a model with delays, the derivatives with its past given; see `field.delayed`.
             F is that of a system that has always been where it is. None: there are no delays.
+        follows: variables that follow from the others at a fixed point, such as what is on its way
+            in a network with delays.
+        at_rest: the whole state, of the others and of parameters, if it is a fixed point.
+        spread: a `Spread`: the same where the state is dealt to devices. None: it is not.
     """
 
     F: Callable[[State, State], dict[str, Any]]
@@ -111,6 +157,9 @@ class VectorField:
     threshold: tuple[str, float] | None = None
     reset: Callable[[State], dict[str, Any]] | None = None
     delayed: Delayed | None = None
+    follows: tuple[str, ...] = ()
+    at_rest: Callable[[State, State], dict[str, Any]] | None = None
+    spread: Any = None
     _flats: dict[tuple[str, ...], Flat] = field(default_factory=dict, init=False)
 
     def __iter__(self) -> Iterator[Any]:

@@ -154,18 +154,14 @@ def _check_members(what: str, members: Graph) -> None:
                 "derivative. Use rate models that are written as an ODE."
             )
         check_can_be_field(model)
-        if has_past(model):
-            raise AnalysisError(
-                f'{what}: population "{path}" is of {type(model).__name__}, which has delays, and '
-                "the state of the network is not the present alone. Analyse a single cell."
-            )
+        check_has_no_past(what, path, model)
         if callable(getattr(model, "reset", None)):
             raise AnalysisError(
                 f'{what}: population "{path}" is of {type(model).__name__}, which is reset at '
                 "spikes: a network of such cells is no flow. Analyse one cell, or a rate model."
             )
     for path, projection in members.projections.items():
-        why = _refusal(projection)
+        why = refusal(projection)
         if why:
             raise AnalysisError(
                 f'{what}: projection "{path}" {why}. A vector field is a function of the present '
@@ -184,7 +180,16 @@ def _check_members(what: str, members: Graph) -> None:
         )
 
 
-def _refusal(projection: Projection) -> str | None:
+def check_has_no_past(what: str, path: str, model: ODE) -> None:
+    """Raise an AnalysisError for a population whose cells have delays of their own."""
+    if has_past(model):
+        raise AnalysisError(
+            f'{what}: population "{path}" is of {type(model).__name__}, which has delays, and '
+            "the state of the network is not the present alone. Analyse a single cell."
+        )
+
+
+def refusal(projection: Projection) -> str | None:
     """Why values do not travel through a projection at once; None if they do."""
     synapse = projection.synapse
     name = type(synapse).__name__

@@ -26,11 +26,14 @@ import numpy as np
 
 from distdyn.analysis.field.flat import VectorField, check_name
 from distdyn.analysis.field.model import field_of_ode, field_of_step
+from distdyn.analysis.field.network_map import map_field, spread_field, why_no_flow
 from distdyn.analysis.field.rates import rate_field
 from distdyn.core.ode import ODE
 from distdyn.core.system import DynamicalSystem
 from distdyn.errors import AnalysisError
-from distdyn.network.network import Network
+from distdyn.network.network import Network, graph
+from distdyn.parallel.launch.devices import local_devices
+from distdyn.parallel.launch.ranks import World
 
 
 def vector_field(
@@ -39,33 +42,49 @@ def vector_field(
     dt: float | None = None,
     seed: int = 0,
     parameters: Mapping[str, Any] | None = None,
+    devices: int | None = None,
 ) -> VectorField:
     """The vector field of a model or network: F, state, parameters.
 
-    An `ODE`, and a network of rate models without delays, give the derivative of their state; a
-    model that is written as a `step` gives that step. Noise is left out, and so are currents that
-    change in time unless `parameters` gives them a value; of a cell that is reset it is the field
-    between two spikes.
+    An `ODE`, and a network of rate models without delays, give the derivative of their state. A
+    model that is written as a `step`, and a network with delays, spikes or synapses with a state,
+    give that of one step of dt: the state of a network is then also what is on its way. Noise is
+    left out, and so are currents that change in time unless `parameters` gives them a value; of a
+    single cell that is reset it is the field between two spikes.
 
     Args:
         system: a model, a network, or a vector field, which is returned as it is.
-        dt: ms, of the step of a model that has no derivative.
+        dt: ms, of the step of what has no derivative.
         seed: of the connections and weights that a network draws, as in `DSRunner`.
         parameters: in the place of the system's own, by path as in `DSRunner`: numbers, weights of
             one for each synapse, such as `DSTrainer.parameters`; currents of `CurrentInput`.
+        devices: how many local devices share the state of a network, and its weights: each has
+            those of its own units. By default one has all.
 
     Raises:
         NameLookupError: there is no parameter of a name.
         ParameterError: a parameter outside its domain, or of another shape.
         WeightError: not as many weights as synapses.
-        AnalysisError: it has delays, fractional derivatives, an explicit time, or spikes between
-            its units: there is no such function.
+        PlatformError: there are fewer devices.
+        AnalysisError: it has fractional derivatives, an explicit time, or random or given spikes:
+            there is no such function. Or it is a map, and dt is missing.
     """
     given = {} if parameters is None else parameters
+    if devices is not None and not isinstance(system, Network):
+        raise AnalysisError(
+            "vector_field: devices share the state of a network, by its populations; this is "
+            f"{type(system).__name__}. Leave `devices` out here: it may be given to fixed_points, "
+            "where devices share the searches."
+        )
     if isinstance(system, VectorField):
         return _changed(system, given) if given else system
     if isinstance(system, Network):
-        return rate_field(system, seed, given)
+        if devices is not None:
+            return spread_field(system, dt, seed, local_devices(devices, None, World()), given)
+        if why_no_flow(graph(system)) is None:
+            return rate_field(system, seed, given)
+        field, left = map_field(system, dt, seed, given)
+        return _changed(field, left) if left else field
     if isinstance(system, ODE):
         return field_of_ode(system, given)
     if isinstance(system, DynamicalSystem):

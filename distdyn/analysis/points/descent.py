@@ -45,7 +45,7 @@ class Descent:
             _, jacobians = linearised(flat.residual, sample, np.tile(p, (len(sample), 1)))
             size = np.linalg.norm(jacobians * unit, axis=2)
         else:
-            size = np.abs(np.array([flat.residual(x, p) for x in sample]))
+            size = np.abs(_values(flat, sample, p))
         size = size[np.isfinite(size) & (size > 0)]
         row = 1.0 / float(np.median(size)) if len(size) else 1.0
         width = min(len(states), max(len(devices), MOST_NUMBERS // flat.n))
@@ -59,7 +59,7 @@ class Descent:
             part = x[k : k + self.width]
             room = np.repeat(part[:1], self.width - len(part), axis=0)  # one program for all parts
             found = roots(
-                self.flat.residual, np.concatenate([part, room]),
+                self.flat.spread or self.flat.residual, np.concatenate([part, room]),
                 np.tile(self.p, (self.width, 1)), self.unit, self.devices,
                 rows=rows, enough=enough,
             )  # fmt: skip
@@ -73,8 +73,7 @@ class Descent:
         if not len(x):
             return np.zeros(0)
         each = max(1, MOST_NUMBERS // self.flat.n)
-        parts = [_values(self.flat.residual, x[k : k + each], self.p)
-                 for k in range(0, len(x), each)]  # fmt: skip
+        parts = [_values(self.flat, x[k : k + each], self.p) for k in range(0, len(x), each)]
         q = 0.5 * np.square(np.concatenate(parts)).sum(axis=1)
         return np.where(np.isfinite(q), q, np.inf)
 
@@ -137,6 +136,13 @@ def _unit(flat: Flat, states: Float64[np.ndarray, "s n"]) -> Float64[np.ndarray,
     return flat.flatten(unit)
 
 
+def _values(flat: Flat, x: Float64[np.ndarray, "m n"], p: Any) -> Float64[np.ndarray, "m n"]:
+    """F, or F - x of a map, at some points."""
+    if flat.spread is not None:
+        return flat.spread.values(x, p)
+    return np.asarray(_at_each(flat.residual, x, p))
+
+
 @functools.partial(jax.jit, static_argnames=("g",))
-def _values(g: Any, x: Any, p: Any) -> Any:
+def _at_each(g: Any, x: Any, p: Any) -> Any:
     return jax.vmap(lambda x: g(x, p))(x)

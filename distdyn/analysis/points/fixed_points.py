@@ -17,7 +17,15 @@ from jaxtyping import Complex128, Float64, Int64
 from distdyn.analysis.delays.result import roots_at
 from distdyn.analysis.field import Flat
 from distdyn.analysis.points.krylov import leading
-from distdyn.analysis.points.roots import MOST_DENSE, SAME, distinct, linearised, refined, roots
+from distdyn.analysis.points.roots import (
+    MOST_DENSE,
+    SAME,
+    distinct,
+    linearised,
+    polished,
+    refined,
+    roots,
+)
 from distdyn.analysis.points.stability import LABELS, RTOL, norm_of, spectrum, stability
 from distdyn.analysis.points.starts import Region
 from distdyn.errors import AnalysisError
@@ -137,15 +145,19 @@ def find_fixed_points(
     """
     p = flat.p0 if p is None else np.asarray(p, np.float64)
     devices = jax.local_devices()[:1] if devices is None else devices
-    unit = _unit(starts, region)
+    unit, part, free = _unit(starts, region), flat.resting, flat.is_free
+    near = None if region is None else Region(region.low[free], region.high[free])
     with jax.enable_x64(True):
-        ended = _search(flat, starts, p, unit, region, devices)
-        x = ended.x if flat.n > MOST_DENSE else refined(flat.residual, ended.x, p, unit)
-    x = x[distinct(x / unit, SAME)]
+        ended = _search(part, starts[:, free], p, unit[free], near, devices)
+        if part.n > MOST_DENSE:
+            x = polished(part.spread or part.residual, ended.x, p, unit[free])
+        else:
+            x = refined(part.residual, ended.x, p, unit[free])
+    x = flat.at_rest(x[distinct(x / unit[free], SAME)], p)
     if region is not None:
         x = x[region.contains(x)]
     x, left_out = _without_spiking(flat, x)
-    message = _message(flat, ended, region, len(x), left_out)
+    message = _message(part, ended, region, len(x), left_out)
     return described(flat, x, p, unit, rtol=rtol, message=message)
 
 
@@ -168,7 +180,7 @@ def _search(
         part = starts[k : k + each]
         room = np.repeat(part[:1], each - len(part), axis=0)  # one program for all parts
         part = np.concatenate([part, room])
-        found = roots(flat.residual, part, np.tile(p, (len(part), 1)), unit, devices)
+        found = roots(flat.spread or flat.residual, part, np.tile(p, (len(part), 1)), unit, devices)
         new = found.x[found.is_root]
         n_roots += len(new)
         if region is not None:
@@ -254,9 +266,13 @@ def _of_delays(flat: Flat, x: Any, p: Any, rtol: float) -> tuple[Any, list[Any]]
 
 def _of_products(flat: Flat, x: Any, p: Any, rtol: float) -> tuple[Any, list[Any]]:
     """The same without matrices: the leading eigenvalues, and no eigenvectors."""
-    g = jax.jit(flat.residual)
-    speed = np.array([np.linalg.norm(g(a, p)) for a in x])
-    found = [leading(flat.f, a, p, is_continuous=flat.is_continuous, tolerance=rtol) for a in x]
+    if flat.spread is not None:
+        speed = np.linalg.norm(flat.spread.values(x, p), axis=1) if len(x) else np.zeros(0)
+    else:
+        g = jax.jit(flat.residual)
+        speed = np.array([np.linalg.norm(g(a, p)) for a in x])
+    f = flat.spread or flat.f
+    found = [leading(f, a, p, is_continuous=flat.is_continuous, tolerance=rtol) for a in x]
     return speed, [(values, np.zeros((flat.n, 0)), norm) for values, norm in found]
 
 

@@ -15,9 +15,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
+from jax.sharding import PartitionSpec as P
 from jaxtyping import Complex128, Float64
 
 from distdyn._jax import axes_of, varying_over
+from distdyn.analysis.field.sharded import Spread
 
 MOST_PRODUCTS = 200  # of one step
 WANTED = 8  # eigenvalues, and vectors in a block
@@ -57,7 +60,7 @@ def damped_step(along: Callable, back: Callable, slope: Any, shift: Any, rest: A
 
 
 def leading(
-    f: Callable[[Any, Any], Any],
+    f: Callable[[Any, Any], Any] | Spread,
     x: Float64[np.ndarray, "n"],
     p: Float64[np.ndarray, "k"],
     *,
@@ -70,7 +73,7 @@ def leading(
 
 
 def leading_modes(
-    f: Callable[[Any, Any], Any],
+    f: Callable[[Any, Any], Any] | Spread,
     x: Float64[np.ndarray, "n"],
     p: Float64[np.ndarray, "k"],
     *,
@@ -88,13 +91,13 @@ def leading_modes(
     values, modes = np.zeros(0, complex), np.zeros((n, 0), complex)
     for _ in range(RESTARTS):
         basis, image = _krylov(f, x, p, block)
-        small = basis.T @ image
+        small = np.asarray(basis.T @ image)
         norm = max(norm, float(np.linalg.norm(small, 2)))
         values, vectors = np.linalg.eig(small)
         order = np.argsort(-(np.real(values) if is_continuous else np.abs(values)), kind="stable")
         values, vectors = values[order][:width], vectors[:, order][:, :width]
-        modes = basis @ vectors
-        left = np.linalg.norm(image @ vectors - modes * values, axis=0)
+        modes = _whole(f, basis @ vectors)
+        left = np.linalg.norm(_whole(f, image @ vectors) - modes * values, axis=0)
         growth = np.real(values) if is_continuous else np.abs(values) - 1.0
         is_known = left <= tolerance * norm
         if (is_known | (growth + left < -tolerance * norm)).all():
@@ -116,23 +119,65 @@ def _again(
     return np.linalg.qr(whole)[0]
 
 
-def _krylov(
-    f: Any, x: Any, p: Any, block: Float64[np.ndarray, "n b"]
-) -> tuple[Float64[np.ndarray, "n m"], Float64[np.ndarray, "n m"]]:
-    """An orthonormal basis of the blocks V, J V, J J V, ..., and J times the basis."""
+def _krylov(f: Any, x: Any, p: Any, block: Any) -> tuple[Any, Any]:
+    """An orthonormal basis of the blocks V, J V, J J V, ..., and J times the basis: [n, m] each.
+
+    Where x is dealt to devices, so are they.
+    """
+    n, of = len(x), np
+    if isinstance(f, Spread):
+        x, block, of = f.laid(x), f.laid(block, axis=0), jnp
     basis, image = [block], []
     while True:
-        image.append(np.asarray(_products(f, x, p, basis[-1])))
-        if len(basis) == BLOCKS or sum(b.shape[1] for b in basis) + block.shape[1] > len(x):
-            return np.concatenate(basis, axis=1), np.concatenate(image, axis=1)
+        image.append(_times_jacobian(f, x, p, basis[-1]))
+        if len(basis) == BLOCKS or sum(b.shape[1] for b in basis) + block.shape[1] > n:
+            return of.concatenate(basis, axis=1), of.concatenate(image, axis=1)
         new = image[-1]
         for _ in range(2):  # once is not orthogonal enough
             for old in basis:
                 new = new - old @ (old.T @ new)
-        basis.append(np.linalg.qr(new)[0])
+        basis.append(orthonormal(f.mesh, new) if isinstance(f, Spread) else np.linalg.qr(new)[0])
+
+
+def _whole(f: Any, columns: Any) -> np.ndarray:
+    return f.fetched(columns, axis=0) if isinstance(f, Spread) else columns
+
+
+def _times_jacobian(f: Any, x: Any, p: Any, block: Any) -> Any:
+    if isinstance(f, Spread):
+        return _spread_products(f, f.held, x, p, block)
+    return np.asarray(_products(f, x, p, block))
 
 
 @functools.partial(jax.jit, static_argnames=("f",))
 def _products(f: Any, x: Any, p: Any, block: Any) -> Any:
     _, along = jax.linearize(lambda x: f(x, p), x)
     return jax.vmap(along, in_axes=1, out_axes=1)(block)
+
+
+@functools.partial(jax.jit, static_argnames=("f",))
+def _spread_products(f: Spread, held: Any, x: Any, p: Any, block: Any) -> Any:
+    _, along = jax.linearize(lambda x: f.f(held, x, p), x)
+    return jax.vmap(along, in_axes=1, out_axes=1)(block)
+
+
+@functools.partial(jax.jit, static_argnames=("mesh",))
+def orthonormal(mesh: Mesh, block: Any) -> Any:
+    """An orthonormal basis of the columns of a block whose rows are dealt to devices.
+
+    QR on each device, then once of all R together. Where columns depend on each other it is
+    orthonormal too.
+
+    Source: Demmel, Grigori, Hoemmen & Langou (2012), SIAM J. Sci. Comput. 34, A206.
+    """
+    (axis,) = mesh.axis_names
+
+    def here(block: Any) -> Any:
+        count, b = block.shape
+        Q, R = jnp.linalg.qr(jnp.pad(block, ((0, max(0, b - count)), (0, 0))))
+        top, _ = jnp.linalg.qr(jax.lax.all_gather(R, axis, tiled=True))
+        mine = jax.lax.dynamic_slice_in_dim(top, jax.lax.axis_index(axis) * b, b)
+        return (Q @ mine)[:count]
+
+    run = jax.shard_map(here, mesh=mesh, in_specs=P(axis), out_specs=P(axis), check_vma=True)
+    return run(block)

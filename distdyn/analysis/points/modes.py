@@ -37,7 +37,7 @@ def modes_about(flat: Flat, x: Float64[np.ndarray, "n"], p: Any, marginal: float
     still = 0.0 if flat.is_continuous else 1.0  # the eigenvalue of a direction where nothing moves
     if flat.n > MOST_DENSE:
         values, right, norm = leading_modes(
-            flat.f, x, p, is_continuous=flat.is_continuous, tolerance=RTOL
+            flat.spread or flat.f, x, p, is_continuous=flat.is_continuous, tolerance=RTOL
         )
         left, scale = np.zeros((flat.n, 0)), norm
     else:

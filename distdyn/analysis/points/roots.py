@@ -26,6 +26,7 @@ from jax.sharding import PartitionSpec as P
 from jaxtyping import Bool, Float64, Int64
 
 from distdyn._jax import axes_of, varying_over
+from distdyn.analysis.field.sharded import Spread
 from distdyn.analysis.points.krylov import damped_step
 
 MOST_DENSE = 300  # variables
@@ -37,6 +38,8 @@ STUCK = 1e-8  # of |r|^2: where a step would gain less, |r| is smallest, but not
 SAME = 1e-6  # of the unit: roots as near are one
 NEWTON_STEPS = 20
 CORRECTION = 1e-7  # of the unit: a root that Newton's method would still move by more is none
+POLISHING_STEPS = 3
+POLISH = 1e-9  # of a slope: what these leave
 SINGULAR = 1e-10  # singular values, relative to the largest, along which nothing is refined
 BLOCK = 8  # points that are linearised at once
 SAMPLE = 64  # starts that say how large the derivatives are
@@ -62,7 +65,7 @@ class _Lanes(NamedTuple):
 
 
 def roots(
-    g: Callable[[Any, Any], Any],
+    g: Callable[[Any, Any], Any] | Spread,
     starts: Float64[np.ndarray, "m n"],
     p: Float64[np.ndarray, "m k"],
     unit: Float64[np.ndarray, "n"],
@@ -76,7 +79,8 @@ def roots(
     Where there is none it ends in a minimum of |r|.
 
     Args:
-        g: (x, p) to n numbers; pure.
+        g: (x, p) to n numbers; pure. Of a `Spread` what is zero at a fixed point: then x is
+            dealt to its devices, and not the starts.
         starts: of x.
         p: the parameters of each start.
         unit: of the variables: by how much they change.
@@ -85,6 +89,8 @@ def roots(
         enough: |r|, in these units, at which a search ends wherever it is.
     """
     count, n = starts.shape
+    if isinstance(g, Spread):
+        return _spread_roots(g, starts, p, unit, rows, enough)
     if rows is None:
         rows = _row_units(g, starts, p, unit) if n <= MOST_DENSE else _row_sizes(g, starts, p)
     each = -(-count // len(devices))
@@ -95,6 +101,25 @@ def roots(
     mesh = Mesh(np.array(devices), (POINT,), axis_types=(AxisType.Auto,))
     found = _searched(g, mesh, min(lanes, each), x, p, unit, rows, enough)
     return Roots(*(np.asarray(a)[:count] for a in found))
+
+
+def _spread_roots(
+    spread: Spread, starts: Any, p: Any, unit: Any, rows: Any, enough: float
+) -> Roots:
+    """The same for an x that is dealt to devices."""
+    if rows is None:
+        rows = _typical_rows(spread.values(starts[:8], p[0]))
+    each = min(len(starts), int(np.clip(LANE_NUMBERS // (5 * starts.shape[1]), 1, 16)))
+    on_devices = spread.laid(starts), p, spread.laid(unit, 1.0), spread.laid(rows, 1.0)
+    x, is_root, residual = _spread_searched(spread, each, spread.held, *on_devices, enough)
+    return Roots(spread.fetched(x), np.asarray(is_root), np.asarray(residual))
+
+
+@functools.partial(jax.jit, static_argnames=("spread", "lanes"))
+def _spread_searched(
+    spread: Spread, lanes: int, held: Any, x: Any, p: Any, unit: Any, rows: Any, enough: Any
+) -> Any:
+    return _queue(functools.partial(spread.residual, held), lanes, x, p, unit, rows, enough)
 
 
 def refined(
@@ -117,6 +142,41 @@ def refined(
         best[moves] = np.where(is_better, size, best[moves])
         moves[moves] = is_better
     return x[best <= CORRECTION]
+
+
+def polished(
+    g: Callable[[Any, Any], Any] | Spread,
+    x: Float64[np.ndarray, "m n"],
+    p: Any,
+    unit: Float64[np.ndarray, "n"],
+) -> Float64[np.ndarray, "m n"]:
+    """Roots as exact as numbers can be, by products with the Jacobian alone."""
+    if not isinstance(g, Spread):
+        return np.array([_polished(g, a, p, unit) for a in x]).reshape(x.shape)
+    of_each = g.laid(unit, 1.0)
+    found = [g.fetched(_spread_polished(g, g.held, g.laid(a), p, of_each)) for a in x]
+    return np.array(found).reshape(x.shape)
+
+
+@functools.partial(jax.jit, static_argnames=("g",))
+def _polished(g: Any, x: Any, p: Any, unit: Any) -> Any:
+    """A few of Newton's steps, as long as they lead nearer."""
+
+    def step(x: Any, _: Any) -> tuple[Any, None]:
+        r, along = jax.linearize(lambda u: g(x + unit * u, p), jnp.zeros_like(x))
+        transposed = jax.linear_transpose(along, x)
+        (slope,) = transposed(r)
+        d = damped_step(along, lambda r: transposed(r)[0], slope, 1e-14, POLISH)
+        new = x + unit * d
+        is_nearer = jnp.linalg.norm(g(new, p)) < jnp.linalg.norm(r)
+        return jnp.where(is_nearer, new, x), None
+
+    return jax.lax.scan(step, x, length=POLISHING_STEPS)[0]
+
+
+@functools.partial(jax.jit, static_argnames=("spread",))
+def _spread_polished(spread: Spread, held: Any, x: Any, p: Any, unit: Any) -> Any:
+    return _polished(functools.partial(spread.residual, held), x, p, unit)
 
 
 def _newton(
@@ -180,7 +240,12 @@ def _linearised(g: Any, x: Any, p: Any) -> tuple[Any, Any]:
 
 def _row_sizes(g: Any, starts: Any, p: Any) -> Float64[np.ndarray, "n"]:
     """1 / the size of each equation at the starts, typically."""
-    size = np.abs(np.asarray(jax.jit(jax.vmap(g))(starts[:8], p[:8])))
+    return _typical_rows(np.asarray(jax.jit(jax.vmap(g))(starts[:8], p[:8])))
+
+
+def _typical_rows(values: Float64[np.ndarray, "m n"]) -> Float64[np.ndarray, "n"]:
+    """1 / the size of each equation, of its values at some points."""
+    size = np.abs(values)
     typical = np.median(np.where(np.isfinite(size), size, 0.0), axis=0)
     return 1.0 / np.where(typical > 0, typical, max(float(typical.max()), 1e-300))
 
@@ -239,7 +304,7 @@ def _queue(g: Any, width: int, starts: Any, p: Any, unit: Any, rows: Any, enough
     )  # fmt: skip
     out = jnp.zeros_like(starts), jnp.zeros(count, bool), jnp.zeros(count)
     carry = first, jnp.int64(width), out
-    carry = jax.tree.map(lambda a: varying_over(a, (POINT,)), carry)
+    carry = jax.tree.map(lambda a: varying_over(a, axes_of(starts)), carry)
     *_, out = jax.lax.while_loop(lambda c: (c[0].start < count).any(), advance, carry)
     return out
 
