@@ -39,9 +39,10 @@ from distdyn.analysis.plane.slice import sliced
 from distdyn.analysis.points.fixed_points import FixedPoints, find_fixed_points
 from distdyn.analysis.points.slow_points import FAR, MARGINAL, SlowPoints, find_slow_points
 from distdyn.analysis.points.starts import Box, Region, given_starts, states_of
+from distdyn.analysis.sharing import Ranks, collective
 from distdyn.errors import AnalysisError
+from distdyn.parallel import launch
 from distdyn.parallel.launch.devices import local_devices
-from distdyn.parallel.launch.ranks import World
 
 
 class DSAnalyzer:
@@ -63,6 +64,7 @@ class DSAnalyzer:
         self.field: VectorField = vector_field(system, dt=dt, seed=seed)
         self._families: dict[tuple[str, ...], Family] = {}  # each is compiled once
 
+    @collective
     def fixed_points(
         self,
         box: Box | None = None,
@@ -91,6 +93,7 @@ class DSAnalyzer:
             NameLookupError: there is no variable or parameter of a name.
             AnalysisError: neither a box nor starts are given, or they do not fit the model.
         """
+        shared = local(devices)
         moved = dict(parameters or {})
         flat, p = self.field.flat(tuple(moved)), np.array([*moved.values()], np.float64)
         if box is None and starts is None:
@@ -105,8 +108,9 @@ class DSAnalyzer:
         else:
             assert region is not None
             x = region.points(flat.x0, n_starts, seed)
-        return find_fixed_points(flat, x, region, p, devices=local(devices))
+        return find_fixed_points(flat, x, region, p, devices=shared, ranks=_ranks())
 
+    @collective
     def slow_points(
         self,
         states: Any,
@@ -139,15 +143,17 @@ class DSAnalyzer:
             NameLookupError: there is no variable or parameter of a name.
             AnalysisError: the states do not fit the model, or it is finite at none.
         """
+        shared = local(devices)
         moved = dict(parameters or {})
         flat, p = self.field.flat(tuple(moved)), np.array([*moved.values()], np.float64)
         x = states_of(flat, states)
         if len(x) > n_states:
             x = x[np.sort(np.random.default_rng(seed).choice(len(x), n_states, replace=False))]
         return find_slow_points(
-            flat, x, p, slow=slow, marginal=marginal, far=far, devices=local(devices)
+            flat, x, p, slow=slow, marginal=marginal, far=far, devices=shared, ranks=_ranks()
         )
 
+    @collective
     def phase_plane(
         self,
         x: str | None = None,
@@ -175,6 +181,7 @@ class DSAnalyzer:
             NameLookupError: there is no variable of a name.
             AnalysisError: it is more than two variables, or a range is missing.
         """
+        shared = local(devices)
         moving = tuple(box) if x is None else (x,) if y is None else (x, y)
         if len(moving) > 2:
             raise AnalysisError(
@@ -183,7 +190,7 @@ class DSAnalyzer:
             )
         part = sliced(self.field, moving, fixed, steady)
         of = phase_line if len(moving) == 1 else phase_plane
-        return of(part, box, resolution, local(devices))
+        return of(part, box, resolution, shared, _ranks())
 
     def slice(
         self, moving: Sequence[str], fixed: Mapping[str, Any] | None = None,
@@ -198,6 +205,7 @@ class DSAnalyzer:
         """
         return DSAnalyzer(sliced(self.field, moving, fixed, steady))
 
+    @collective
     def continuation(
         self,
         parameter: str,
@@ -233,9 +241,10 @@ class DSAnalyzer:
         """
         family = self._family(parameter)
         ends = checked_interval(parameter, interval)
-        begin = beginnings(family, ends, box, starts, n_starts, seed)
-        return equilibrium_branches(family, ends, begin, steps=steps)
+        begin = beginnings(family, ends, box, starts, n_starts, seed, _ranks())
+        return equilibrium_branches(family, ends, begin, steps=steps, ranks=_ranks())
 
+    @collective
     def continuation2(
         self,
         first: tuple[str, tuple[float, float]],
@@ -276,8 +285,10 @@ class DSAnalyzer:
         if points is None:
             points = self.continuation(one, range_one, **search).points()
         begin = [(point.kind, point.x, np.array([point.value, own])) for point in points]
-        return bifurcation_curves(family, (range_one, (low, high)), begin, steps=steps)
+        intervals = range_one, (low, high)
+        return bifurcation_curves(family, intervals, begin, steps=steps, ranks=_ranks())
 
+    @collective
     def limit_cycles(
         self,
         parameter: str,
@@ -319,11 +330,12 @@ class DSAnalyzer:
         if start is not None:
             flat = of.family.flat
             x = flat.flatten(start) if isinstance(start, Mapping) else np.asarray(start, np.float64)
-            return cycles_from_simulation(of, x, float(flat.p0[0]), transient)
+            return cycles_from_simulation(of, x, float(flat.p0[0]), transient, _ranks())
         if points is None:
             points = self.continuation(parameter, interval, **search).points("H")
-        return cycles_from_hopf(of, points)
+        return cycles_from_hopf(of, points, _ranks())
 
+    @collective
     def lyapunov_spectrum(
         self,
         T: float,
@@ -365,4 +377,9 @@ def local(devices: int | None) -> list[Any]:
     Raises:
         PlatformError: there are fewer.
     """
-    return local_devices(1 if devices is None else devices, None, World())
+    return local_devices(1 if devices is None else devices, None, launch.world())
+
+
+def _ranks() -> Ranks:
+    """The ranks of the job, which share the work of every question."""
+    return Ranks(launch.world())

@@ -13,6 +13,7 @@ from jaxtyping import Float64
 from distdyn.analysis.continuation.family import Family
 from distdyn.analysis.points.fixed_points import find_fixed_points
 from distdyn.analysis.points.starts import Box, Region, given_starts
+from distdyn.analysis.sharing import ALONE, Ranks
 from distdyn.errors import AnalysisError
 
 Vector = Float64[np.ndarray, "n"]
@@ -30,6 +31,7 @@ def beginnings(
     starts: Any = None,
     n_starts: int | None = None,
     seed: int = 0,
+    ranks: Ranks = ALONE,
 ) -> list[tuple[float, Vector]]:
     """Values of the parameter, and states that are equilibria there or may lead to one.
 
@@ -40,6 +42,7 @@ def beginnings(
         starts: [m, n], or arrays by variable: these states.
         n_starts: how many starts in the box, at least.
         seed: of starts in more than three dimensions.
+        ranks: that share the search in the box. Collective.
 
     Raises:
         AnalysisError: the box or the starts do not fit the model.
@@ -56,7 +59,7 @@ def beginnings(
     return [
         (value, point)
         for value in np.union1d(values, np.linspace(low, high, VALUES)).tolist()
-        for point in find_fixed_points(flat, x, region, np.array([value])).x
+        for point in find_fixed_points(flat, x, region, np.array([value]), ranks=ranks).x
     ]
 
 

@@ -9,7 +9,7 @@ converges quadratically, also to a root that is one of a line of roots, where J 
 
 Every device works on starts of its own in a loop of its own: nobody waits for anybody. Its lanes
 step side by side; a lane that is done takes the next start. Where a start ends does not depend on
-the others.
+the others: neither on how many devices there are, nor on how ranks share the starts (`cut`).
 
 Source: Yamashita & Fukushima (2001), Computing Suppl. 15, 239, for lambda.
 """
@@ -40,6 +40,8 @@ SINGULAR = 1e-10  # singular values, relative to the largest, along which nothin
 BLOCK = 8  # points that are linearised at once
 SAMPLE = 64  # starts that say how large the derivatives are
 LANE_NUMBERS = 2_000_000  # of all Jacobians of a device
+MOST_NUMBERS = 20_000_000  # of the starts that are searched from at once
+SHARES = 8  # into which starts are cut, at most, that each worker has some for all its lanes
 POINT = "point"  # the axis of the mesh
 
 
@@ -69,6 +71,8 @@ def roots(
     *,
     rows: Float64[np.ndarray, "n"] | None = None,
     enough: float = 0.0,
+    still: float = STEP,
+    lanes: int | None = None,
 ) -> Roots:
     """Search a root from every start. Call it inside `jax.enable_x64(True)`.
 
@@ -82,18 +86,41 @@ def roots(
         devices: that share the starts.
         rows: 1 / the unit of each equation; by default by how much it changes, typically.
         enough: |r|, in these units, at which a search ends wherever it is.
+        still: a step as short, in units of the variables, ends a search.
+        lanes: of a device; by default as many as are good for so many starts.
     """
     count, n = starts.shape
     if rows is None:
-        rows = _row_units(g, starts, p, unit) if n <= MOST_DENSE else _row_sizes(g, starts, p)
+        rows = row_units(g, starts, p, unit)
     each = -(-count // len(devices))
     padding = each * len(devices) - count
     x, p = (np.concatenate([a, np.repeat(a[:1], padding, 0)]) for a in (starts, p))
-    numbers = LANE_NUMBERS // n**2 if n <= MOST_DENSE else LANE_NUMBERS // (5 * n)
-    lanes = int(np.clip(numbers, 4, 256 if n <= MOST_DENSE else 64))
     mesh = Mesh(np.array(devices), (POINT,), axis_types=(AxisType.Auto,))
-    found = _searched(g, mesh, min(lanes, each), x, p, unit, rows, enough)
+    lanes = lanes or lanes_for(n, count)
+    found = _searched(g, mesh, lanes, x, p, unit, rows, enough, still)
     return Roots(*(np.asarray(a)[:count] for a in found))
+
+
+def lanes_for(n: int, count: int) -> int:
+    """How many searches in n variables a device does side by side, of so many starts in all."""
+    numbers = LANE_NUMBERS // n**2 if n <= MOST_DENSE else LANE_NUMBERS // (5 * n)
+    most = int(np.clip(numbers, 4, 256 if n <= MOST_DENSE else 64))
+    return min(most, -(-count // SHARES))
+
+
+def cut(n: int, count: int, size: int) -> list[slice]:
+    """The starts in pieces, which ranks share: all as long but the last.
+
+    Args:
+        n: variables.
+        count: of the starts.
+        size: how many ranks there are.
+    """
+    each = SHARES * lanes_for(n, count)
+    if n <= MOST_DENSE:  # searches are short: one process does them in one go
+        each = count if size == 1 else max(-(-count // (4 * size)), lanes_for(n, count))
+        each = min(each, max(1, MOST_NUMBERS // n))
+    return [slice(k, min(k + each, count)) for k in range(0, count, each)]
 
 
 def refined(
@@ -177,6 +204,12 @@ def _linearised(g: Any, x: Any, p: Any) -> tuple[Any, Any]:
     return jax.vmap(of_one)(x, p)
 
 
+def row_units(g: Any, starts: Any, p: Any, unit: Any) -> Float64[np.ndarray, "n"]:
+    """1 / by how much each equation changes, typically, among the starts."""
+    is_dense = starts.shape[1] <= MOST_DENSE
+    return _row_units(g, starts, p, unit) if is_dense else _row_sizes(g, starts, p)
+
+
 def _row_sizes(g: Any, starts: Any, p: Any) -> Float64[np.ndarray, "n"]:
     """1 / the size of each equation at the starts, typically."""
     size = np.abs(np.asarray(jax.jit(jax.vmap(g))(starts[:8], p[:8])))
@@ -198,26 +231,26 @@ def _row_units(g: Any, starts: Any, p: Any, unit: Any) -> Float64[np.ndarray, "n
 
 @functools.partial(jax.jit, static_argnames=("g", "mesh", "lanes"))
 def _searched(
-    g: Any, mesh: Mesh, lanes: int, x: Any, p: Any, unit: Any, rows: Any, enough: Any
+    g: Any, mesh: Mesh, lanes: int, x: Any, p: Any, unit: Any, rows: Any, enough: Any, still: Any
 ) -> Any:
-    def of_device(x: Any, p: Any, unit: Any, rows: Any, enough: Any) -> Any:
-        return _queue(g, lanes, x, p, unit, rows, enough)
+    def of_device(x: Any, p: Any, *rules: Any) -> Any:
+        return _queue(g, lanes, x, p, *rules)
 
     split = P(POINT)
     return jax.shard_map(
-        of_device, mesh=mesh, in_specs=(split, split, P(), P(), P()), out_specs=(split,) * 3,
+        of_device, mesh=mesh, in_specs=(split, split, P(), P(), P(), P()), out_specs=(split,) * 3,
         check_vma=True,
-    )(x, p, unit, rows, enough)  # fmt: skip
+    )(x, p, unit, rows, enough, still)  # fmt: skip
 
 
-def _queue(g: Any, width: int, starts: Any, p: Any, unit: Any, rows: Any, enough: Any) -> Any:
+def _queue(g: Any, width: int, starts: Any, p: Any, *rules: Any) -> Any:
     """All searches of a device: x, whether it is a root, and |r|, of each start."""
     count = len(starts)
 
     def advance(carry: Any) -> Any:
         lanes, following, (x, is_root, residual) = carry
         of = jnp.minimum(lanes.start, count - 1)
-        step = functools.partial(_step, g, unit, rows, enough)
+        step = functools.partial(_step, g, *rules)
         stepped, r, is_done, found = jax.vmap(step)(lanes, p[of])
         place = jnp.where(is_done, lanes.start, count)  # beyond the end: not written
         x = x.at[place].set(stepped.x, mode="drop")
@@ -233,8 +266,10 @@ def _queue(g: Any, width: int, starts: Any, p: Any, unit: Any, rows: Any, enough
         )
         return lanes, following + is_done.sum(), (x, is_root, residual)
 
+    number = jnp.arange(width)
     first = _Lanes(
-        starts[:width], jnp.arange(width), jnp.ones(width), jnp.zeros(width, jnp.int64)
+        starts[jnp.minimum(number, count - 1)], number, jnp.ones(width),
+        jnp.zeros(width, jnp.int64),
     )  # fmt: skip
     out = jnp.zeros_like(starts), jnp.zeros(count, bool), jnp.zeros(count)
     carry = first, jnp.int64(width), out
@@ -244,7 +279,7 @@ def _queue(g: Any, width: int, starts: Any, p: Any, unit: Any, rows: Any, enough
 
 
 def _step(
-    g: Any, unit: Any, rows: Any, enough: Any, lane: _Lanes, p: Any
+    g: Any, unit: Any, rows: Any, enough: Any, still: Any, lane: _Lanes, p: Any
 ) -> tuple[_Lanes, Any, Any, Any]:
     """One step of one search: the lane, |r|, whether it is at its end, and that a root."""
 
@@ -274,7 +309,7 @@ def _step(
     ratio = gain / jnp.maximum(expected, 1e-300)
     is_better = (new_size < size) & jnp.isfinite(ratio)  # false of what is no number
     longest = jnp.abs(d).max()
-    is_still = (longest < STEP) | (size == 0.0)
+    is_still = (longest < still) | (size == 0.0)
     steps = lane.steps + 1
     mu = jnp.where(
         is_better,
