@@ -42,6 +42,7 @@ SAMPLE = 64  # starts that say how large the derivatives are
 LANE_NUMBERS = 2_000_000  # of all Jacobians of a device
 MOST_NUMBERS = 20_000_000  # of the starts that are searched from at once
 SHARES = 8  # into which starts are cut, at most, that each worker has some for all its lanes
+ALIKE = 8  # lanes, or a multiple: fewer in a processor's register, and the last ones round apart
 POINT = "point"  # the axis of the mesh
 
 
@@ -103,9 +104,11 @@ def roots(
 
 def lanes_for(n: int, count: int) -> int:
     """How many searches in n variables a device does side by side, of so many starts in all."""
+    if count < 2 * ALIKE:
+        return 1
     numbers = LANE_NUMBERS // n**2 if n <= MOST_DENSE else LANE_NUMBERS // (5 * n)
-    most = int(np.clip(numbers, 4, 256 if n <= MOST_DENSE else 64))
-    return min(most, -(-count // SHARES))
+    most = int(np.clip(numbers, ALIKE, 256 if n <= MOST_DENSE else 64))
+    return ALIKE * min(most // ALIKE, -(-count // (ALIKE * SHARES)))
 
 
 def cut(n: int, count: int, size: int) -> list[slice]:
