@@ -101,8 +101,9 @@ def _parser() -> argparse.ArgumentParser:
     grid = commands.add_parser("sweep", help="vary parameters", description=_sweep.__doc__)
     sweep.add_options(grid, NETWORK)
     grid.set_defaults(command=_sweep)
-    ask = commands.add_parser("analyze", help="fixed points, bifurcations, cycles, chaos of a model",
-                              description=_analyze.__doc__)  # fmt: skip
+    ask = commands.add_parser(
+        "analyze", help="find where a model rests, or cycles", description=_analyze.__doc__
+    )
     analyze.add_options(ask, NETWORK)
     ask.set_defaults(command=_analyze)
     two = commands.add_parser("compare", help="tell how two runs differ")

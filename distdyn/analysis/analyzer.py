@@ -23,7 +23,7 @@ from distdyn.analysis.continuation import (
     bifurcation_curves,
     equilibrium_branches,
 )
-from distdyn.analysis.continuation.begin import checked_interval
+from distdyn.analysis.continuation.begin import checked_interval, inside
 from distdyn.analysis.cycles import (
     N_INTERVALS,
     STEPS,
@@ -32,17 +32,15 @@ from distdyn.analysis.cycles import (
     cycles_from_simulation,
     cycles_problem,
 )
-from distdyn.analysis.field import VectorField, vector_field
+from distdyn.analysis.field import Flat, VectorField, vector_field
 from distdyn.analysis.lyapunov import LyapunovSpectrum, lyapunov_spectrum
 from distdyn.analysis.plane.phase_plane import PhaseLine, PhasePlane, phase_line, phase_plane
 from distdyn.analysis.plane.slice import sliced
 from distdyn.analysis.points.fixed_points import FixedPoints, find_fixed_points
 from distdyn.analysis.points.slow_points import FAR, MARGINAL, SlowPoints, find_slow_points
-from distdyn.analysis.points.starts import Box, Region, given_starts, states_of
-from distdyn.analysis.sharing import Ranks, collective
+from distdyn.analysis.points.starts import Box, starts_of, states_of
+from distdyn.analysis.sharing import Ranks, collective, local
 from distdyn.errors import AnalysisError
-from distdyn.parallel import launch
-from distdyn.parallel.launch.devices import local_devices
 
 
 class DSAnalyzer:
@@ -93,22 +91,9 @@ class DSAnalyzer:
             NameLookupError: there is no variable or parameter of a name.
             AnalysisError: neither a box nor starts are given, or they do not fit the model.
         """
-        shared = local(devices)
-        moved = dict(parameters or {})
-        flat, p = self.field.flat(tuple(moved)), np.array([*moved.values()], np.float64)
-        if box is None and starts is None:
-            raise AnalysisError(
-                "fixed_points: where to look? Give a box, such as "
-                f'box={{"{flat.names[0]}": (0, 1)}}, or starts=, an array [m, {flat.n}]. The '
-                f"variables are {', '.join(flat.names[:20])}."
-            )
-        region = None if box is None else Region.of(flat, box)
-        if starts is not None:
-            x = given_starts(flat, starts)
-        else:
-            assert region is not None
-            x = region.points(flat.x0, n_starts, seed)
-        return find_fixed_points(flat, x, region, p, devices=shared, ranks=_ranks())
+        shared, (flat, p) = local(devices), self._moved(parameters)
+        x, region = starts_of(flat, box, starts, n_starts, seed)
+        return find_fixed_points(flat, x, region, p, devices=shared, ranks=Ranks.of_job())
 
     @collective
     def slow_points(
@@ -143,15 +128,14 @@ class DSAnalyzer:
             NameLookupError: there is no variable or parameter of a name.
             AnalysisError: the states do not fit the model, or it is finite at none.
         """
-        shared = local(devices)
-        moved = dict(parameters or {})
-        flat, p = self.field.flat(tuple(moved)), np.array([*moved.values()], np.float64)
+        shared, (flat, p) = local(devices), self._moved(parameters)
         x = states_of(flat, states)
         if len(x) > n_states:
             x = x[np.sort(np.random.default_rng(seed).choice(len(x), n_states, replace=False))]
         return find_slow_points(
-            flat, x, p, slow=slow, marginal=marginal, far=far, devices=shared, ranks=_ranks()
-        )
+            flat, x, p, slow=slow, marginal=marginal, far=far, devices=shared,
+            ranks=Ranks.of_job(),
+        )  # fmt: skip
 
     @collective
     def phase_plane(
@@ -190,7 +174,7 @@ class DSAnalyzer:
             )
         part = sliced(self.field, moving, fixed, steady)
         of = phase_line if len(moving) == 1 else phase_plane
-        return of(part, box, resolution, shared, _ranks())
+        return of(part, box, resolution, shared, Ranks.of_job())
 
     def slice(
         self, moving: Sequence[str], fixed: Mapping[str, Any] | None = None,
@@ -241,8 +225,9 @@ class DSAnalyzer:
         """
         family = self._family(parameter)
         ends = checked_interval(parameter, interval)
-        begin = beginnings(family, ends, box, starts, n_starts, seed, _ranks())
-        return equilibrium_branches(family, ends, begin, steps=steps, ranks=_ranks())
+        ranks = Ranks.of_job()
+        begin = beginnings(family, ends, box, starts, n_starts, seed, ranks)
+        return equilibrium_branches(family, ends, begin, steps=steps, ranks=ranks)
 
     @collective
     def continuation2(
@@ -273,20 +258,12 @@ class DSAnalyzer:
         """
         (one, range_one), (two, range_two) = first, second
         family = self._family(one, two)
-        low, high = checked_interval(two, range_two)
-        own = float(family.flat.p0[1])
-        if one == two or not low <= own <= high:
-            raise AnalysisError(
-                f"continuation2: give two different parameters, not {one} twice."
-                if one == two
-                else f"continuation2: {two} is {own:g} in the model, outside of ({low:g}, "
-                f"{high:g}). Curves begin there: give the model a value inside, or a wider range."
-            )
+        own = inside(two, range_two, float(family.flat.p0[1]), other=one)
         if points is None:
             points = self.continuation(one, range_one, **search).points()
         begin = [(point.kind, point.x, np.array([point.value, own])) for point in points]
-        intervals = range_one, (low, high)
-        return bifurcation_curves(family, intervals, begin, steps=steps, ranks=_ranks())
+        intervals = range_one, range_two
+        return bifurcation_curves(family, intervals, begin, steps=steps, ranks=Ranks.of_job())
 
     @collective
     def limit_cycles(
@@ -330,10 +307,10 @@ class DSAnalyzer:
         if start is not None:
             flat = of.family.flat
             x = flat.flatten(start) if isinstance(start, Mapping) else np.asarray(start, np.float64)
-            return cycles_from_simulation(of, x, float(flat.p0[0]), transient, _ranks())
+            return cycles_from_simulation(of, x, float(flat.p0[0]), transient, Ranks.of_job())
         if points is None:
             points = self.continuation(parameter, interval, **search).points("H")
-        return cycles_from_hopf(of, points, _ranks())
+        return cycles_from_hopf(of, points, Ranks.of_job())
 
     @collective
     def lyapunov_spectrum(
@@ -362,6 +339,11 @@ class DSAnalyzer:
         x = flat.flatten(start) if isinstance(start, Mapping) else start
         return lyapunov_spectrum(flat, T, x, k=k, transient=transient, dt=dt)
 
+    def _moved(self, parameters: Mapping[str, float] | None) -> tuple[Flat, Any]:
+        """The field with some parameters as p, and their values."""
+        moved = dict(parameters or {})
+        return self.field.flat(tuple(moved)), np.array([*moved.values()], np.float64)
+
     def _family(self, *parameters: str) -> Family:
         if parameters not in self._families:
             self._families[parameters] = Family(self.field.flat(parameters))
@@ -369,17 +351,3 @@ class DSAnalyzer:
 
     def __repr__(self) -> str:
         return f"DSAnalyzer({self.field!r})"
-
-
-def local(devices: int | None) -> list[Any]:
-    """So many devices of this process; None is one.
-
-    Raises:
-        PlatformError: there are fewer.
-    """
-    return local_devices(1 if devices is None else devices, None, launch.world())
-
-
-def _ranks() -> Ranks:
-    """The ranks of the job, which share the work of every question."""
-    return Ranks(launch.world())

@@ -2,7 +2,7 @@
 
     @collective                               # a method of DSAnalyzer: what fails on one rank fails
     def fixed_points(self, ...):              # on all, and so do different questions
-        ranks = Ranks(launch.world())
+        ranks = Ranks.of_job()
         ranks.done(pieces)                    # what each piece comes to, on every rank
         explored(queue, begin, add, ranks)    # pieces that make others needless
 
@@ -18,6 +18,7 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from distdyn.parallel import launch
+from distdyn.parallel.launch.devices import local_devices
 from distdyn.parallel.launch.tickets import Tickets
 from distdyn.run.agreement import check_common
 
@@ -35,6 +36,11 @@ class Ranks:
     """
 
     us: launch.World | None = None
+
+    @classmethod
+    def of_job(cls) -> "Ranks":
+        """All that run this program. Collective at its first use."""
+        return cls(launch.world())
 
     @property
     def size(self) -> int:
@@ -104,6 +110,15 @@ def explored(
         for one, pieces in begun:
             own = results if ranks.size == 1 else iter([*islice(results, len(pieces))])
             add(one, own)
+
+
+def local(devices: int | None) -> list[Any]:
+    """So many devices of each rank; None is one. Collective.
+
+    Raises:
+        PlatformError: there are fewer.
+    """
+    return local_devices(1 if devices is None else devices, None, launch.world())
 
 
 class _Known(Exception):

@@ -108,6 +108,23 @@ def checked_interval(name: str, interval: Sequence[float]) -> tuple[float, float
     return low, high
 
 
+def inside(name: str, interval: Sequence[float], own: float, *, other: str) -> float:
+    """The model's own value of a second parameter, where curves in a plane begin.
+
+    Raises:
+        AnalysisError: it is not in its interval, or the other parameter is the same.
+    """
+    low, high = checked_interval(name, interval)
+    if name == other:
+        raise AnalysisError(f"continuation2: give two different parameters, not {name} twice.")
+    if not low <= own <= high:
+        raise AnalysisError(
+            f"continuation2: {name} is {own:g} in the model, outside of ({low:g}, {high:g}). "
+            "Curves begin there: give the model a value inside, or a wider range."
+        )
+    return own
+
+
 def solved(
     family: Family,
     interval: tuple[float, float],

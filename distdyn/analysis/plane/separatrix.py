@@ -58,9 +58,7 @@ def separatrices(
     with jax.enable_x64(True):
         direction = _along(flat, unit)
         halves = [
-            partial(
-                _followed, partial(direction, sign=sign), points, k, side * e, region, kind
-            )  # fmt: skip
+            partial(_followed, partial(direction, sign=sign), points, k, side * e, region, kind)
             for k in saddles
             for e, sign, kind in _directions(points.eigenvectors[k])
             for side in (1.0, -1.0)

@@ -48,9 +48,7 @@ class Descent:
     ranks: Ranks
 
     @classmethod
-    def of(
-        cls, flat: Flat, states: Any, p: Any, devices: Sequence[Any], ranks: Ranks
-    ) -> "Descent":
+    def of(cls, flat: Flat, states: Any, p: Any, devices: Sequence[Any], ranks: Ranks) -> "Descent":
         """What is typical of these states. All equations count alike, so that q is what falls."""
         unit = _unit(flat, states)
         sample = states[:: max(1, len(states) // 8)][:8]

@@ -22,7 +22,6 @@ from distdyn.analysis.points.search import Ended, searched
 from distdyn.analysis.points.stability import LABELS, RTOL, norm_of, spectrum, stability
 from distdyn.analysis.points.starts import Region
 from distdyn.analysis.sharing import ALONE, Ranks
-from distdyn.errors import AnalysisError
 from distdyn.run.store import write_arrays
 
 MOST_VECTORS = 200  # variables
@@ -197,9 +196,7 @@ def described(
     )  # fmt: skip
 
 
-def _of_matrices(
-    flat: Flat, x: Any, p: Any, rtol: float, ranks: Ranks
-) -> tuple[Any, list[Any]]:
+def _of_matrices(flat: Flat, x: Any, p: Any, rtol: float, ranks: Ranks) -> tuple[Any, list[Any]]:
     """|F| of each point, and the eigenvalues, eigenvectors and norm of its Jacobian."""
     r, jacobians = linearised(flat.residual, x, np.tile(p, (len(x), 1)))
     jacobians = jacobians + (0.0 if flat.is_continuous else np.eye(flat.n))
@@ -210,9 +207,7 @@ def _of_matrices(
     return np.linalg.norm(r, axis=1), [*ranks.done([partial(of_one, j) for j in jacobians])]
 
 
-def _of_products(
-    flat: Flat, x: Any, p: Any, rtol: float, ranks: Ranks
-) -> tuple[Any, list[Any]]:
+def _of_products(flat: Flat, x: Any, p: Any, rtol: float, ranks: Ranks) -> tuple[Any, list[Any]]:
     """The same without matrices: the leading eigenvalues, and no eigenvectors."""
     g = jax.jit(flat.residual)
     speed = np.array([np.linalg.norm(g(a, p)) for a in x])

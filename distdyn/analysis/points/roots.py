@@ -39,6 +39,8 @@ CORRECTION = 1e-7  # of the unit: a root that Newton's method would still move b
 SINGULAR = 1e-10  # singular values, relative to the largest, along which nothing is refined
 BLOCK = 8  # points that are linearised at once
 SAMPLE = 64  # starts that say how large the derivatives are
+ENOUGH = 1e-3  # of the shortest step: by products, |r| is not brought further below
+PROBED, PROBES = 8, 4  # starts, and products at each, that say the same without matrices
 LANE_NUMBERS = 2_000_000  # of all Jacobians of a device
 MOST_NUMBERS = 20_000_000  # of the starts that are searched from at once
 SHARES = 8  # into which starts are cut, at most, that each worker has some for all its lanes
@@ -107,8 +109,8 @@ def lanes_for(n: int, count: int) -> int:
     if count < 2 * ALIKE:
         return 1
     numbers = LANE_NUMBERS // n**2 if n <= MOST_DENSE else LANE_NUMBERS // (5 * n)
-    most = int(np.clip(numbers, ALIKE, 256 if n <= MOST_DENSE else 64))
-    return ALIKE * min(most // ALIKE, -(-count // (ALIKE * SHARES)))
+    most = min(numbers, 256 if n <= MOST_DENSE else 64)
+    return ALIKE * min(most // ALIKE, -(-count // (ALIKE * SHARES))) or 1
 
 
 def cut(n: int, count: int, size: int) -> list[slice]:
@@ -208,20 +210,29 @@ def _linearised(g: Any, x: Any, p: Any) -> tuple[Any, Any]:
 
 
 def row_units(g: Any, starts: Any, p: Any, unit: Any) -> Float64[np.ndarray, "n"]:
-    """1 / by how much each equation changes, typically, among the starts."""
+    """1 / by how much each equation changes over the units of the variables, typically."""
     is_dense = starts.shape[1] <= MOST_DENSE
-    return _row_units(g, starts, p, unit) if is_dense else _row_sizes(g, starts, p)
+    return (_row_units if is_dense else _probed_row_units)(g, starts, p, unit)
 
 
-def _row_sizes(g: Any, starts: Any, p: Any) -> Float64[np.ndarray, "n"]:
-    """1 / the size of each equation at the starts, typically."""
-    size = np.abs(np.asarray(jax.jit(jax.vmap(g))(starts[:8], p[:8])))
-    typical = np.median(np.where(np.isfinite(size), size, 0.0), axis=0)
-    return 1.0 / np.where(typical > 0, typical, max(float(typical.max()), 1e-300))
+def _probed_row_units(g: Any, starts: Any, p: Any, unit: Any) -> Float64[np.ndarray, "n"]:
+    """The same by products: of changes by +-1 unit, at random, J makes the norm of its rows."""
+    every = max(1, len(starts) // PROBED)
+    x, p = starts[::every][:PROBED], p[::every][:PROBED]
+    changes = np.random.default_rng(0).choice([-1.0, 1.0], size=(PROBES, len(unit))) * unit
+
+    @jax.jit
+    def changed(x: Any, p: Any) -> Any:
+        return jax.vmap(jax.linearize(lambda x: g(x, p), x)[1])(changes)
+
+    squares = np.square([changed(*at) for at in zip(x, p, strict=True)])
+    is_known = np.isfinite(squares).all(axis=(1, 2))
+    size = np.sqrt(squares[is_known].mean(axis=(0, 1))) if is_known.any() else np.ones(len(unit))
+    return 1.0 / np.where(size > 0, size, size.max() or 1.0)
 
 
 def _row_units(g: Any, starts: Any, p: Any, unit: Any) -> Float64[np.ndarray, "n"]:
-    """1 / by how much each equation changes over the units of the variables, typically."""
+    """The same by matrices."""
     every = max(1, len(starts) // SAMPLE)
     _, jacobians = linearised(g, starts[::every][:SAMPLE], p[::every][:SAMPLE])
     size = np.linalg.norm(jacobians * unit, axis=2)
@@ -303,7 +314,7 @@ def _step(
         transposed = jax.linear_transpose(along, zero)
         (slope,) = transposed(r)
         shift = lane.mu * size + 1e-14
-        rest = jnp.clip(size, 1e-6, 0.1)
+        rest = jnp.clip(jnp.maximum(size, ENOUGH * still / size), 1e-6, 0.1)
         d = damped_step(along, lambda r: transposed(r)[0], slope, shift, rest)
         of_d = along(d)
     new_size = jnp.linalg.norm(residual(d))
