@@ -150,11 +150,14 @@ def collective(question: Callable[..., T]) -> Callable[..., T]:
         us = launch.world()
         if us.size == 1:
             return question(self, *words, **given)
-        about = self.field
-        check_common(
-            us, question=question.__name__, system=about.name, state=about.state,
-            parameters=about.parameters, arguments=words, **given,
-        )  # fmt: skip
+        asked_of = {
+            "question": question.__name__,
+            "model": self.field.name,
+            "initial state": self.field.state,
+            "parameters of the model": self.field.parameters,
+            "arguments": words,
+        }
+        check_common(us, **asked_of, **given)
         try:
             answer = question(self, *words, **given)
         except _Known as known:

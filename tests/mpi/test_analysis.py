@@ -15,7 +15,7 @@ from distdyn.analysis.field import VectorField
 from distdyn.parallel.launch import world
 from distdyn.run.store import read_arrays
 from tests.analysis.families import analyzer, morris_lecar
-from tests.analysis.systems import wells, wong_wang
+from tests.analysis.systems import large_wells, wells, wong_wang
 
 devices, place = int(sys.argv[1]), Path(tempfile.mkdtemp())
 
@@ -31,12 +31,15 @@ def turned(s, p):                                  # Bogdanov-Takens
 U = np.linalg.qr(np.random.default_rng(0).normal(size=(20, 20)))[0][:2]
 keeps = VectorField(lambda s, p: {"x": U.T @ (U @ s["x"]) - s["x"]}, {"x": np.zeros(20)}, {})
 fhn, ml = dd.DSAnalyzer(dd.FitzHughNagumo()), analyzer(morris_lecar, {"V": -60, "w": 0}, I=0, V3=2)
-points, few = dd.DSAnalyzer(wells(12)[0]), {"devices": devices}
+points, large = dd.DSAnalyzer(wells(12)[0]), dd.DSAnalyzer(large_wells(400)[0])
+few = {"devices": devices}
 choice = dd.DSAnalyzer(wong_wang(20.0)).slice(("S1", "S2"))
 curves = analyzer(turned, {"x": -1.0, "y": 0.0}, a=-1.0, b=-0.5)
 states = np.random.default_rng(1).normal(size=(30, 20))
 asked = {
     "fixed": lambda: points.fixed_points({"x": (-2.0, 2.0)}, n_starts=1100, **few),
+    "moved": lambda: fhn.fixed_points({"V": (-3, 3), "w": (-3, 3)}, parameters={"I_e": 0.5}),
+    "large": lambda: large.fixed_points({"x": (-2.0, 2.0)}, n_starts=100, **few),
     "slow": lambda: dd.DSAnalyzer(keeps).slow_points(states, **few),
     "plane": lambda: choice.phase_plane(box={"S1": (0.0, 1.0), "S2": (0.0, 1.0)}, **few),
     "fhn": lambda: fhn.continuation("I_e", (0.0, 2.0)),
@@ -67,16 +70,16 @@ def answers(ranks, n, devices, *names):
 
 def test_ranks_and_devices_change_nothing(ranks):
     (alone,) = answers(ranks, None, 1)
-    assert len(set(alone.values())) == len(alone) == 8
+    assert len(set(alone.values())) == len(alone) == 10
     assert answers(ranks, 2, 2) == [alone, alone]
-    searched = {name: alone[name] for name in ("fixed", "slow", "plane")}
-    assert answers(ranks, None, 4, ",".join(searched)) == [searched]
 
 
 @pytest.mark.slow
-def test_three_ranks_change_nothing(ranks):
+def test_more_ranks_and_devices_change_nothing(ranks):
     (alone,) = answers(ranks, None, 1)
     assert answers(ranks, 3, 1) == [alone] * 3
+    searched = {name: alone[name] for name in ("fixed", "large", "slow", "plane")}
+    assert answers(ranks, None, 4, ",".join(searched)) == [searched]
 
 
 DIFFERENT = """
@@ -100,7 +103,7 @@ for question in (
 def test_different_questions_are_an_error_on_all_ranks(ranks):
     lines = sorted(ranks(2, DIFFERENT).out.splitlines())
     assert len(lines) == 6
-    for name in ("arguments", "parameters", "question"):
+    for name in ("arguments", "parameters of the model", "question"):
         text = f'AgreementError: the ranks of this job differ in "{name}"'
         assert sum(line.startswith(text) for line in lines) == 2
 
@@ -138,3 +141,10 @@ def test_a_field_that_fails_on_one_rank_ends_all(after, question, ranks):
     ended = ranks(2, FAILING, str(after), question, ok=False, limit=100.0)
     assert ended.code == 1 and ended.out == 2 * "the field of rank 1 is broken\n"
     assert ended.err.count("Traceback") == 1, "who saw it first tells it"
+
+
+def test_the_command_is_answered_once(ranks):
+    words = ["-m", "distdyn", "analyze", "FitzHughNagumo", "--lyapunov", "5", "--quiet", "--json"]
+    (line,) = ranks(2, words).out.splitlines()
+    found = json.loads(line)
+    assert found["ranks"] == 2 and len(found["lyapunov"]["exponents"]) == 2
