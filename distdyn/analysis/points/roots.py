@@ -121,10 +121,9 @@ def cut(n: int, count: int, size: int) -> list[slice]:
         count: of the starts.
         size: how many ranks there are.
     """
-    each = SHARES * lanes_for(n, count)
-    if n <= MOST_DENSE:  # searches are short: one process does them in one go
-        each = count if size == 1 else max(-(-count // (4 * size)), lanes_for(n, count))
-        each = min(each, max(1, MOST_NUMBERS // n))
+    lanes = lanes_for(n, count)
+    each = count if size == 1 else max(-(-count // (4 * size)), lanes)
+    each = min(each, max(lanes, MOST_NUMBERS // n))
     return [slice(k, min(k + each, count)) for k in range(0, count, each)]
 
 

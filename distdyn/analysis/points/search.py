@@ -2,7 +2,9 @@
 
 Starts are cut into pieces that devices and ranks share (`roots`). Of few variables all candidates
 are kept until they are compared. Of many, searches end a little earlier, each piece keeps only
-those that differ, and these are then brought to the precision of the numbers.
+those that differ, so that little is exchanged, and these are brought to the precision of the
+numbers. Of those that agree the one is kept that is the first along a direction (`distinct`),
+however they were cut.
 """
 
 from collections.abc import Sequence
@@ -16,6 +18,7 @@ from distdyn.analysis.field import Flat
 from distdyn.analysis.points.roots import (
     MOST_DENSE,
     SAME,
+    SHARES,
     STEP,
     Roots,
     cut,
@@ -66,43 +69,51 @@ def searched(
     """
     n, count = flat.n, len(starts)
     rows = row_units(flat.residual, starts, np.tile(p, (count, 1)), unit)
-    room = cut(n, count, ranks.size)[0].stop  # one program for all pieces
     lanes = lanes_for(n, count)
+    room = cut(n, count, ranks.size)[0].stop  # one program for all pieces
+    room = room if n <= MOST_DENSE else min(room, SHARES * lanes)
 
-    def of_piece(part: Any, still: float) -> Ended:
+    def of_room(part: Any, still: float) -> Ended:
         padded = np.concatenate([part, np.repeat(part[:1], room - len(part), axis=0)])
         found = roots(
             flat.residual, padded, np.tile(p, (room, 1)), unit, devices,
             rows=rows, still=still, lanes=lanes,
         )  # fmt: skip
-        return _ended(Roots(*(a[: len(part)] for a in found)), region, unit)
+        return _ended(Roots(*(a[: len(part)] for a in found)), region)
+
+    def of_piece(part: Any, still: float) -> Ended:
+        rooms = [part[k : k + room] for k in range(0, len(part), room)]
+        return _joined([of_room(x, still) for x in rooms], unit)
 
     def of_all(x: Any, still: float) -> list[Ended]:
         parts = [x[where] for where in cut(n, len(x), ranks.size)]
         return list(ranks.done([partial(of_piece, part, still) for part in parts]))
 
-    found = of_all(starts, STEP if n <= MOST_DENSE else NEARLY)
-    nearest = found[int(np.argmin([each.least for each in found]))]
-    if not np.isfinite(nearest.least):
+    found = _joined(of_all(starts, STEP if n <= MOST_DENSE else NEARLY), unit)
+    if not np.isfinite(found.least):
         raise AnalysisError(
             f"{flat.about.name}: its derivative is finite at none of {count} starts. Begin where "
             "the equations hold."
         )
-    x = np.concatenate([each.x for each in found])
-    x = x[distinct(x / unit, SAME)]
-    if n > MOST_DENSE and len(x):
-        x = np.concatenate([each.x for each in of_all(x, STEP)])
-    n_roots = sum(each.n_roots for each in found)
+    if n <= MOST_DENSE:
+        return found._replace(x=found.x[distinct(found.x / unit, SAME)])
+    return found._replace(x=_joined(of_all(found.x, STEP), unit).x) if len(found.x) else found
+
+
+def _joined(parts: Sequence[Ended], unit: Any) -> Ended:
+    """What several came to; of many variables only the candidates that differ."""
+    x = np.concatenate([each.x for each in parts])
+    if x.shape[1] > MOST_DENSE:
+        x = x[distinct(x / unit, SAME)]
+    nearest = parts[int(np.argmin([each.least for each in parts]))]
+    count, n_roots = (sum(each[k] for each in parts) for k in (1, 2))
     return Ended(x, count, n_roots, nearest.best, nearest.least)
 
 
-def _ended(found: Roots, region: Region | None, unit: Any) -> Ended:
-    """The candidates of a piece; of many variables only those that differ."""
+def _ended(found: Roots, region: Region | None) -> Ended:
     near = found.x[found.is_root]
     if region is not None:
         near = near[region.contains(near, 1e-3)]
-    if near.shape[1] > MOST_DENSE:
-        near = near[distinct(near / unit, SAME)]
     size = np.where(np.isfinite(found.residual), found.residual, np.inf)
     n_roots, best = int(found.is_root.sum()), int(size.argmin())
     return Ended(near, len(found.x), n_roots, found.x[best], float(size[best]))
