@@ -106,7 +106,7 @@ def _joined(parts: Sequence[Ended], unit: Any) -> Ended:
     if x.shape[1] > MOST_DENSE:
         x = x[distinct(x / unit, SAME)]
     nearest = parts[int(np.argmin([each.least for each in parts]))]
-    count, n_roots = (sum(each[k] for each in parts) for k in (1, 2))
+    count, n_roots = sum(each.count for each in parts), sum(each.n_roots for each in parts)
     return Ended(x, count, n_roots, nearest.best, nearest.least)
 
 
