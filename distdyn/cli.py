@@ -8,6 +8,7 @@
     distdyn train yinyang --seed 1 --devices 2 --out trained.h5
     distdyn train yinyang --seed 1 --checkpoint runs/a.h5
     distdyn sweep LIF --grid I_e=0:600:50 --duration 500 --measure rate --out s.h5
+    distdyn analyze FitzHughNagumo --continuation I_e=0:2 --limit-cycles --plot diagram.png
     distdyn compare runs/a runs/b
     distdyn plot runs/a
     distdyn describe AdEx
@@ -35,7 +36,7 @@ from types import ModuleType
 from typing import Any
 
 from distdyn import sbatch
-from distdyn.commands import compare, sweep
+from distdyn.commands import analyze, compare, sweep
 from distdyn.errors import (
     DistDynError,
     ExitCode,
@@ -100,6 +101,11 @@ def _parser() -> argparse.ArgumentParser:
     grid = commands.add_parser("sweep", help="vary parameters", description=_sweep.__doc__)
     sweep.add_options(grid, NETWORK)
     grid.set_defaults(command=_sweep)
+    ask = commands.add_parser(
+        "analyze", help="find where a model rests, or cycles", description=_analyze.__doc__
+    )
+    analyze.add_options(ask, NETWORK)
+    ask.set_defaults(command=_analyze)
     two = commands.add_parser("compare", help="tell how two runs differ")
     compare.add_options(two)
     plot = commands.add_parser(
@@ -461,6 +467,11 @@ def _record(names: Sequence[str]) -> list[Any]:
 def network_of(name: str, assignments: Sequence[str] = ()) -> Network:
     """A published network by name, or a class of one's own, with `NAME=VALUE` arguments."""
     factory = _from_user(name) if ":" in name or name.endswith(".py") else _from_zoo(name)
+    return _made(name, factory, assignments)
+
+
+def _made(name: str, factory: Any, assignments: Sequence[str]) -> Any:
+    """What a class or function makes of `NAME=VALUE` arguments."""
     arguments = dict(_assignment(text) for text in assignments)
     known = inspect.signature(factory).parameters
     takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values())
@@ -619,6 +630,11 @@ def _sweep(options: argparse.Namespace) -> int:
     with agreed(world):
         arguments, record = dict(map(_assignment, options.set)), _record(options.record)
     return sweep.run(options, _found, arguments, record)
+
+
+def _analyze(options: argparse.Namespace) -> int:
+    """Ask the equations of a model: where it rests, how that changes, which cycles there are."""
+    return analyze.run(options, lambda: _made(options.model, _found(options.model), options.set))
 
 
 def _sbatch(options: argparse.Namespace) -> int:

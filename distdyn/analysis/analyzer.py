@@ -24,7 +24,7 @@ from distdyn.analysis.continuation import (
     bifurcation_curves,
     equilibrium_branches,
 )
-from distdyn.analysis.continuation.begin import checked_interval, of_interval
+from distdyn.analysis.continuation.begin import checked_interval, inside, of_interval
 from distdyn.analysis.cycles import (
     N_INTERVALS,
     STEPS,
@@ -40,10 +40,9 @@ from distdyn.analysis.plane.phase_plane import PhaseLine, PhasePlane, phase_line
 from distdyn.analysis.plane.slice import sliced
 from distdyn.analysis.points.fixed_points import FixedPoints, find_fixed_points
 from distdyn.analysis.points.slow_points import FAR, MARGINAL, SlowPoints, find_slow_points
-from distdyn.analysis.points.starts import Box, Region, given_starts, moved, states_of
+from distdyn.analysis.points.starts import Box, given_starts, moved, starts_of, states_of
+from distdyn.analysis.sharing import Ranks, collective, local
 from distdyn.errors import AnalysisError
-from distdyn.parallel.launch.devices import local_devices
-from distdyn.parallel.launch.ranks import World
 
 
 class DSAnalyzer:
@@ -79,6 +78,7 @@ class DSAnalyzer:
         )
         self._families: dict[tuple[str, ...], Family] = {}  # each is compiled once
 
+    @collective
     def fixed_points(
         self,
         box: Box | None = None,
@@ -107,21 +107,11 @@ class DSAnalyzer:
             NameLookupError: there is no variable or parameter of a name.
             AnalysisError: neither a box nor starts are given, or they do not fit the model.
         """
-        flat, p = moved(self.field, parameters)
-        if box is None and starts is None:
-            raise AnalysisError(
-                "fixed_points: where to look? Give a box, such as "
-                f'box={{"{flat.names[0]}": (0, 1)}}, or starts=, an array [m, {flat.n}]. The '
-                f"variables are {', '.join(flat.names[:20])}."
-            )
-        region = None if box is None else Region.of(flat, box)
-        if starts is not None:
-            x = given_starts(flat, starts)
-        else:
-            assert region is not None
-            x = region.points(flat.x0, n_starts, seed)
-        return find_fixed_points(flat, x, region, p, devices=self._sharing(devices))
+        shared, (flat, p) = self._sharing(devices), moved(self.field, parameters)
+        x, region = starts_of(flat, box, starts, n_starts, seed)
+        return find_fixed_points(flat, x, region, p, devices=shared, ranks=Ranks.of_job())
 
+    @collective
     def slow_points(
         self,
         states: Any,
@@ -154,16 +144,18 @@ class DSAnalyzer:
             NameLookupError: there is no variable or parameter of a name.
             AnalysisError: the states do not fit the model, or it is finite at none.
         """
-        flat, p = moved(self.field, parameters)
+        shared, (flat, p) = self._sharing(devices), moved(self.field, parameters)
         x = states_of(flat, states)
         if n_states < 1:
             raise AnalysisError(f"slow_points: n_states = {n_states} is none. Give one >= 1.")
         if len(x) > n_states:
             x = x[np.sort(np.random.default_rng(seed).choice(len(x), n_states, replace=False))]
         return find_slow_points(
-            flat, x, p, slow=slow, marginal=marginal, far=far, devices=self._sharing(devices)
-        )
+            flat, x, p, slow=slow, marginal=marginal, far=far, devices=shared,
+            ranks=Ranks.of_job(),
+        )  # fmt: skip
 
+    @collective
     def phase_plane(
         self,
         x: str | None = None,
@@ -191,6 +183,7 @@ class DSAnalyzer:
             NameLookupError: there is no variable of a name.
             AnalysisError: it is more than two variables, or a range is missing.
         """
+        shared = local(devices)
         moving = tuple(box) if x is None else (x,) if y is None else (x, y)
         if len(moving) > 2:
             raise AnalysisError(
@@ -199,7 +192,7 @@ class DSAnalyzer:
             )
         part = sliced(self.field, moving, fixed, steady)
         of = phase_line if len(moving) == 1 else phase_plane
-        return of(part, box, resolution, local(devices))
+        return of(part, box, resolution, shared, Ranks.of_job())
 
     def slice(
         self, moving: Sequence[str], fixed: Mapping[str, Any] | None = None,
@@ -214,6 +207,7 @@ class DSAnalyzer:
         """
         return DSAnalyzer(sliced(self.field, moving, fixed, steady))
 
+    @collective
     def continuation(
         self,
         parameter: str,
@@ -249,9 +243,11 @@ class DSAnalyzer:
         """
         family = self._family(parameter)
         ends = checked_interval(parameter, interval)
-        begin = beginnings(family, ends, box, starts, n_starts, seed)
-        return equilibrium_branches(family, ends, begin, steps=steps)
+        ranks = Ranks.of_job()
+        begin = beginnings(family, ends, box, starts, n_starts, seed, ranks)
+        return equilibrium_branches(family, ends, begin, steps=steps, ranks=ranks)
 
+    @collective
     def continuation2(
         self,
         first: tuple[str, tuple[float, float]],
@@ -280,20 +276,14 @@ class DSAnalyzer:
         """
         (one, range_one), (two, range_two) = of_interval(first), of_interval(second)
         family = self._family(one, two)
-        low, high = checked_interval(two, range_two)
-        own = float(family.flat.p0[1])
-        if one == two or not low <= own <= high:
-            raise AnalysisError(
-                f"continuation2: give two different parameters, not {one} twice."
-                if one == two
-                else f"continuation2: {two} is {own:g} in the model, outside of ({low:g}, "
-                f"{high:g}). Curves begin there: give the model a value inside, or a wider range."
-            )
+        own = inside(two, range_two, float(family.flat.p0[1]), other=one)
         if points is None:
             points = self.continuation(one, range_one, **search).points()
         begin = [(point.kind, point.x, np.array([point.value, own])) for point in points]
-        return bifurcation_curves(family, (range_one, (low, high)), begin, steps=steps)
+        intervals = range_one, range_two
+        return bifurcation_curves(family, intervals, begin, steps=steps, ranks=Ranks.of_job())
 
+    @collective
     def limit_cycles(
         self,
         parameter: str,
@@ -335,11 +325,12 @@ class DSAnalyzer:
         if start is not None:
             flat = of.family.flat
             x = flat.flatten(start) if isinstance(start, Mapping) else np.asarray(start, np.float64)
-            return cycles_from_simulation(of, x, float(flat.p0[0]), transient)
+            return cycles_from_simulation(of, x, float(flat.p0[0]), transient, Ranks.of_job())
         if points is None:
             points = self.continuation(parameter, interval, **search).points("H")
-        return cycles_from_hopf(of, points)
+        return cycles_from_hopf(of, points, Ranks.of_job())
 
+    @collective
     def basins(
         self,
         box: Box,
@@ -374,6 +365,7 @@ class DSAnalyzer:
             devices=local(devices),
         )  # fmt: skip
 
+    @collective
     def characteristic_roots(
         self, at: Any, *, parameters: Mapping[str, float] | None = None, count: int = 10
     ) -> CharacteristicRoots:
@@ -392,6 +384,7 @@ class DSAnalyzer:
         x = flat.flatten(at) if isinstance(at, Mapping) else given_starts(flat, at)[0]
         return characteristic_roots(flat, x, flat.p0, count)
 
+    @collective
     def lyapunov_spectrum(
         self,
         T: float,
@@ -434,12 +427,3 @@ class DSAnalyzer:
 
     def __repr__(self) -> str:
         return f"DSAnalyzer({self.field!r})"
-
-
-def local(devices: int | None) -> list[Any]:
-    """So many devices of this process; None is one.
-
-    Raises:
-        PlatformError: there are fewer.
-    """
-    return local_devices(1 if devices is None else devices, None, World())

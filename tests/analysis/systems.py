@@ -128,19 +128,18 @@ def wong_wang(mu_0: float, coherence: float = 0.0) -> dd.WongWang:
 
 
 def large_wells(n: int, k: int = 3, beta: float = 2.0) -> tuple[VectorField, Any]:
-    """The same where Q is a product of three reflections, with x -> Q' x."""
-    normals = np.random.default_rng(5).normal(size=(3, n))
-    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    """The same where Q is a product of three reflections, 1 - V' T V, with x -> Q' x.
+
+    T of V's rows: Schreiber & Van Loan (1989), SIAM J. Sci. Stat. Comput. 10, 53.
+    """
+    V = np.random.default_rng(5).normal(size=(3, n))
+    V /= np.linalg.norm(V, axis=1, keepdims=True)
+    T = np.linalg.inv(0.5 * np.eye(3) + np.triu(V @ V.T, 1))
     decay = np.linspace(0.5, 2.0, n)
 
-    def reflected(x: Any, through: Any) -> Any:
-        for w in through:
-            x = x - 2.0 * w * (x @ w)[..., None]
-        return x
-
     def F(state, parameters):
-        y = reflected(state["x"], normals)
+        y = state["x"] - ((state["x"] @ V.T) @ T) @ V
         slope = jnp.where(jnp.arange(n) < k, jnp.tanh(beta * y) - y, -decay * y)
-        return {"x": reflected(slope, normals[::-1])}
+        return {"x": slope - ((slope @ V.T) @ T.T) @ V}
 
-    return VectorField(F, {"x": np.zeros(n)}, {}), lambda x: reflected(x, normals)
+    return VectorField(F, {"x": np.zeros(n)}, {}), lambda x: x - ((x @ V.T) @ T) @ V

@@ -43,9 +43,9 @@ def test_leading_eigenvalues_are_found_as_often_as_they_are_there(is_continuous)
     assert 1.0 < norm <= np.linalg.norm(A, 2) * (1 + 1e-12)
 
 
-def check(n, k, count):
+def check(n, k, count, devices=1):
     field, back = large_wells(n, k)
-    found = dd.DSAnalyzer(field).fixed_points({"x": (-2.0, 2.0)}, n_starts=count)
+    found = dd.DSAnalyzer(field).fixed_points({"x": (-2.0, 2.0)}, n_starts=count, devices=devices)
     y = back(found.x)
     places = np.round(y[:, :k] / 0.9575040241)
     assert len(found) == len({tuple(row) for row in places}) == 3**k
@@ -54,12 +54,17 @@ def check(n, k, count):
     np.testing.assert_array_equal(found.n_unstable, (places == 0).sum(axis=1))
     labels = [["stable node", "saddle"][int(m > 0)] for m in found.n_unstable]
     assert list(found.stability) == labels
+    return found
 
 
-def test_3_in_1500_dimensions():
-    check(1500, 1, 40)
+def test_3_in_1500_dimensions_on_any_number_of_devices():
+    one, other = (check(1500, 1, 40, devices) for devices in (1, 4))
+    np.testing.assert_array_equal(one.x, other.x)
+    np.testing.assert_array_equal(one.eigenvalues, other.eigenvalues)
 
 
 @pytest.mark.slow
-def test_9_in_100_000_dimensions():
-    check(100_000, 2, 80)
+def test_27_in_100_000_dimensions_on_any_number_of_devices():
+    one, other = (check(100_000, 3, 40 * 27, devices) for devices in (1, 8))  # 3 minutes each
+    np.testing.assert_array_equal(one.x, other.x)
+    np.testing.assert_array_equal(one.eigenvalues, other.eigenvalues)

@@ -13,6 +13,7 @@ from jaxtyping import Float64
 from distdyn.analysis.continuation.family import Family
 from distdyn.analysis.points.fixed_points import find_fixed_points
 from distdyn.analysis.points.starts import Box, Region, given_starts
+from distdyn.analysis.sharing import ALONE, Ranks
 from distdyn.errors import AnalysisError
 
 Vector = Float64[np.ndarray, "n"]
@@ -30,6 +31,7 @@ def beginnings(
     starts: Any = None,
     n_starts: int | None = None,
     seed: int = 0,
+    ranks: Ranks = ALONE,
 ) -> list[tuple[float, Vector]]:
     """Values of the parameter, and states that are equilibria there or may lead to one.
 
@@ -40,6 +42,7 @@ def beginnings(
         starts: [m, n], or arrays by variable: these states.
         n_starts: how many starts in the box, at least.
         seed: of starts in more than three dimensions.
+        ranks: that share the search in the box. Collective.
 
     Raises:
         AnalysisError: the box or the starts do not fit the model.
@@ -56,7 +59,7 @@ def beginnings(
     return [
         (value, point)
         for value in values_between(own, interval)
-        for point in find_fixed_points(flat, x, region, np.array([value])).x
+        for point in find_fixed_points(flat, x, region, np.array([value]), ranks=ranks).x
     ]
 
 
@@ -126,6 +129,23 @@ def checked_interval(name: str, interval: Sequence[float]) -> tuple[float, float
             f"first, such as {cure}; branches are followed in both directions."
         )
     return low, high
+
+
+def inside(name: str, interval: Sequence[float], own: float, *, other: str) -> float:
+    """The model's own value of a second parameter, where curves in a plane begin.
+
+    Raises:
+        AnalysisError: it is not in its interval, or the other parameter is the same.
+    """
+    low, high = checked_interval(name, interval)
+    if name == other:
+        raise AnalysisError(f"continuation2: give two different parameters, not {name} twice.")
+    if not low <= own <= high:
+        raise AnalysisError(
+            f"continuation2: {name} is {own:g} in the model, outside of ({low:g}, {high:g}). "
+            "Curves begin there: give the model a value inside, or a wider range."
+        )
+    return own
 
 
 def solved(

@@ -12,8 +12,9 @@ Source: Kuznetsov (2004), ch. 8 and sec. 10.3.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Complex128, Float64
@@ -22,6 +23,7 @@ from distdyn.analysis.continuation.arclength import (
     Crossing,
     Curve,
     Monitor,
+    Path,
     Point,
     Steps,
     null_direction,
@@ -39,7 +41,8 @@ from distdyn.analysis.continuation.normal_forms import (
     lyapunov_coefficient,
 )
 from distdyn.analysis.continuation.special import is_complex_pair, signed_smallest_sum
-from distdyn.analysis.continuation.tracks import Track, both_ways, lies_on
+from distdyn.analysis.continuation.tracks import Track, both_ways, lies_on, ways
+from distdyn.analysis.sharing import ALONE, Ranks, explored
 from distdyn.errors import AnalysisError
 
 Vector = Float64[np.ndarray, "m"]
@@ -52,6 +55,7 @@ def bifurcation_curves(
     points: Sequence[tuple[str, Vector, Vector]],
     *,
     steps: Steps | None = None,
+    ranks: Ranks = ALONE,
 ) -> Branches:
     """The curves of folds and Hopf points through given ones, and those that meet them.
 
@@ -60,6 +64,7 @@ def bifurcation_curves(
         intervals: of the two parameters.
         points: kind ("LP" or "H"), state and parameters of each.
         steps: along the curves, in units of the intervals and of the size of the variables.
+        ranks: that share the curves and directions. Collective.
 
     Raises:
         AnalysisError: an interval is empty or reversed; there is no point to begin with, or none
@@ -69,11 +74,9 @@ def bifurcation_curves(
     box = [checked_interval(*pair) for pair in zip(flat.parameters, intervals, strict=True)]
     low, high = np.array(box).T
     plane = _Plane(family, low, high, steps or Steps())
-    begins = [(kind, x, p) for kind, x, p in points if kind in ENTRIES]
-    for kind, x, p in begins:
-        plane.follow(kind, np.concatenate([x, p]))
-    while plane.waiting:
-        plane.follow(*plane.waiting.popleft())
+    begins = [_Begin(kind, np.concatenate([x, p])) for kind, x, p in points if kind in ENTRIES]
+    plane.waiting.extend(begins)
+    explored(plane.waiting, plane.begin, plane.add, ranks)
     if not plane.tracks:
         raise AnalysisError(
             f"continuation of {flat.about.name} in ({', '.join(flat.parameters)}): of "
@@ -84,9 +87,34 @@ def bifurcation_curves(
     return Branches(tracks, flat.parameters, flat.names, flat.about.name)
 
 
+class _Begin(NamedTuple):
+    """Where a curve may begin.
+
+    Attributes:
+        kind: "LP" or "H".
+        u: state and parameters.
+        omega: of the pair +-i omega; of the one closest to that by default. 0: BT.
+        at: the point where another curve meets it.
+    """
+
+    kind: str
+    u: Vector
+    omega: float | None = None
+    at: SpecialPoint | None = None
+
+
+class _Begun(NamedTuple):
+    """A curve that is followed from a solution, in a direction and against it."""
+
+    begin: _Begin
+    curve: Curve
+    y: Vector
+    direction: Vector
+
+
 @dataclass(eq=False)
 class _Plane:
-    """What is known so far, and the curves that are still to be followed."""
+    """What is known so far, and where other curves may begin."""
 
     family: Family
     low: Vector
@@ -94,40 +122,37 @@ class _Plane:
     steps: Steps
     tracks: list[tuple[str, Track[SpecialPoint]]] = field(default_factory=list)
     special: list[tuple[Vector, SpecialPoint]] = field(default_factory=list)
-    waiting: deque[tuple[str, Vector, float | None, SpecialPoint]] = field(default_factory=deque)
+    waiting: deque[_Begin] = field(default_factory=deque)
 
-    def follow(
-        self, kind: str, u: Vector, omega: float | None = None, at: SpecialPoint | None = None
-    ) -> None:
-        """The curve of a kind through a point, unless it is known or there is none.
-
-        Args:
-            kind: "LP" or "H".
-            u: state and parameters.
-            omega: of the pair +-i omega; of the one closest to that by default. 0: BT.
-            at: the point where another curve meets it.
-        """
+    def begin(self, begin: _Begin) -> tuple[_Begun, list[Callable[[], Path | None]]] | None:
+        """A curve to be followed, and its directions; None if it is known, or there is none."""
+        kind, u, omega, _ = begin
         y = u
         if kind == "H":
             omega = _frequency(self.family, u) if omega is None else omega
             if omega is None:
-                return
+                return None
             y = np.append(omega**2, u)
         system = (FoldSystem if kind == "LP" else HopfSystem).at(self.family, y)
         curve = self._curve(system, y)
         direction = null_direction(system.jacobian(y), curve.weight)
         found = curve.correct(y, curve.weight * direction)
         if found is None or curve.length(found[0] - y) > self.steps.largest:
-            return
-        y = found[0]
-        if any(of == kind and lies_on(curve, track, y) for of, track in self.tracks):
-            return
-        try:
-            track = both_ways(curve, y, direction)
-        except np.linalg.LinAlgError:
-            return
-        start = np.argmin([curve.length(point.u - y) for point in track.points])
-        self._add(kind, track, [] if at is None else [(int(start), at)])
+            return None
+        begun = _Begun(begin, curve, found[0], direction)
+        return None if self._knows(begun) else (begun, ways(curve, found[0], direction))
+
+    def add(self, begun: _Begun, paths: Iterator[Path | None]) -> None:
+        """A curve, as it was followed, unless it is known by now."""
+        (kind, _, _, at), curve, y, direction = begun
+        track = None if self._knows(begun) else both_ways(curve, y, direction, paths)
+        if track is not None:
+            start = np.argmin([curve.length(point.u - y) for point in track.points])
+            self._add(kind, track, [] if at is None else [(int(start), at)])
+
+    def _knows(self, begun: _Begun) -> bool:
+        kind, curve, y = begun.begin.kind, begun.curve, begun.y
+        return any(of == kind and lies_on(curve, track, y) for of, track in self.tracks)
 
     def _curve(self, system: FoldSystem | HopfSystem, y: Vector) -> Curve:
         family, n, u = self.family, self.family.n, y[-self.family.n - 2 :]
@@ -194,10 +219,10 @@ class _Plane:
         point = of_one_parameter(family, kind, u, omega, coefficients)
         self.special.append((u, point))
         if kind in ("BT", "ZH"):
-            self.waiting.append(("LP", u, None, point))
-            self.waiting.append(("H", u, 0.0 if kind == "BT" else omega, point))
+            self.waiting.append(_Begin("LP", u, None, point))
+            self.waiting.append(_Begin("H", u, 0.0 if kind == "BT" else omega, point))
         if kind == "HH":
-            self.waiting.append(("H", u, _frequency(family, u, rest), point))
+            self.waiting.append(_Begin("H", u, _frequency(family, u, rest), point))
         return point
 
 

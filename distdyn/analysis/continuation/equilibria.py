@@ -9,8 +9,10 @@ more than two branches cross in a point, by a symmetry of higher order, some may
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float64
@@ -23,7 +25,6 @@ from distdyn.analysis.continuation.arclength import (
     Point,
     Steps,
     null_direction,
-    trace,
 )
 from distdyn.analysis.continuation.begin import SMALLEST_SCALE, checked_interval, regular, solved
 from distdyn.analysis.continuation.branches import Branch, Branches, SpecialPoint
@@ -41,7 +42,16 @@ from distdyn.analysis.continuation.special import (
     refine_fold,
     refine_hopf,
 )
-from distdyn.analysis.continuation.tracks import Track, both_ways, joined, lies_on, located
+from distdyn.analysis.continuation.tracks import (
+    Track,
+    both_ways,
+    followed,
+    joined,
+    lies_on,
+    located,
+    ways,
+)
+from distdyn.analysis.sharing import ALONE, Ranks, explored
 
 Vector = Float64[np.ndarray, "m"]
 SAME = 1e-5  # in arclength: special points that are as near are one
@@ -54,6 +64,7 @@ def equilibrium_branches(
     starts: Iterable[tuple[float, Vector]],
     *,
     steps: Steps | None = None,
+    ranks: Ranks = ALONE,
 ) -> Branches:
     """All branches of equilibria that the starts lie on, and those that cross them.
 
@@ -62,6 +73,7 @@ def equilibrium_branches(
         interval: of the parameter.
         starts: values of the parameter in the interval, and states close to equilibria there.
         steps: along the branches, in units of the interval and of the size of the variables.
+        ranks: that share the branches and directions. Collective.
 
     Raises:
         AnalysisError: the interval is empty or reversed; there is no equilibrium close to any
@@ -81,39 +93,81 @@ def equilibrium_branches(
         lambda curve, point: widened(curve, point, share), steps=steps or Steps(),
     )  # fmt: skip
     diagram = _Diagram(family, curve)
-    for u in regular(family, begins, weight):
-        if not diagram.knows(u):
-            diagram.follow_from(u)
-    while diagram.waiting and len(diagram.tracks) < MOST:
-        diagram.switch(*diagram.waiting.popleft())
+    diagram.waiting.extend(_Begin(u) for u in regular(family, begins, weight))
+    explored(diagram.waiting, diagram.begin, diagram.add, ranks)
     tracks = tuple(_branch(track, family.n) for track in diagram.tracks)
     return Branches(tracks, flat.parameters, flat.names, flat.about.name)
 
 
+class _Begin(NamedTuple):
+    """Where a branch may begin: at an equilibrium, or in a direction from a branch point."""
+
+    u: Vector
+    direction: Vector | None = None
+    point: SpecialPoint | None = None
+
+
+class _Begun(NamedTuple):
+    """A branch that is followed: from the equilibrium, or from starts beside the branch point."""
+
+    begin: _Begin
+    direction: Vector
+    beside: tuple[Vector | None, ...] = ()
+
+
 @dataclass(eq=False)
 class _Diagram:
-    """What is known so far, and the branch points whose other branch is still to be followed."""
+    """What is known so far, and where other branches may begin."""
 
     family: Family
     curve: Curve
     tracks: list[Track[SpecialPoint]] = field(default_factory=list)
     special: list[tuple[Vector, SpecialPoint]] = field(default_factory=list)
-    waiting: deque[tuple[Vector, Vector, SpecialPoint]] = field(default_factory=deque)
+    waiting: deque[_Begin] = field(default_factory=deque)
 
-    def follow_from(self, u: Vector) -> None:
-        """The branch through an equilibrium, in the directions that lead into the interval."""
-        tangent = null_direction(self.family.jacobian(u), self.curve.weight)
-        self._add(both_ways(self.curve, u, tangent if tangent[-1] >= 0.0 else -tangent))
+    def begin(self, begin: _Begin) -> tuple[_Begun, list[Callable[[], Path | None]]] | None:
+        """The directions in which a branch is to be followed; None if it is known."""
+        u, direction, _ = begin
+        if direction is None:
+            if self.knows(u):
+                return None
+            tangent = null_direction(self.family.jacobian(u), self.curve.weight)
+            tangent = tangent if tangent[-1] >= 0.0 else -tangent
+            return _Begun(begin, tangent), ways(self.curve, u, tangent)
+        if len(self.tracks) >= MOST:
+            return None
+        ahead = [self._beside(u, sign * direction) for sign in (1.0, -1.0)]
+        beside = tuple(None if x is None or self.knows(x) else x for x in ahead)
+        return _Begun(begin, direction, beside), [
+            partial(followed, self.curve, start, sign * direction)
+            for start, sign in zip(beside, (1.0, -1.0), strict=True)
+            if start is not None
+        ]
 
-    def switch(self, u: Vector, direction: Vector, point: SpecialPoint) -> None:
-        """The branch through a branch point in a direction, unless it is known."""
+    def add(self, begun: _Begun, paths: Iterator[Path | None]) -> None:
+        """A branch, as it was followed, unless it is known by now."""
+        (u, direction, point), tangent, beside = begun
+        if direction is not None and point is not None:
+            self._switch(u, direction, point, beside, paths)
+        elif not self.knows(u):
+            track = both_ways(self.curve, u, tangent, paths)
+            if track is None:
+                raise np.linalg.LinAlgError(f"no branch leads on from {u}")
+            self._add(track)
+
+    def _switch(
+        self, u: Vector, direction: Vector, point: SpecialPoint,
+        beside: Iterable[Vector | None], found: Iterator[Path | None],
+    ) -> None:  # fmt: skip
+        """The branch through a branch point in a direction."""
+        if len(self.tracks) >= MOST:
+            return
         paths = []
-        for sign in (1.0, -1.0):
-            start = self._beside(u, sign * direction)
-            if start is None or self.knows(start):
+        for start in beside:
+            path = None if start is None else next(found)
+            if start is None or path is None or self.knows(start):
                 paths.append(Path([], [], "BP"))
                 continue
-            path = trace(self.curve, start, sign * direction)
             if path.end == "closed":
                 self._add(Track(path.points, located(path), ("closed", "closed")))
                 return
@@ -187,7 +241,7 @@ class _Diagram:
         if crossing.which == BP:
             along, weight = crossing.point.tangent, self.curve.weight
             other = crossing_directions(self.family, u, along, weight)[1]
-            self.waiting.append((u, other, point))
+            self.waiting.append(_Begin(u, other, point))
         return point
 
 

@@ -1,6 +1,8 @@
 """Curves as they were followed: two directions joined, and whether a solution lies on one."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -27,14 +29,43 @@ class Track(Generic[Of]):
     ends: tuple[str, str]
 
 
-def both_ways(curve: Curve, u: Vector, direction: Vector) -> Track[Crossing]:
-    """The curve through a solution; only one way if that closes it, or if u is where it ends."""
-    forward, backward = (
-        trace(curve, u, sign * direction) if _leads_inside(curve, u, sign * direction) else None
-        for sign in (1.0, -1.0)
-    )
-    if forward is None or (backward is not None and forward.end == "closed"):
-        forward, backward = backward if forward is None else forward, None
+def followed(curve: Curve, start: Vector, towards: Vector) -> Path | None:
+    """The curve from a solution in a direction; None if Newton's method finds none there."""
+    try:
+        return trace(curve, start, towards)
+    except np.linalg.LinAlgError:
+        return None
+
+
+def ways(curve: Curve, u: Vector, direction: Vector) -> list[Callable[[], Path | None]]:
+    """The pieces of the work of `both_ways`: the directions that do not leave at once."""
+    inside = [sign for sign in (1.0, -1.0) if _leads_inside(curve, u, sign * direction)]
+    return [partial(followed, curve, u, sign * direction) for sign in inside]
+
+
+def both_ways(
+    curve: Curve, u: Vector, direction: Vector, paths: Iterator[Path | None]
+) -> Track[Crossing] | None:
+    """The curve through a solution; only one way if that closes it, or if u is where it ends.
+
+    Args:
+        curve: what was followed.
+        u: the solution.
+        direction: along the curve.
+        paths: what `ways` come to. None: it has failed.
+    """
+    forward, backward = None, None
+    if _leads_inside(curve, u, direction):
+        forward = next(paths)
+        if forward is None:
+            return None
+    is_closed = forward is not None and forward.end == "closed"
+    if not is_closed and _leads_inside(curve, u, -direction):
+        backward = next(paths)
+        if backward is None:
+            return None
+    if forward is None:
+        forward, backward = backward, None
     if forward is None:
         return Track([curve.point(u, direction)], [], ("bound", "bound"))
     if backward is None:

@@ -13,6 +13,7 @@ Source: Kuznetsov (2004), Elements of Applied Bifurcation Theory, 3rd ed., ch. 4
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,6 +25,7 @@ from distdyn.analysis.cycles.collocation import Field, OnMesh, Orbit, adapted_to
 from distdyn.analysis.cycles.ends import End, Ends
 from distdyn.analysis.cycles.floquet import multipliers
 from distdyn.analysis.cycles.mesh import DEGREE
+from distdyn.analysis.sharing import ALONE, Ranks
 
 STEPS = Steps(first=0.02, smallest=1e-7, largest=0.15, number=500, tolerance=1e-8, bend=0.5)
 N_INTERVALS = 80
@@ -170,13 +172,15 @@ def follow(problem: Problem, start: Orbit, towards: Orbit) -> Followed:
     return Followed(cycles, specials, ("start", path.end))
 
 
-def through(problem: Problem, start: Orbit) -> Followed:
-    """The whole branch through a cycle, in order."""
+def through(problem: Problem, start: Orbit, ranks: Ranks = ALONE) -> Followed:
+    """The whole branch through a cycle, in order; ranks share its two directions. Collective."""
     none = np.zeros_like(start.nodes)
-    there = follow(problem, start, start._replace(nodes=none, period=0.0, value=1.0))
+    ways = [start._replace(nodes=none, period=0.0, value=sign) for sign in (1.0, -1.0)]
+    found = ranks.done([partial(follow, problem, start, towards) for towards in ways])
+    there = next(found)
     if there.ends[1] == "closed":
         return there._replace(ends=("closed", "closed"))
-    back = follow(problem, start, start._replace(nodes=none, period=0.0, value=-1.0))
+    back = next(found)
     n = len(back.cycles)
     return Followed(
         [*back.cycles[:0:-1], *there.cycles],

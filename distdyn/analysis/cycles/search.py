@@ -4,7 +4,9 @@ Every Hopf point is where a branch of cycles begins; where that ends at another 
 branch is the same. A branch that meets no Hopf point is reached from a cycle that attracts.
 """
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float64
@@ -26,6 +28,7 @@ from distdyn.analysis.cycles.collocation import Field, adapted_to
 from distdyn.analysis.cycles.mesh import DEGREE
 from distdyn.analysis.cycles.result import LimitCycles, branch_of
 from distdyn.analysis.cycles.start import AMPLITUDE, from_hopf, from_simulation
+from distdyn.analysis.sharing import ALONE, Ranks, explored
 from distdyn.errors import AnalysisError
 
 MOST = 200  # variables
@@ -74,33 +77,40 @@ def cycles_problem(
     return Problem(family, field, low, high, n_intervals, longest, steps)
 
 
-def cycles_from_hopf(problem: Problem, points: Iterable[SpecialPoint]) -> LimitCycles:
+def cycles_from_hopf(
+    problem: Problem, points: Iterable[SpecialPoint], ranks: Ranks = ALONE
+) -> LimitCycles:
     """The branches of cycles that begin at Hopf points; each once.
 
     Args:
         problem: of which cycles.
         points: Hopf points of its equilibria.
+        ranks: that share the branches. Collective.
 
     Raises:
         AnalysisError: a point is no Hopf point.
     """
     points, flat = list(points), problem.family.flat
     found, reached, notes = [], [], []
-    if not points:
-        notes.append(
-            f"There is no Hopf point between {problem.low:g} and {problem.high:g}. Cycles that are "
-            "born otherwise are found from a state that goes to one: limit_cycles(..., start=)."
-        )
-    for point in points:
+
+    def is_reached(point: SpecialPoint) -> bool:
+        place = np.append(point.x, point.value)
+        return any(_is_same(place, other, problem.width) for other in reached)
+
+    def begin(
+        point: SpecialPoint,
+    ) -> tuple[SpecialPoint, list[Callable[[], Followed | None]]] | None:
         if point.kind != "H" or point.omega is None:
             raise AnalysisError(f"limit_cycles: {point!r} is no Hopf point (H).")
-        place = np.append(point.x, point.value)
-        if any(_is_same(place, other, problem.width) for other in reached):
-            continue
-        branch = _from_hopf(problem, point)
+        return None if is_reached(point) else (point, [partial(_from_hopf, problem, point)])
+
+    def add(point: SpecialPoint, branches: Iterator[Followed | None]) -> None:
+        if is_reached(point):
+            return
+        branch = next(branches)
         if branch is None:
             notes.append(f"No small cycles were found at {point!r}.")
-            continue
+            return
         if "stuck" in branch.ends:
             at = branch.cycles[-1].orbit
             notes.append(
@@ -109,7 +119,14 @@ def cycles_from_hopf(problem: Problem, points: Iterable[SpecialPoint]) -> LimitC
                 "digit; else try shorter steps, or more intervals."
             )
         found.append(branch_of(branch, flat))
-        reached += [np.append(s.state, s.value) for s in branch.specials if s.kind == "H"]
+        reached.extend(np.append(s.state, s.value) for s in branch.specials if s.kind == "H")
+
+    if not points:
+        notes.append(
+            f"There is no Hopf point between {problem.low:g} and {problem.high:g}. Cycles that are "
+            "born otherwise are found from a state that goes to one: limit_cycles(..., start=)."
+        )
+    explored(deque(points), begin, add, ranks)
     return _result(problem, found, " ".join(notes))
 
 
@@ -118,6 +135,7 @@ def cycles_from_simulation(
     state: Float64[np.ndarray, "n"],
     value: float,
     transient: float,
+    ranks: Ranks = ALONE,
 ) -> LimitCycles:
     """The branch of the cycle to which a trajectory goes.
 
@@ -126,6 +144,7 @@ def cycles_from_simulation(
         state: where the trajectory begins.
         value: of the parameter, within the interval.
         transient: ms that are left out.
+        ranks: that share the two directions of the branch. Collective.
 
     Raises:
         AnalysisError: the trajectory goes to no cycle.
@@ -144,7 +163,7 @@ def cycles_from_simulation(
             f"limit_cycles: the trajectory from {state} nearly recurs after {guess.period:g} ms, "
             "and no cycle was found there. Give a longer transient, or more intervals."
         )
-    return _result(problem, [branch_of(through(problem, cycle.orbit), flat)], "")
+    return _result(problem, [branch_of(through(problem, cycle.orbit, ranks), flat)], "")
 
 
 def _from_hopf(problem: Problem, point: SpecialPoint) -> Followed | None:

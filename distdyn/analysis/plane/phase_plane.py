@@ -24,6 +24,7 @@ from distdyn.analysis.plane.separatrix import Separatrix, separatrices
 from distdyn.analysis.plane.trajectory import Trajectory, trajectory
 from distdyn.analysis.points.fixed_points import FixedPoints, find_fixed_points
 from distdyn.analysis.points.starts import Box, Region
+from distdyn.analysis.sharing import ALONE, Ranks
 from distdyn.errors import AnalysisError
 from distdyn.run.store import write_arrays
 
@@ -139,9 +140,9 @@ class PhaseLine:
 
 
 def phase_plane(
-    about: VectorField, box: Box, resolution: int, devices: Sequence[Any]
+    about: VectorField, box: Box, resolution: int, devices: Sequence[Any], ranks: Ranks = ALONE
 ) -> PhasePlane:
-    """The phase plane of a field of two variables.
+    """The phase plane of a field of two variables. Collective.
 
     Raises:
         AnalysisError: the box does not give both ranges.
@@ -158,14 +159,16 @@ def phase_plane(
         lines = onto_zero(lambda x: g(x, flat.p0), lines, unit, REACH / resolution)
     nullclines = dict(zip(flat.names, lines, strict=True))
     starts = region.points(flat.x0, None, 0)
-    points = find_fixed_points(flat, starts, region, devices=devices)
-    manifolds = separatrices(flat, points, region) if flat.is_continuous else []
+    points = find_fixed_points(flat, starts, region, devices=devices, ranks=ranks)
+    manifolds = separatrices(flat, points, region, ranks) if flat.is_continuous else []
     names = flat.names[0], flat.names[1]
     return PhasePlane(names, axes[0], axes[1], velocity, nullclines, points, manifolds, flat)
 
 
-def phase_line(about: VectorField, box: Box, resolution: int, devices: Sequence[Any]) -> PhaseLine:
-    """The phase line of a field of one variable.
+def phase_line(
+    about: VectorField, box: Box, resolution: int, devices: Sequence[Any], ranks: Ranks = ALONE
+) -> PhaseLine:
+    """The phase line of a field of one variable. Collective.
 
     Raises:
         AnalysisError: the box does not give the range.
@@ -175,7 +178,8 @@ def phase_line(about: VectorField, box: Box, resolution: int, devices: Sequence[
     with jax.enable_x64(True):
         velocity = np.asarray(jax.jit(jax.vmap(lambda x: flat.residual(x, flat.p0)))(x[:, None]))
     _check_finite(flat, velocity)
-    points = find_fixed_points(flat, region.points(flat.x0, None, 0), region, devices=devices)
+    starts = region.points(flat.x0, None, 0)
+    points = find_fixed_points(flat, starts, region, devices=devices, ranks=ranks)
     return PhaseLine(flat.names[0], x, velocity[:, 0], points, flat)
 
 

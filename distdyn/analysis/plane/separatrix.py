@@ -21,6 +21,7 @@ from scipy.integrate import solve_ivp
 from distdyn.analysis.field import Flat
 from distdyn.analysis.points.fixed_points import FixedPoints
 from distdyn.analysis.points.starts import Region
+from distdyn.analysis.sharing import ALONE, Ranks
 
 FIRST = 1e-5  # of the box, from the saddle
 NEAR = 1e-4  # of the box, from a fixed point: arrived
@@ -46,20 +47,23 @@ class Separatrix:
     end: int
 
 
-def separatrices(flat: Flat, points: FixedPoints, region: Region) -> list[Separatrix]:
-    """Both halves of both manifolds of every saddle in the plane."""
+def separatrices(
+    flat: Flat, points: FixedPoints, region: Region, ranks: Ranks = ALONE
+) -> list[Separatrix]:
+    """Both halves of both manifolds of every saddle in the plane. Ranks share them; collective."""
     unit = region.high - region.low
     saddles = [k for k, label in enumerate(points.stability) if label == "saddle"]
     if not saddles:
         return []
     with jax.enable_x64(True):
         direction = _along(flat, unit)
-        return [
-            _followed(partial(direction, sign=sign), points, k, side * e, region, kind)
+        halves = [
+            partial(_followed, partial(direction, sign=sign), points, k, side * e, region, kind)
             for k in saddles
             for e, sign, kind in _directions(points.eigenvectors[k])
             for side in (1.0, -1.0)
         ]
+        return list(ranks.done(halves))
 
 
 def _directions(vectors: Any) -> list[tuple[Any, float, Literal["stable", "unstable"]]]:

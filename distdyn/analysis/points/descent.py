@@ -10,6 +10,7 @@ leads says nothing new; one that is slow far from its minimum may be on a line t
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -17,12 +18,22 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from distdyn.analysis.field import Flat
-from distdyn.analysis.points.roots import MOST_DENSE, SAME, distinct, linearised, roots
+from distdyn.analysis.points.roots import (
+    MOST_DENSE,
+    MOST_NUMBERS,
+    SAME,
+    Roots,
+    cut,
+    distinct,
+    lanes_for,
+    linearised,
+    roots,
+)
+from distdyn.analysis.sharing import Ranks
 
 FIXED = 1e-10  # |F|, in the units of the equations, that counts as 0
 SAME_SLOW = 1e-3  # of the unit: minima other than 0, as near, are one
 APART = 1e-2  # of the unit: points of a line that drifts
-MOST_NUMBERS = 20_000_000  # of the states that are searched from at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,10 +45,10 @@ class Descent:
     devices: Sequence[Any]
     unit: Float64[np.ndarray, "n"]  # of the variables
     row: float  # 1 / the unit of F
-    width: int  # how many at once
+    ranks: Ranks
 
     @classmethod
-    def of(cls, flat: Flat, states: Any, p: Any, devices: Sequence[Any]) -> "Descent":
+    def of(cls, flat: Flat, states: Any, p: Any, devices: Sequence[Any], ranks: Ranks) -> "Descent":
         """What is typical of these states. All equations count alike, so that q is what falls."""
         unit = _unit(flat, states)
         sample = states[:: max(1, len(states) // 8)][:8]
@@ -48,25 +59,29 @@ class Descent:
             size = np.abs(_values(flat, sample, p))
         size = size[np.isfinite(size) & (size > 0)]
         row = 1.0 / float(np.median(size)) if len(size) else 1.0
-        width = min(len(states), max(len(devices), MOST_NUMBERS // flat.n))
-        return cls(flat, p, devices, unit, row, width)
+        return cls(flat, p, devices, unit, row, ranks)
 
     def __call__(self, x: Float64[np.ndarray, "m n"], slow: float = 0.0) -> Any:
         """Where searches end, the first time that q <= slow, and whether q is 0 there."""
-        ends, is_root = np.empty_like(x), np.zeros(len(x), bool)
-        rows, enough = np.full(self.flat.n, self.row), self.row * np.sqrt(2.0 * slow)
-        for k in range(0, len(x), self.width):
-            part = x[k : k + self.width]
-            room = np.repeat(part[:1], self.width - len(part), axis=0)  # one program for all parts
+        n, g = self.flat.n, self.flat.spread or self.flat.residual
+        rows, enough = np.full(n, self.row), self.row * np.sqrt(2.0 * slow)
+        pieces, lanes = cut(n, len(x), self.ranks.size), lanes_for(n, len(x))
+        each = pieces[0].stop if pieces else 0
+
+        def ended(where: slice) -> Roots:
+            part = x[where]
+            room = np.repeat(part[:1], each - len(part), axis=0)  # one program for all pieces
             found = roots(
-                self.flat.spread or self.flat.residual, np.concatenate([part, room]),
-                np.tile(self.p, (self.width, 1)), self.unit, self.devices,
-                rows=rows, enough=enough,
+                g, np.concatenate([part, room]), np.tile(self.p, (each, 1)), self.unit,
+                self.devices, rows=rows, enough=enough, lanes=lanes,
             )  # fmt: skip
-            ends[k : k + self.width] = found.x[: len(part)]
-            is_zero = found.is_root | (found.residual <= FIXED)
-            is_root[k : k + self.width] = is_zero[: len(part)]
-        return ends, is_root
+            return Roots(*(a[: len(part)] for a in found))
+
+        found = list(self.ranks.done([partial(ended, where) for where in pieces]))
+        if not found:
+            return x, np.zeros(0, bool)
+        is_zero = [each.is_root | (each.residual <= FIXED) for each in found]
+        return np.concatenate([each.x for each in found]), np.concatenate(is_zero)
 
     def q(self, x: Float64[np.ndarray, "m n"]) -> Float64[np.ndarray, "m"]:
         """The speed, infinite where it is no number."""

@@ -7,8 +7,9 @@ What is found does not depend on how many devices search.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -17,25 +18,17 @@ from jaxtyping import Complex128, Float64, Int64
 from distdyn.analysis.delays.result import roots_at
 from distdyn.analysis.field import Flat
 from distdyn.analysis.points.krylov import leading
-from distdyn.analysis.points.roots import (
-    MOST_DENSE,
-    SAME,
-    distinct,
-    linearised,
-    polished,
-    refined,
-    roots,
-)
+from distdyn.analysis.points.roots import MOST_DENSE, SAME, distinct, linearised, polished, refined
+from distdyn.analysis.points.search import Ended, searched
 from distdyn.analysis.points.stability import LABELS, RTOL, norm_of, spectrum, stability
 from distdyn.analysis.points.starts import Region
-from distdyn.errors import AnalysisError
+from distdyn.analysis.sharing import ALONE, Ranks
 from distdyn.run.store import write_arrays
 
 MOST_VECTORS = 200  # variables
 MOST_SPECTRUM = 1000  # variables of which all eigenvalues are computed
 FEW_ROOTS = 6  # characteristic roots of systems with delays
 STEP_ASIDE = 1e-3  # of the unit: to see whether there is another fixed point
-MOST_NUMBERS = 20_000_000  # of the states that are searched from at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,6 +121,7 @@ def find_fixed_points(
     p: Float64[np.ndarray, "p"] | None = None,
     *,
     devices: Sequence[Any] | None = None,
+    ranks: Ranks = ALONE,
     rtol: float = RTOL,
 ) -> FixedPoints:
     """All fixed points that searches from these starts end in.
@@ -138,6 +132,7 @@ def find_fixed_points(
         region: what lies outside is left out.
         p: the parameters; those of the model by default.
         devices: that share the searches; one by default.
+        ranks: that share them too. Collective.
         rtol: relative to the norm of the Jacobian, what counts as zero in an eigenvalue.
 
     Raises:
@@ -148,7 +143,7 @@ def find_fixed_points(
     unit, part, free = _unit(starts, region), flat.resting, flat.is_free
     near = None if region is None else Region(region.low[free], region.high[free])
     with jax.enable_x64(True):
-        ended = _search(part, starts[:, free], p, unit[free], near, devices)
+        ended = searched(part, starts[:, free], p, unit[free], near, devices, ranks)
         if part.n > MOST_DENSE:
             x = polished(part.spread or part.residual, ended.x, p, unit[free])
         else:
@@ -158,44 +153,7 @@ def find_fixed_points(
         x = x[region.contains(x)]
     x, left_out = _without_spiking(flat, x)
     message = _message(part, ended, region, len(x), left_out)
-    return described(flat, x, p, unit, rtol=rtol, message=message)
-
-
-class _Ended(NamedTuple):
-    """What all searches came to."""
-
-    x: Float64[np.ndarray, "k n"]  # candidates, near the region, that differ
-    count: int  # searches
-    n_roots: int  # that ended in a root, wherever
-    best: Float64[np.ndarray, "n"]  # where one came nearest to a root
-
-
-def _search(
-    flat: Flat, starts: Any, p: Any, unit: Any, region: Region | None, devices: Sequence[Any]
-) -> _Ended:
-    """All searches, as many at once as memory is for."""
-    each = int(np.clip(MOST_NUMBERS // flat.n, len(devices), len(starts)))
-    near, n_roots, least, best = np.zeros((0, flat.n)), 0, np.inf, starts[0]
-    for k in range(0, len(starts), each):
-        part = starts[k : k + each]
-        room = np.repeat(part[:1], each - len(part), axis=0)  # one program for all parts
-        part = np.concatenate([part, room])
-        found = roots(flat.spread or flat.residual, part, np.tile(p, (len(part), 1)), unit, devices)
-        new = found.x[found.is_root]
-        n_roots += len(new)
-        if region is not None:
-            new = new[region.contains(new, 1e-3)]
-        near = np.concatenate([near, new])
-        near = near[distinct(near / unit, SAME)]
-        size = np.where(np.isfinite(found.residual), found.residual, np.inf)
-        if size.min() < least:
-            least, best = size.min(), found.x[size.argmin()]
-    if not np.isfinite(least):
-        raise AnalysisError(
-            f"{flat.about.name}: its derivative is finite at none of {len(starts)} starts. "
-            "Begin where the equations hold."
-        )
-    return _Ended(near, len(starts), n_roots, best)
+    return described(flat, x, p, unit, rtol=rtol, message=message, ranks=ranks)
 
 
 def described(
@@ -206,15 +164,16 @@ def described(
     *,
     rtol: float = RTOL,
     message: str = "",
+    ranks: Ranks = ALONE,
 ) -> FixedPoints:
-    """Known fixed points, sorted, with their spectra and labels."""
+    """Known fixed points, sorted, with their spectra and labels; ranks share large ones."""
     x = x[np.lexsort(np.round(x / unit, 8).T[::-1])] if len(x) else x
     with jax.enable_x64(True):
         if flat.about.delayed is not None:
             of = _of_delays
         else:
             of = _of_matrices if flat.n <= MOST_SPECTRUM else _of_products
-        speed, spectra = of(flat, x, p, rtol)
+        speed, spectra = of(flat, x, p, rtol, ranks if flat.n > MOST_VECTORS else ALONE)
     kinds = [
         stability(values, norm, is_continuous=flat.is_continuous, rtol=rtol)
         for values, _, norm in spectra
@@ -246,14 +205,18 @@ def described(
     )  # fmt: skip
 
 
-def _of_matrices(flat: Flat, x: Any, p: Any, rtol: float) -> tuple[Any, list[Any]]:
+def _of_matrices(flat: Flat, x: Any, p: Any, rtol: float, ranks: Ranks) -> tuple[Any, list[Any]]:
     """|F| of each point, and the eigenvalues, eigenvectors and norm of its Jacobian."""
     r, jacobians = linearised(flat.residual, x, np.tile(p, (len(x), 1)))
     jacobians = jacobians + (0.0 if flat.is_continuous else np.eye(flat.n))
-    return np.linalg.norm(r, axis=1), [(*spectrum(j), norm_of(j)) for j in jacobians]
+
+    def of_one(j: Any) -> tuple[Any, Any, float]:
+        return *spectrum(j), norm_of(j)
+
+    return np.linalg.norm(r, axis=1), [*ranks.done([partial(of_one, j) for j in jacobians])]
 
 
-def _of_delays(flat: Flat, x: Any, p: Any, rtol: float) -> tuple[Any, list[Any]]:
+def _of_delays(flat: Flat, x: Any, p: Any, rtol: float, _: Ranks) -> tuple[Any, list[Any]]:
     """The same with the rightmost characteristic roots in the place of eigenvalues."""
     g = jax.jit(flat.residual)
     speed = np.array([np.linalg.norm(g(a, p)) for a in x])
@@ -264,7 +227,7 @@ def _of_delays(flat: Flat, x: Any, p: Any, rtol: float) -> tuple[Any, list[Any]]
     return speed, [(r.values[:most], r.vectors[:most].T, r.linear.norm) for r in found]
 
 
-def _of_products(flat: Flat, x: Any, p: Any, rtol: float) -> tuple[Any, list[Any]]:
+def _of_products(flat: Flat, x: Any, p: Any, rtol: float, ranks: Ranks) -> tuple[Any, list[Any]]:
     """The same without matrices: the leading eigenvalues, and no eigenvectors."""
     if flat.spread is not None:
         speed = np.linalg.norm(flat.spread.values(x, p), axis=1) if len(x) else np.zeros(0)
@@ -272,7 +235,8 @@ def _of_products(flat: Flat, x: Any, p: Any, rtol: float) -> tuple[Any, list[Any
         g = jax.jit(flat.residual)
         speed = np.array([np.linalg.norm(g(a, p)) for a in x])
     f = flat.spread or flat.f
-    found = [leading(f, a, p, is_continuous=flat.is_continuous, tolerance=rtol) for a in x]
+    of_one = partial(leading, f, is_continuous=flat.is_continuous, tolerance=rtol)
+    found = ranks.done([partial(of_one, x=a, p=p) for a in x])
     return speed, [(values, np.zeros((flat.n, 0)), norm) for values, norm in found]
 
 
@@ -317,7 +281,7 @@ def _families(
     return np.array(family, np.int64)
 
 
-def _message(flat: Flat, ended: _Ended, region: Region | None, count: int, left_out: int) -> str:
+def _message(flat: Flat, ended: Ended, region: Region | None, count: int, left_out: int) -> str:
     parts = list(flat.about.notes)
     if left_out:
         name, value = flat.about.threshold or ("V", np.nan)

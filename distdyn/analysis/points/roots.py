@@ -9,7 +9,7 @@ converges quadratically, also to a root that is one of a line of roots, where J 
 
 Every device works on starts of its own in a loop of its own: nobody waits for anybody. Its lanes
 step side by side; a lane that is done takes the next start. Where a start ends does not depend on
-the others.
+the others: neither on how many devices there are, nor on how ranks share the starts (`cut`).
 
 Source: Yamashita & Fukushima (2001), Computing Suppl. 15, 239, for lambda.
 """
@@ -43,7 +43,12 @@ POLISH = 1e-9  # of a slope: what these leave
 SINGULAR = 1e-10  # singular values, relative to the largest, along which nothing is refined
 BLOCK = 8  # points that are linearised at once
 SAMPLE = 64  # starts that say how large the derivatives are
+ENOUGH = 1e-3  # of the shortest step: by products, |r| is not brought further below
+PROBED, PROBES = 8, 4  # starts, and products at each, that say the same without matrices
 LANE_NUMBERS = 2_000_000  # of all Jacobians of a device
+MOST_NUMBERS = 20_000_000  # of the starts that are searched from at once
+SHARES = 8  # into which starts are cut, at most, that each worker has some for all its lanes
+ALIKE = 8  # lanes, or a multiple: fewer in a processor's register, and the last ones round apart
 POINT = "point"  # the axis of the mesh
 
 
@@ -73,6 +78,8 @@ def roots(
     *,
     rows: Float64[np.ndarray, "n"] | None = None,
     enough: float = 0.0,
+    still: float = STEP,
+    lanes: int | None = None,
 ) -> Roots:
     """Search a root from every start. Call it inside `jax.enable_x64(True)`.
 
@@ -87,39 +94,59 @@ def roots(
         devices: that share the starts.
         rows: 1 / the unit of each equation; by default by how much it changes, typically.
         enough: |r|, in these units, at which a search ends wherever it is.
+        still: a step as short, in units of the variables, ends a search.
+        lanes: of a device; by default as many as are good for so many starts.
     """
     count, n = starts.shape
-    if isinstance(g, Spread):
-        return _spread_roots(g, starts, p, unit, rows, enough)
     if rows is None:
-        rows = _row_units(g, starts, p, unit) if n <= MOST_DENSE else _row_sizes(g, starts, p)
+        rows = row_units(g, starts, p, unit)
+    if isinstance(g, Spread):
+        return _spread_roots(g, starts, p, unit, rows, (enough, still))
     each = -(-count // len(devices))
     padding = each * len(devices) - count
     x, p = (np.concatenate([a, np.repeat(a[:1], padding, 0)]) for a in (starts, p))
-    numbers = LANE_NUMBERS // n**2 if n <= MOST_DENSE else LANE_NUMBERS // (5 * n)
-    lanes = int(np.clip(numbers, 4, 256 if n <= MOST_DENSE else 64))
     mesh = Mesh(np.array(devices), (POINT,), axis_types=(AxisType.Auto,))
-    found = _searched(g, mesh, min(lanes, each), x, p, unit, rows, enough)
+    lanes = lanes or lanes_for(n, count)
+    found = _searched(g, mesh, lanes, x, p, unit, rows, enough, still)
     return Roots(*(np.asarray(a)[:count] for a in found))
 
 
 def _spread_roots(
-    spread: Spread, starts: Any, p: Any, unit: Any, rows: Any, enough: float
+    spread: Spread, starts: Any, p: Any, unit: Any, rows: Any, ends: tuple[float, float]
 ) -> Roots:
     """The same for an x that is dealt to devices."""
-    if rows is None:
-        rows = _typical_rows(spread.values(starts[:8], p[0]))
     each = min(len(starts), int(np.clip(LANE_NUMBERS // (5 * starts.shape[1]), 1, 16)))
     on_devices = spread.laid(starts), p, spread.laid(unit, 1.0), spread.laid(rows, 1.0)
-    x, is_root, residual = _spread_searched(spread, each, spread.held, *on_devices, enough)
+    x, is_root, residual = _spread_searched(spread, each, spread.held, *on_devices, *ends)
     return Roots(spread.fetched(x), np.asarray(is_root), np.asarray(residual))
 
 
 @functools.partial(jax.jit, static_argnames=("spread", "lanes"))
-def _spread_searched(
-    spread: Spread, lanes: int, held: Any, x: Any, p: Any, unit: Any, rows: Any, enough: Any
-) -> Any:
-    return _queue(functools.partial(spread.residual, held), lanes, x, p, unit, rows, enough)
+def _spread_searched(spread: Spread, lanes: int, held: Any, x: Any, p: Any, *rules: Any) -> Any:
+    return _queue(functools.partial(spread.residual, held), lanes, x, p, *rules)
+
+
+def lanes_for(n: int, count: int) -> int:
+    """How many searches in n variables a device does side by side, of so many starts in all."""
+    if count < 2 * ALIKE:
+        return 1
+    numbers = LANE_NUMBERS // n**2 if n <= MOST_DENSE else LANE_NUMBERS // (5 * n)
+    most = min(numbers, 256 if n <= MOST_DENSE else 64)
+    return ALIKE * min(most // ALIKE, -(-count // (ALIKE * SHARES))) or 1
+
+
+def cut(n: int, count: int, size: int) -> list[slice]:
+    """The starts in pieces, which ranks share: all as long but the last.
+
+    Args:
+        n: variables.
+        count: of the starts.
+        size: how many ranks there are.
+    """
+    lanes = lanes_for(n, count)
+    each = count if size == 1 else max(-(-count // (4 * size)), lanes)
+    each = min(each, max(lanes, MOST_NUMBERS // n))
+    return [slice(k, min(k + each, count)) for k in range(0, count, each)]
 
 
 def refined(
@@ -238,9 +265,12 @@ def _linearised(g: Any, x: Any, p: Any) -> tuple[Any, Any]:
     return jax.vmap(of_one)(x, p)
 
 
-def _row_sizes(g: Any, starts: Any, p: Any) -> Float64[np.ndarray, "n"]:
-    """1 / the size of each equation at the starts, typically."""
-    return _typical_rows(np.asarray(jax.jit(jax.vmap(g))(starts[:8], p[:8])))
+def row_units(g: Any, starts: Any, p: Any, unit: Any) -> Float64[np.ndarray, "n"]:
+    """1 / by how much each equation changes over the units of the variables, typically."""
+    if isinstance(g, Spread):
+        return _typical_rows(g.values(starts[:8], p[0]))
+    is_dense = starts.shape[1] <= MOST_DENSE
+    return (_row_units if is_dense else _probed_row_units)(g, starts, p, unit)
 
 
 def _typical_rows(values: Float64[np.ndarray, "m n"]) -> Float64[np.ndarray, "n"]:
@@ -250,8 +280,24 @@ def _typical_rows(values: Float64[np.ndarray, "m n"]) -> Float64[np.ndarray, "n"
     return 1.0 / np.where(typical > 0, typical, max(float(typical.max()), 1e-300))
 
 
+def _probed_row_units(g: Any, starts: Any, p: Any, unit: Any) -> Float64[np.ndarray, "n"]:
+    """The same by products: of changes by +-1 unit, at random, J makes the norm of its rows."""
+    every = max(1, len(starts) // PROBED)
+    x, p = starts[::every][:PROBED], p[::every][:PROBED]
+    changes = np.random.default_rng(0).choice([-1.0, 1.0], size=(PROBES, len(unit))) * unit
+
+    @jax.jit
+    def changed(x: Any, p: Any) -> Any:
+        return jax.vmap(jax.linearize(lambda x: g(x, p), x)[1])(changes)
+
+    squares = np.square([changed(*at) for at in zip(x, p, strict=True)])
+    is_known = np.isfinite(squares).all(axis=(1, 2))
+    size = np.sqrt(squares[is_known].mean(axis=(0, 1))) if is_known.any() else np.ones(len(unit))
+    return 1.0 / np.where(size > 0, size, size.max() or 1.0)
+
+
 def _row_units(g: Any, starts: Any, p: Any, unit: Any) -> Float64[np.ndarray, "n"]:
-    """1 / by how much each equation changes over the units of the variables, typically."""
+    """The same by matrices."""
     every = max(1, len(starts) // SAMPLE)
     _, jacobians = linearised(g, starts[::every][:SAMPLE], p[::every][:SAMPLE])
     size = np.linalg.norm(jacobians * unit, axis=2)
@@ -264,26 +310,26 @@ def _row_units(g: Any, starts: Any, p: Any, unit: Any) -> Float64[np.ndarray, "n
 
 @functools.partial(jax.jit, static_argnames=("g", "mesh", "lanes"))
 def _searched(
-    g: Any, mesh: Mesh, lanes: int, x: Any, p: Any, unit: Any, rows: Any, enough: Any
+    g: Any, mesh: Mesh, lanes: int, x: Any, p: Any, unit: Any, rows: Any, enough: Any, still: Any
 ) -> Any:
-    def of_device(x: Any, p: Any, unit: Any, rows: Any, enough: Any) -> Any:
-        return _queue(g, lanes, x, p, unit, rows, enough)
+    def of_device(x: Any, p: Any, *rules: Any) -> Any:
+        return _queue(g, lanes, x, p, *rules)
 
     split = P(POINT)
     return jax.shard_map(
-        of_device, mesh=mesh, in_specs=(split, split, P(), P(), P()), out_specs=(split,) * 3,
+        of_device, mesh=mesh, in_specs=(split, split, P(), P(), P(), P()), out_specs=(split,) * 3,
         check_vma=True,
-    )(x, p, unit, rows, enough)  # fmt: skip
+    )(x, p, unit, rows, enough, still)  # fmt: skip
 
 
-def _queue(g: Any, width: int, starts: Any, p: Any, unit: Any, rows: Any, enough: Any) -> Any:
+def _queue(g: Any, width: int, starts: Any, p: Any, *rules: Any) -> Any:
     """All searches of a device: x, whether it is a root, and |r|, of each start."""
     count = len(starts)
 
     def advance(carry: Any) -> Any:
         lanes, following, (x, is_root, residual) = carry
         of = jnp.minimum(lanes.start, count - 1)
-        step = functools.partial(_step, g, unit, rows, enough)
+        step = functools.partial(_step, g, *rules)
         stepped, r, is_done, found = jax.vmap(step)(lanes, p[of])
         place = jnp.where(is_done, lanes.start, count)  # beyond the end: not written
         x = x.at[place].set(stepped.x, mode="drop")
@@ -299,8 +345,10 @@ def _queue(g: Any, width: int, starts: Any, p: Any, unit: Any, rows: Any, enough
         )
         return lanes, following + is_done.sum(), (x, is_root, residual)
 
+    number = jnp.arange(width)
     first = _Lanes(
-        starts[:width], jnp.arange(width), jnp.ones(width), jnp.zeros(width, jnp.int64)
+        starts[jnp.minimum(number, count - 1)], number, jnp.ones(width),
+        jnp.zeros(width, jnp.int64),
     )  # fmt: skip
     out = jnp.zeros_like(starts), jnp.zeros(count, bool), jnp.zeros(count)
     carry = first, jnp.int64(width), out
@@ -310,7 +358,7 @@ def _queue(g: Any, width: int, starts: Any, p: Any, unit: Any, rows: Any, enough
 
 
 def _step(
-    g: Any, unit: Any, rows: Any, enough: Any, lane: _Lanes, p: Any
+    g: Any, unit: Any, rows: Any, enough: Any, still: Any, lane: _Lanes, p: Any
 ) -> tuple[_Lanes, Any, Any, Any]:
     """One step of one search: the lane, |r|, whether it is at its end, and that a root."""
 
@@ -331,7 +379,7 @@ def _step(
         transposed = jax.linear_transpose(along, zero)
         (slope,) = transposed(r)
         shift = lane.mu * size + 1e-14
-        rest = jnp.clip(size, 1e-6, 0.1)
+        rest = jnp.clip(jnp.maximum(size, ENOUGH * still / size), 1e-6, 0.1)
         d = damped_step(along, lambda r: transposed(r)[0], slope, shift, rest)
         of_d = along(d)
     new_size = jnp.linalg.norm(residual(d))
@@ -340,7 +388,7 @@ def _step(
     ratio = gain / jnp.maximum(expected, 1e-300)
     is_better = (new_size < size) & jnp.isfinite(ratio)  # false of what is no number
     longest = jnp.abs(d).max()
-    is_still = (longest < STEP) | (size == 0.0)
+    is_still = (longest < still) | (size == 0.0)
     steps = lane.steps + 1
     mu = jnp.where(
         is_better,

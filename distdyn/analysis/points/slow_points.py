@@ -15,6 +15,7 @@ Source: Sussillo & Barak (2013), Neural Comput. 25, 626; Golub & Sussillo (2018)
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from distdyn.analysis.points.manifolds import Manifold, manifolds
 from distdyn.analysis.points.modes import MODES, modes_about, orthonormal
 from distdyn.analysis.points.roots import MOST_DENSE
 from distdyn.analysis.points.stability import LABELS
+from distdyn.analysis.sharing import ALONE, Ranks
 from distdyn.errors import AnalysisError
 from distdyn.run.store import write_arrays
 
@@ -152,6 +154,7 @@ def find_slow_points(
     marginal: float = MARGINAL,
     far: float = FAR,
     devices: Sequence[Any] | None = None,
+    ranks: Ranks = ALONE,
 ) -> SlowPoints:
     """The fixed and slow points to which searches from some states lead.
 
@@ -164,6 +167,7 @@ def find_slow_points(
             which a line or ring may go.
         far: times the largest distance of a state from their centre: outliers lie beyond.
         devices: that share the searches; one by default.
+        ranks: that share them too. Collective.
 
     Raises:
         AnalysisError: F is finite at no state, or a tolerance is negative.
@@ -174,7 +178,7 @@ def find_slow_points(
             raise AnalysisError(f"slow_points: {name} = {value} is no tolerance. Give one >= 0.")
     p = flat.p0 if p is None else np.asarray(p, np.float64)
     with jax.enable_x64(True):
-        search = Descent.of(flat, states, p, devices or jax.local_devices()[:1])
+        search = Descent.of(flat, states, p, devices or jax.local_devices()[:1], ranks)
         q = search.q(states)
         if not np.isfinite(q).any():
             raise AnalysisError(
@@ -183,7 +187,7 @@ def find_slow_points(
             )
         slow = SLOW * float(q[np.isfinite(q)].max()) if slow is None else float(slow)
         ended = ended_of(search, states, slow, far)
-        modes = [modes_about(flat, x, p, marginal) for x in ended.x]
+        modes = [*ranks.done([partial(modes_about, flat, x, p, marginal) for x in ended.x])]
         found = manifolds(
             ended.x / search.unit,
             [orthonormal(m.marginal / search.unit[:, None]) for m in modes],

@@ -109,6 +109,27 @@ class Region:
         return x
 
 
+def starts_of(
+    flat: Flat, box: Box | None, starts: Any, n_starts: int | None, seed: int
+) -> tuple[Float64[np.ndarray, "m n"], Region | None]:
+    """Where searches for fixed points begin: the given starts, else all over the box; and the box.
+
+    Raises:
+        NameLookupError: there is no variable of a name.
+        AnalysisError: neither is given, or they do not fit the model.
+    """
+    if box is None and starts is None:
+        raise AnalysisError(
+            "fixed_points: where to look? Give a box, such as "
+            f'box={{"{flat.names[0]}": (0, 1)}}, or starts=, an array [m, {flat.n}]. The '
+            f"variables are {', '.join(flat.names[:20])}."
+        )
+    region = None if box is None else Region.of(flat, box)
+    if starts is None and region is not None:
+        return region.points(flat.x0, n_starts, seed), region
+    return given_starts(flat, starts), region
+
+
 def given_starts(flat: Flat, starts: Any) -> Float64[np.ndarray, "m n"]:
     """Starts as a user gives them: an array [m, n], or arrays by name.
 
