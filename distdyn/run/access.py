@@ -139,10 +139,10 @@ class ProjectionAccess:
 
     __slots__ = ("_changed", "_path", "_shard")
 
-    def __init__(self, shard: Shard, path: str, changed: Callable[[], None]) -> None:
+    def __init__(self, shard: Shard, path: str, changed: Callable[[str, Any], None]) -> None:
         object.__setattr__(self, "_shard", shard)
         object.__setattr__(self, "_path", path)
-        object.__setattr__(self, "_changed", changed)  # called after the synapses have changed
+        object.__setattr__(self, "_changed", changed)  # is told the new weight of the synapses
 
     @property
     def weight(self) -> Any:
@@ -224,7 +224,7 @@ class ProjectionAccess:
         )  # fmt: skip
         with jax.enable_x64(True):
             self._shard.write_weight(self._path, new)
-        self._changed()
+        self._changed(self._path, value)
 
     def __repr__(self) -> str:
         projection = self._shard.graph.projections[self._path]

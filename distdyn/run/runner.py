@@ -10,6 +10,7 @@ recorded, and the ranks of a job agree on how long the next one is and whether t
 import os
 import time
 from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,7 +19,16 @@ import jax
 import numpy as np
 
 from distdyn.core.system import DynamicalSystem
-from distdyn.errors import DistDynError, NetworkError, RecordError, RunDirectoryError
+from distdyn.errors import (
+    CheckpointError,
+    DistDynError,
+    NetworkError,
+    ParameterError,
+    RecordError,
+    RunDirectoryError,
+    Stopped,
+)
+from distdyn.network.distributions import Distribution
 from distdyn.network.network import Graph, Network, graph
 from distdyn.network.population import Population
 from distdyn.parallel import launch, roads
@@ -27,13 +37,26 @@ from distdyn.parallel.launch.detect import detect
 from distdyn.parallel.launch.devices import local_devices
 from distdyn.parallel.parameters import Setting
 from distdyn.parallel.shard import ChunkResult, Shard
-from distdyn.run import arguments, report
+from distdyn.run import arguments, faults, report
 from distdyn.run.access import PopulationAccess, ProjectionAccess
-from distdyn.run.agreement import agreed, check_common, description, versions
+from distdyn.run.agreement import agreed, check_common, description, text_of, versions
+from distdyn.run.checkpoint.course import (
+    WRITE,
+    Change,
+    Course,
+    changes_of,
+    check_keep,
+    check_resume,
+    restore,
+)
+from distdyn.run.checkpoint.schedule import Schedule
+from distdyn.run.checkpoint.stored import Stored
+from distdyn.run.earlier import load_aside
 from distdyn.run.interrupt import Deferred, Interrupted
 from distdyn.run.memory import Memory
 from distdyn.run.progress import Progress, check_mode
 from distdyn.run.provenance import describe_run, version_of
+from distdyn.run.reader import read_run
 from distdyn.run.record import CELL, parse, spiking_populations
 from distdyn.run.recording import Header, Recording, Share
 from distdyn.run.rows import columns_of
@@ -68,6 +91,15 @@ class DSRunner:
         overwrite: replace a run that the directory holds.
         merge: at the end (`close`, or the end of `with`) make one file of those of all ranks; else
             leave a file that shows theirs.
+        checkpoint_every: write a checkpoint into `out` every so many ms of the model (a number, or
+            "50ms"), or of wall time ("10min", "30s", "1h"). With `out` one is also written when the
+            run is told to stop: by SIGUSR1, SIGTERM, or the end of a job of Slurm that is near.
+        keep: how many checkpoints stay.
+        resume: "auto": go on from the newest checkpoint in `out`, if there is one. Calls of `run`
+            that were over by then return what they recorded, what is set before that is in the
+            checkpoint, and the call that was under way goes on; all to the same bits as in one
+            piece. Or the path of a checkpoint; of another run, a new recording begins there.
+        max_wall: how long this process may take ("23h"); then it stops with a checkpoint.
         progress: "auto", "bar", "lines" or "off"; of several ranks the first one writes lines.
         watchdog: seconds without progress after which a job of several ranks is ended.
         overlap: compute while spikes travel between nodes: they are exchanged twice as often.
@@ -102,6 +134,9 @@ class DSRunner:
         overwrite: bool = False,
         merge: bool = True,
         checkpoint_every: Any = None,
+        keep: int = 3,
+        resume: Any = "never",
+        max_wall: Any = None,
         progress: str = "auto",
         watchdog: float | None = None,
         overlap: bool = False,
@@ -111,9 +146,15 @@ class DSRunner:
         began = time.perf_counter()
         self.world = launch.world() if world is None else world
         with agreed(self.world):
-            arguments.refuse(checkpoint_every=checkpoint_every)
             self.progress = check_mode(progress)
             self.dt = check_dt(dt)
+            schedule = Schedule(checkpoint_every, self.dt, max_wall)
+            if out is None and (checkpoint_every is not None or max_wall is not None):
+                raise ParameterError(
+                    "checkpoint_every and max_wall need a directory for checkpoints. Give out "
+                    "(--out)."
+                )
+            resume, keep = check_resume(resume, out), check_keep(keep)
             setting = Setting(
                 self.dt,
                 arguments.seed(seed),
@@ -129,20 +170,32 @@ class DSRunner:
                 self.world, seed=setting.seed, dt=self.dt, precision=precision, t0=t0,
                 record=record, platform=platform, out=str(out), merge=merge, watchdog=watchdog,
                 decomposition=decomposition, overlap=overlap, share_gpu=share_gpu, **versions(),
+                checkpoint_every=checkpoint_every, keep=keep, resume=resume, max_wall=max_wall,
                 trained=trained, **description(members),
             )  # fmt: skip
         with agreed(self.world):
-            self._directory = _claimed(out, overwrite, self.world, merge)
+            self._directory = _claimed(out, overwrite, self.world, merge, resume)
         try:
+            path = None if self._directory is None else self._directory.path
+            self._course = Course(path, schedule, keep, self.world)
+            of = {"network": self.name, "record": record, "dt": self.dt, "seed": setting.seed,
+                  "precision": precision, "t0": t0, "trained": trained,
+                  **description(members)}  # fmt: skip
+            self._of = {name: text_of(value) for name, value in of.items()}
+            stored = self._course.find(resume)
             spans = distributed.spans(self.world, platform, share_gpu=share_gpu)
             self.devices = local_devices(
                 devices, platform, self.world, neurons=members.size, share_gpu=share_gpu
             )
             self._everywhere = distributed.everywhere(self.devices) if spans else None
-            self._check_road(spans)
+            self._made_by = {**versions(), **self._check_road(spans)}
+            with agreed(self.world):
+                if stored is not None:
+                    stored.check_of(self._about())
             self._decomposition, self._overlap = decomposition, overlap
             self._shard = self._built(members, setting)
-            self._changes: list[tuple[str, str, Any]] = []
+            self._changes: list[Change] = []
+            self._weights_set: dict[str, Any] = {}
             self._set(trained)
             with agreed(self.world), self._place():
                 self._request = parse(record, self._shard, self.dt)
@@ -150,7 +203,11 @@ class DSRunner:
             self._weights = [WeightTrace(self._shard, of) for of in self._request.weights]
             self._take_census()
             self.cores = cores.look(self.world)
-            self._sink = self._open()
+            faults.reach("build", self.world.rank)
+            self._sink = self._open(stored)
+            self._cursor = self.step  # up to where the calls of `run` have come
+            if stored is not None:
+                self._go_on(stored)
         except BaseException:
             if self._directory is not None:
                 self._directory.close()
@@ -185,18 +242,27 @@ class DSRunner:
             steps = arguments.steps_in(duration, self.dt, "duration")
             interval = arguments.interval(every, call, self.dt)
         check_common(self.world, duration=duration, every=every, step=self.step)
-        progress = self._progress(steps)
         self.recording = None
+        begin, self._cursor = self._cursor, self._cursor + steps
+        if begin < self.step and self._cursor <= self.step:  # an earlier process has done it
+            return self._sink.part(begin, self._cursor)
+        steps = self._cursor - self.step
+        progress = self._progress(steps)
         with agreed(self.world):
-            self._sink.begin(self.step)
+            self._sink.begin(self.step, begin)
         try:
             with self._place():
                 self._advance(steps, interval, call, progress)
             return self._finish()
         except Interrupted:
+            self._cursor = self.step
             self.recording = self._finish("KeyboardInterrupt")
             raise
+        except Stopped:
+            self.recording = self._finish(f"stopped at a checkpoint of step {self.step}")
+            raise
         except BaseException as error:
+            self._cursor = self.step
             self.recording = self._sink.fail(error)
             raise
         finally:
@@ -207,7 +273,8 @@ class DSRunner:
         with agreed(self.world):
             steps = arguments.steps_in(duration, self.dt, "duration")
         check_common(self.world, warmup=duration, step=self.step)
-        if not steps:
+        self._cursor += steps
+        if not steps or self._cursor <= self.step:
             return
         progress = self._progress(steps)
         spent = self.phases["run"]
@@ -240,12 +307,13 @@ class DSRunner:
             Interrupted: there was a Ctrl-C on some rank; all are at the same whole step.
         """
         first, last = self.step, self.step + steps
-        with Deferred() as interrupt:
+        course = self._course if is_recorded else nullcontext()
+        with Deferred() as interrupt, course:
             self._compile(progress)
-            is_stopped = self._agree(interrupt, None)
+            is_stopped, due = self._agree(interrupt, None, is_recorded=False)
             while self.step < last and not is_stopped:
                 began = time.perf_counter()
-                stop = last
+                stop = self._course.until(self.step, last) if is_recorded else last
                 if interval is not None:
                     stop = min(stop, _next_multiple(self.step, interval))
                 for weights in self._weights if is_recorded else ():
@@ -257,10 +325,15 @@ class DSRunner:
                 self._steps = _next_chunk(result.done, seconds)
                 self.world.watch.progress(self.step)
                 progress.at((self.step - first) * self.dt)
-                is_stopped = self._agree(interrupt, error)
-                is_due = interval is not None and self.step % interval == 0
-                if is_due and call is not None and not is_stopped:
+                faults.reach("step", self.world.rank, self.step)
+                is_stopped, due = self._agree(interrupt, error, is_recorded=is_recorded)
+                is_called = interval is not None and self.step % interval == 0
+                if is_called and call is not None and not is_stopped:
+                    self._cursor, end = self.step, self._cursor
                     call(self)
+                    self._cursor = end
+                if due:
+                    self._write_checkpoint(due)
         self.world.watch.progress(None)
         if is_stopped:
             raise Interrupted
@@ -273,19 +346,53 @@ class DSRunner:
         self.phases["compile"] += seconds
         progress.compiled(seconds)
 
-    def _agree(self, interrupt: Deferred, error: DistDynError | None) -> bool:
-        """All ranks: is there an interrupt or an error, and how long is the next chunk.
+    def _agree(
+        self, interrupt: Deferred, error: DistDynError | None, *, is_recorded: bool
+    ) -> tuple[bool, int]:
+        """All ranks: is there an interrupt or an error, what of a checkpoint, how long is a chunk.
 
         The length is that of rank 0, which would have made the chunk a second long.
         """
         steps = 0 if self.world.rank else self._steps
-        said = np.array([interrupt.is_pending, error is not None, steps], np.int64)
-        is_stopped, has_failed, self._steps = self.world.max(said).tolist()
+        wish = self._course.wish(self.step) if is_recorded else 0
+        said = np.array([interrupt.is_pending, error is not None, steps, wish], np.int64)
+        is_stopped, has_failed, self._steps, due = self.world.max(said).tolist()
         if has_failed:
             self.world.agree(error)
         if is_stopped:
             interrupt.is_pending = False
-        return bool(is_stopped)
+        return bool(is_stopped), due
+
+    def _write_checkpoint(self, due: int) -> None:
+        """Write one, with all that was recorded before it.
+
+        Raises:
+            Stopped: it is the one to stop at.
+        """
+        began = time.perf_counter()
+        with agreed(self.world):
+            self._sink.sync()
+        self._course.write(self._shard, self._about(), self._all_changes())
+        self.phases["checkpoint"] = self.phases.get("checkpoint", 0.0) + time.perf_counter() - began
+        if due > WRITE:
+            self._directory.merge = False  # the next start will want the time, and reads both
+            raise Stopped(due)
+
+    def _about(self) -> dict[str, Any]:
+        """What a checkpoint says of the run."""
+        return {"of": self._of, "made_by": self._made_by}
+
+    def _all_changes(self) -> list[Change]:
+        """What was set since the run began, the last value of each."""
+        last = {(path, name): value for path, name, value in self._changes}
+        last |= {(path, "weight"): value for path, value in self._weights_set.items()}
+        for (path, name), value in last.items():
+            if isinstance(value, Distribution):
+                raise CheckpointError(
+                    f'"{path}.{name}" was set to {value!r} during the run, and a checkpoint keeps '
+                    "numbers and arrays. Give the network that weight from the beginning."
+                )
+        return [(path, name, value) for (path, name), value in last.items()]
 
     def _due_weights(self) -> dict[str, np.ndarray]:
         """The weights that are recorded at this step, by name."""
@@ -389,7 +496,7 @@ class DSRunner:
         if kind == "population":
             return PopulationAccess(self._shard, path, self._changes)
         if kind == "projection":
-            return ProjectionAccess(self._shard, path, self._take_census)
+            return ProjectionAccess(self._shard, path, self._weight_changed)
         raise NetworkError(f'{kind} "{path}" has nothing to read. Look at its post population.')
 
     def describe(self) -> dict[str, Any]:
@@ -450,7 +557,7 @@ class DSRunner:
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         # With another error the other ranks may be elsewhere: nobody waits for them.
-        self._sink.close(is_together=kind is None or kind is Interrupted)
+        self._sink.close(is_together=kind in (None, Interrupted, Stopped))
 
     def __repr__(self) -> str:
         groups = len(self._shard.groups)
@@ -467,13 +574,15 @@ class DSRunner:
 
     # --- within ----------------------------------------------------------------------------------
 
-    def _check_road(self, spans: bool) -> None:
+    def _check_road(self, spans: bool) -> dict[str, str]:
         """All ranks must compute alike: on one kind of device, with the same kernels."""
         platform = self.devices[0].platform
         with agreed(self.world):
             road = roads.choose(platform, os.environ, is_spanning=spans)
         kind = "" if platform == "cpu" else self.devices[0].device_kind
-        check_common(self.world, backend=platform, device_kind=kind, kernels=str(road))
+        found = {"backend": platform, "device_kind": kind, "kernels": str(road)}
+        check_common(self.world, **found)
+        return found
 
     def _built(self, members: Graph, setting: Setting) -> Shard:
         with self._place():
@@ -491,6 +600,10 @@ class DSRunner:
         if trained:
             with self._place():
                 self._shard.start()
+
+    def _weight_changed(self, path: str, value: Any) -> None:
+        self._weights_set[path] = value
+        self._take_census()
 
     def _take_census(self) -> None:
         """Ask all ranks what they hold."""
@@ -512,7 +625,7 @@ class DSRunner:
     def _watch(self) -> None:
         self._shard.watch(self._request.spikes, [sample for _, sample, _ in self._request.traces])
 
-    def _open(self) -> Any:
+    def _open(self, stored: Stored | None) -> Any:
         g = self.graph
         header = Header(
             dt=self.dt,
@@ -529,10 +642,35 @@ class DSRunner:
         if self._directory is None:
             return Memory(header, share)
         self.phases = {}
+        goes_on = stored is not None and self._course.is_own(stored)
         with agreed(self.world):
-            self._directory.clear()
+            if goes_on:
+                self._directory.set_aside(stored.step)  # pyright: ignore[reportOptionalMemberAccess]
+            elif self._directory.holds and stored is None and _is_completed(self._directory.path):
+                raise self._directory.is_taken()
+            else:
+                self._directory.clear()
         with agreed(self.world):
-            return self._directory.create(header, self.describe(), share=share)
+            run = self.describe()
+            sink = self._directory.create(header, run, share=share, goes_on=goes_on)
+        if goes_on:
+            with agreed(self.world):
+                sink.resume(load_aside(self._directory.path))
+            self._directory.forget()
+        return sink
+
+    def _go_on(self, stored: Stored) -> None:
+        """Take over what a checkpoint holds."""
+        for path, name, value in changes_of(stored):
+            kind = PopulationAccess(self._shard, path, self._changes)
+            if path in self.graph.projections:
+                kind = ProjectionAccess(self._shard, path, self._weight_changed)
+            setattr(kind, name, value)
+        with self._place(), agreed(self.world):
+            restore(self._shard, stored)
+            self._watch()
+        if not self._course.is_own(stored):
+            self._cursor = self.step
 
     def _share(self, header: Header) -> Share:
         """What of the recording is ours."""
@@ -572,7 +710,9 @@ def _graph(system: Network | DynamicalSystem) -> Graph:
     return graph(system)
 
 
-def _claimed(out: Any, overwrite: bool, world: launch.World, merge: bool) -> Any:
+def _claimed(
+    out: Any, overwrite: bool, world: launch.World, merge: bool, resume: str | Path
+) -> Any:
     if out is None:
         return None
     from distdyn.run.directory import RunDirectory
@@ -582,7 +722,15 @@ def _claimed(out: Any, overwrite: bool, world: launch.World, merge: bool) -> Any
             Path(out).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunDirectoryError(f'out: "{out}" cannot be made: {error}. Use another.') from error
-    return RunDirectory(out, overwrite=overwrite, world=world, merge=merge)
+    goes_on = resume != "never"
+    return RunDirectory(out, overwrite=overwrite, world=world, merge=merge, goes_on=goes_on)
+
+
+def _is_completed(directory: Path) -> bool:
+    """Whether a run has come to its end there."""
+    with suppress(RunDirectoryError):
+        return read_run(directory).get("exit_reason") == "completed"
+    return False
 
 
 def _next_multiple(step: int, interval: int) -> int:
