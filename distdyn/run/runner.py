@@ -38,7 +38,7 @@ from distdyn.parallel.launch.devices import local_devices
 from distdyn.parallel.parameters import Setting
 from distdyn.parallel.shard import ChunkResult, Shard
 from distdyn.run import arguments, faults, report
-from distdyn.run.access import PopulationAccess, ProjectionAccess
+from distdyn.run.access import Behind, PopulationAccess, ProjectionAccess
 from distdyn.run.agreement import agreed, check_common, description, text_of, versions
 from distdyn.run.checkpoint.course import (
     WRITE,
@@ -443,6 +443,11 @@ class DSRunner:
         """
         setting = self._shard.setting
         with agreed(self.world):
+            if self._cursor < self.step:
+                raise CheckpointError(
+                    "reset: this run goes on from a checkpoint of its first part. A run that is "
+                    "reset has no checkpoints to go on from: leave out resume."
+                )
             seed = setting.seed if seed is None else arguments.seed(seed)
             if self._weights and seed != setting.seed:
                 raise RecordError(
@@ -450,6 +455,7 @@ class DSRunner:
                     "synapses are others. Make a new runner."
                 )
         check_common(self.world, seed=seed)
+        self._cursor = setting.origin
         with self._place():
             if seed == setting.seed:
                 self._shard.start()
@@ -490,14 +496,27 @@ class DSRunner:
         """All arrays of all ranks that hold connectivity, per synapse."""
         return self.census.bytes_per_synapse
 
-    def __getitem__(self, path: str) -> PopulationAccess | ProjectionAccess:
+    def __getitem__(self, path: str) -> PopulationAccess | ProjectionAccess | Behind:
         """A population (states and parameters) or a projection (weights, edges), by path."""
         kind, path = self.graph.find(path)
+        if self._cursor < self.step and kind in ("population", "projection"):
+            return self._behind(kind, path)
         if kind == "population":
             return PopulationAccess(self._shard, path, self._changes)
         if kind == "projection":
             return ProjectionAccess(self._shard, path, self._weight_changed)
         raise NetworkError(f'{kind} "{path}" has nothing to read. Look at its post population.')
+
+    def _behind(self, kind: str, path: str) -> Behind:
+        """What stands for a member until the script has come to where the run goes on."""
+        is_population = kind == "population"
+        parts = PopulationAccess(self._shard, path, []).composed if is_population else ()
+        t = self._cursor * self.dt
+        when = (
+            f"the script is at {t:g} ms, and this run goes on from a checkpoint at {self.t:g} ms. "
+            "Record what you need, or read it after the call of run that goes beyond that."
+        )
+        return Behind(path, parts, when)
 
     def describe(self) -> dict[str, Any]:
         """Where this run comes from, as `run.json` keeps it."""
