@@ -191,8 +191,8 @@ COMMANDS = {
         "what": "the run",
         "example": "microcircuit --set scale=0.5 --duration 10000",
         "again": """\
-# The run is kept there. When USR1 comes it stops at a checkpoint; started again, it goes on from it,
-# to the same spikes. With --checkpoint-every 30min it does so after the failure of a node as well.
+# The run is kept there. When USR1 comes it stops at a checkpoint; started again, it goes on from
+# it, to the same spikes. With --checkpoint-every 30min also after the failure of a node.
 out=runs/$SLURM_JOB_NAME-$job""",
         "where": '--resume auto --out "$out"',
     },
