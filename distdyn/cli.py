@@ -43,6 +43,7 @@ from distdyn.errors import (
     NameLookupError,
     NetworkError,
     ParameterError,
+    Stopped,
     suggestion,
 )
 from distdyn.jobscript import script
@@ -151,6 +152,23 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     )
     run.add_argument("--out", metavar="DIRECTORY", help="where spikes, traces and run.json go")
     run.add_argument("--overwrite", action="store_true", help="replace a run that OUT holds")
+    run.add_argument(
+        "--checkpoint-every",
+        metavar="TIME",
+        help="write a checkpoint to OUT: 50ms (of the model), or 30s, 10min, 1h (of the wall)",
+    )
+    run.add_argument(
+        "--keep", type=int, default=3, metavar="N", help="how many checkpoints stay (default 3)"
+    )
+    run.add_argument(
+        "--resume",
+        default="never",
+        metavar="auto|CHECKPOINT",
+        help="go on: from the newest checkpoint in OUT if there is one, or from this one",
+    )
+    run.add_argument(
+        "--max-wall", metavar="TIME", help="stop with a checkpoint after 90s, 50min or 23h"
+    )
     run.add_argument(
         "--record",
         nargs="+",
@@ -351,8 +369,20 @@ def _version() -> str:
 def _run(options: argparse.Namespace) -> int:
     """Simulate a network and say how fast it ran and how fast its neurons fired."""
     world = launch.world()
-    _survive_usr1(world)
     _sign_warnings(world)
+    if options.out is None:
+        _survive_usr1(world)
+        return _ran(options, world)
+    with Notice(signal.SIGUSR1, signal.SIGTERM):  # from now on: building takes a while
+        try:
+            return _ran(options, world)
+        except Stopped as stopped:
+            if world.rank == 0 and not options.quiet:
+                print("distdyn: stopped at a checkpoint; --resume auto goes on", file=sys.stderr)
+            return int(stopped.code or 0)
+
+
+def _ran(options: argparse.Namespace, world: launch.World) -> int:
     with agreed(world):
         network = network_of(options.network, options.set)
         record = _record(options.record)
@@ -368,6 +398,10 @@ def _run(options: argparse.Namespace) -> int:
         out=options.out,
         overwrite=options.overwrite,
         merge=options.merge,
+        checkpoint_every=options.checkpoint_every,
+        keep=options.keep,
+        resume=options.resume,
+        max_wall=options.max_wall,
         progress="off" if options.quiet else options.progress,
         watchdog=options.watchdog,
         overlap=options.overlap,

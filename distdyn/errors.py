@@ -90,6 +90,10 @@ class RunDirectoryError(DistDynError, OSError):
     """A run directory that exists already, is missing, or cannot be read or written."""
 
 
+class CheckpointError(DistDynError, ValueError):
+    """A checkpoint that is damaged, or of another run."""
+
+
 class ExchangeError(DistDynError, RuntimeError):
     """Parts that do not come together: a rank that does not answer, a list beyond its limit."""
 

@@ -60,7 +60,7 @@ PARTITION_USERS = {"network", "parallel"}
 
 # Library -> the modules that may name it (patterns of dotted names).
 LIBRARY_ROOMS = {
-    "h5py": ["distdyn.run.store", "distdyn.train.tasks.heidelberg"],  # our files, and others'
+    "h5py": ["distdyn.run.store.*", "distdyn.train.tasks.heidelberg"],  # our files, and others'
     "llvmlite": ["distdyn.ops.*"],
     "matplotlib": ["distdyn.plot.style"],
     "mpi4py": ["distdyn.parallel.launch.*", "distdyn.parallel.exchange.*"],

@@ -393,6 +393,21 @@ def remember_voltage(
     return Learned(*_call("remember_voltage", given, rows, law, learned, (), via))
 
 
+def catch_up(learned: Learned, law: Law, rows: Rows, step: Int64[Array, ""]) -> Learned:
+    """Let all synapses have heard of the spikes of their targets that have reached them by a step.
+
+    That changes no bit of what they will become, so that tables that have caught up to the same
+    step are the same, whenever they did so before.
+
+    Args:
+        learned: updated in place; all spikes of sources up to the step have been delivered.
+        law: what is learned by.
+        rows: the synapses.
+        step: the number of the step.
+    """
+    return Learned(*_call("catch_up", (step,), rows, law, learned, (), now))
+
+
 def settle(
     learned: Learned, law: Law, rows: Rows, step: Int64[Array, ""], amount: Float[Array, ""]
 ) -> Learned:

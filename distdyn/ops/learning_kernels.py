@@ -424,6 +424,15 @@ def _settle_at(step, amount, table, _, __):
 
 
 @njit(inline="always")
+def _catch_up_at(step, table, _, __):
+    rows, law, learned = table
+    book = learned[11]
+    if law[0][_U(SPIKE)] == 0:
+        _catch_up(step[0], rows, law, learned, False)
+    book[SWEPT] = max(book[SWEPT], step[0])
+
+
+@njit(inline="always")
 def _weights_at(step, table, found, _, __):
     rows, law, learned = table
     found[:] = learned[0]
@@ -437,7 +446,7 @@ def kernel(name: str, ring: str, offset: str, weight: str, precision: str) -> An
     """The kernel of an operator for these dtypes (a Numba C function).
 
     The operators are "own", "all" and "boxes", the forms of delivery; "remember",
-    "remember_voltage", "settle" and "weights_at".
+    "remember_voltage", "catch_up", "settle" and "weights_at".
     """
     T, number, numbers = precision, Buffer("int64"), Buffer("int64", 1)
     law = tuple(map(Buffer, ("int64", T, "int64", T, T, T), (1, 3, 1, 1, 1, 1)))
@@ -453,6 +462,7 @@ def kernel(name: str, ring: str, offset: str, weight: str, precision: str) -> An
         "remember_voltage": (
             _remember_list_and_voltage, (*spikes, ("groups", numbers), ("V", Buffer(T, 1))),
         ),
+        "catch_up": (_catch_up_at, (("step", number),)),
         "settle": (_settle_at, (("step", number), ("amount", Buffer(T)))),
         "weights_at": (_weights_at, (("step", number),)),
     }[name]  # fmt: skip

@@ -41,6 +41,19 @@ def _weights_at(mesh: Any, learned: Learned, law: Law, rows: Rows, step: Any) ->
 
 
 @functools.partial(jax.jit, static_argnames=("mesh",), donate_argnames=("learned",))
+def _catch_up(mesh: Any, learned: Learned, law: Law, rows: Rows, step: Any) -> Any:
+    """`learning.catch_up` on each device."""
+    change = jax.shard_map(
+        learning.catch_up,
+        mesh=mesh,
+        in_specs=(OWN, OWN, OWN, SAME),
+        out_specs=OWN,
+        check_vma=False,
+    )
+    return change(learned, law, rows, step)
+
+
+@functools.partial(jax.jit, static_argnames=("mesh",), donate_argnames=("learned",))
 def _settle(mesh: Any, learned: Learned, law: Law, rows: Rows, step: Any, reward: Any) -> Any:
     """`learning.settle` on each device."""
     change = jax.shard_map(
@@ -94,6 +107,12 @@ class Learning:
         """Weights as they were drawn, and nobody has spiked."""
         self.learned = [self._begin(k) for k in range(len(self._laws))]
 
+    def law(self, table: int) -> Law:
+        """What a plastic table learns by, on the host."""
+        law = self._laws[table]
+        assert law is not None
+        return law
+
     def weights(self, path: str, rows: Sequence[Any], step: int) -> list[list[np.ndarray]]:
         """The weights of a projection's tables at a step, on each device.
 
@@ -116,6 +135,14 @@ class Learning:
                 with jax.enable_x64(True):
                     given = self.laws[k], rows[k], np.int64(step), np.float64(reward)
                     self.learned[k] = _settle(self.stack.mesh, self.learned[k], *given)
+
+    def catch_up(self, rows: Sequence[Any], step: int) -> None:
+        """Bring all tables to what does not depend on when they caught up; as `weights`."""
+        for k, law in enumerate(self.laws):
+            if law is not None:
+                with jax.enable_x64(True):
+                    given = self.learned[k], law, rows[k], np.int64(step)
+                    self.learned[k] = _catch_up(self.stack.mesh, *given)
 
     def keep(self, before: "Learning", path: str) -> None:
         """Take what another has learned, but for the weights of one projection."""

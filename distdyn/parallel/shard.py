@@ -560,6 +560,11 @@ class Shard:
             for (pre, post, index, delay), weight in zip(found, self.weights(path), strict=True)
         ]
 
+    def gather_mail(self) -> None:
+        """Let what other nodes have sent be on its way to our cells. Collective."""
+        if self.near.has_mail:
+            self._chunk(0)
+
     def reward(self, path: str, amount: float) -> None:
         """Add to the reward of a plastic projection at this step. Collective."""
         if self.near.has_mail:

@@ -14,7 +14,13 @@ import numpy as np
 from distdyn.core.cell import check_new_delays
 from distdyn.core.parameters import fields_of
 from distdyn.core.plasticity import Plasticity
-from distdyn.errors import NameLookupError, NetworkError, ParameterError, suggestion
+from distdyn.errors import (
+    CheckpointError,
+    NameLookupError,
+    NetworkError,
+    ParameterError,
+    suggestion,
+)
 from distdyn.network.distributions import Distribution
 from distdyn.network.projection import Projection
 from distdyn.network.values import check_model, check_value
@@ -93,6 +99,11 @@ class PopulationAccess:
         names = self._shard.parameter_names(self._path)
         return [name for name in names if not name.startswith(("receptors.", "couplings."))]
 
+    @property
+    def composed(self) -> list[str]:
+        """The names of its parts that have attributes of their own, such as channels."""
+        return list(dict.fromkeys(x.partition(".")[0] for x in self._parts() if "." in x))
+
     def _parts(self) -> list[str]:
         """The names of parameters and states of the model, dotted where it is composed."""
         states = self._shard.state_names(self._path)
@@ -139,10 +150,10 @@ class ProjectionAccess:
 
     __slots__ = ("_changed", "_path", "_shard")
 
-    def __init__(self, shard: Shard, path: str, changed: Callable[[], None]) -> None:
+    def __init__(self, shard: Shard, path: str, changed: Callable[[str, Any], None]) -> None:
         object.__setattr__(self, "_shard", shard)
         object.__setattr__(self, "_path", path)
-        object.__setattr__(self, "_changed", changed)  # called after the synapses have changed
+        object.__setattr__(self, "_changed", changed)  # is told the new weight of the synapses
 
     @property
     def weight(self) -> Any:
@@ -224,11 +235,41 @@ class ProjectionAccess:
         )  # fmt: skip
         with jax.enable_x64(True):
             self._shard.write_weight(self._path, new)
-        self._changed()
+        self._changed(self._path, value)
 
     def __repr__(self) -> str:
         projection = self._shard.graph.projections[self._path]
         return f"{self._path}: {projection!r}, weights {storage_of(projection.weight)}"
+
+
+class Behind:
+    """A population or projection of a run that goes on, before its script has come that far.
+
+    What is set there is in the checkpoint, and set already. What was there to read is not known.
+
+    Args:
+        path: of the population or projection.
+        parts: the names of its parts that have attributes of their own.
+        when: what to say of a value that is read.
+    """
+
+    __slots__ = ("_parts", "_path", "_when")
+
+    def __init__(self, path: str, parts: Sequence[str], when: str) -> None:
+        object.__setattr__(self, "_path", path)
+        object.__setattr__(self, "_parts", parts)
+        object.__setattr__(self, "_when", when)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self._parts:
+            return Behind(f"{self._path}.{name}", (), self._when)
+        raise CheckpointError(f'"{self._path}.{name}" cannot be read: {self._when}')
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        pass
+
+    def reward(self, amount: float) -> None:
+        """It has been given."""
 
 
 def _selected(part: Sequence[np.ndarray], pre: Any, post: Any) -> tuple[np.ndarray, ...]:

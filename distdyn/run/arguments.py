@@ -40,10 +40,3 @@ def interval(every: Any, call: Any, dt: float) -> int | None:
     if not isinstance(steps, int) or steps < 1:
         raise TimeError(f"run: every = {shown(every)} must be one time > 0.")
     return steps
-
-
-def refuse(**later: Any) -> None:
-    """Raise ParameterError if one of these is given."""
-    for name, value in later.items():
-        if value is not None:
-            raise ParameterError(f"DSRunner: {name} is not available yet. Leave it out.")

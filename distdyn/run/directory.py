@@ -3,6 +3,7 @@
     run.json       where the run comes from, what it recorded and how it ended
     spikes.h5      the spikes of all recorded populations
     <variable>.h5  one file per trace
+    checkpoints/   from which it goes on; see `checkpoint`
     lock           held while a run writes
 
 What is recorded waits in memory and is written about once a second, so memory stays bounded, and a
@@ -19,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 from distdyn.errors import RunDirectoryError
 from distdyn.run import store
+from distdyn.run.checkpoint.writing import CHECKPOINTS, remove_all
+from distdyn.run.earlier import BEFORE, forget, set_aside
 from distdyn.run.lock import Lock
 from distdyn.run.merging import draft_of
 from distdyn.run.reader import header_from_json, of_rank, read_run, trace_files
@@ -37,9 +40,13 @@ class RunDirectory:
         overwrite: replace a run that it holds.
         world: the ranks of this run. Rank 0 claims, the others take its word.
         merge: at the end, make one file of those of all ranks.
+        goes_on: a run that it holds is to be gone on with, if there is a checkpoint of it.
+
+    Attributes:
+        holds: the files of a run that were there, as rank 0 sees it.
 
     Raises:
-        RunDirectoryError: the directory holds a run already and `overwrite` is not given, its
+        RunDirectoryError: the directory holds a run already and neither is given, its
             parent is missing, it cannot be written, or another run is writing to it.
     """
 
@@ -50,8 +57,10 @@ class RunDirectory:
         overwrite: bool = False,
         world: "World | None" = None,
         merge: bool = True,
+        goes_on: bool = False,
     ) -> None:
-        self.merge = merge
+        self.merge, self._overwrite = merge, overwrite
+        self.holds: list[str] = []
         self._lock: Lock | None = None
         self._is_new = False
         if world is not None and world.rank:
@@ -59,14 +68,11 @@ class RunDirectory:
             return
         self.path, self._is_new = _made(directory)
         self._lock = Lock(self.path, take_own=overwrite)
-        found = ("run.json", "spikes.h5", of_rank("spikes.h5", 0))
-        found = [name for name in found if os.path.lexists(self.path / name)]
-        if found and not overwrite:
+        found = ("run.json", "spikes.h5", of_rank("spikes.h5", 0), BEFORE)
+        self.holds = [name for name in found if os.path.lexists(self.path / name)]
+        if self.holds and not (overwrite or goes_on):
             self._lock.release()
-            raise RunDirectoryError(
-                f'out: "{self.path}" holds a run already ({", ".join(found)}). Use another '
-                "directory, or overwrite=True (--overwrite) to replace it."
-            )
+            raise self._taken()
 
     @property
     def holds_lock(self) -> bool:
@@ -74,9 +80,32 @@ class RunDirectory:
         return self._lock is not None and self._lock.is_held
 
     def clear(self) -> None:
-        """Remove an earlier run, if there is one."""
+        """Remove an earlier run, if there is one, with its checkpoints."""
         if self._lock is not None:
             _remove_run(self.path)
+            forget(self.path)
+            remove_all(self.path / CHECKPOINTS)
+
+    def make_way(self, step: int | None) -> None:
+        """Remove an earlier run, if there is one; or keep what it recorded up to a step, aside.
+
+        Raises:
+            RunDirectoryError: there is one that is complete, and was not to be replaced.
+        """
+        if self._lock is None:
+            return
+        if step is None and self.holds and not self._overwrite and _is_completed(self.path):
+            raise self._taken()
+        if step is None:
+            self.clear()
+        else:
+            set_aside(self.path, step)
+            _remove_run(self.path)
+
+    def forget(self) -> None:
+        """What was set aside is in new files, on the disk."""
+        if self._lock is not None:
+            forget(self.path)
 
     def create(
         self,
@@ -85,10 +114,12 @@ class RunDirectory:
         *,
         every: float = 1.0,
         share: Share | None = None,
+        goes_on: bool = False,
     ) -> Writer:
         """Replace an earlier run, if there is one, by the empty files of this one.
 
-        Of several ranks rank 0 must have called `clear` before.
+        Of several ranks rank 0 must have called `clear` before, and of those that go on with what
+        was recorded `set_aside`.
 
         Args:
             header: what will be recorded.
@@ -96,10 +127,19 @@ class RunDirectory:
             every: seconds of wall time between two writes; what is younger is lost if the process
                 is killed.
             share: where there are other ranks: which part of it this one records.
+            goes_on: nothing is to be removed.
         """
-        if share is None:
+        if share is None and not goes_on:
             self.clear()
         return Writer(self, header, run or {}, every=every, share=share)
+
+    def _taken(self) -> RunDirectoryError:
+        """The error for a directory that holds a run already."""
+        return RunDirectoryError(
+            f'out: "{self.path}" holds a run already ({", ".join(self.holds)}). Use another '
+            'directory, overwrite=True (--overwrite) to replace it, or resume="auto" (--resume '
+            "auto) to go on from its last checkpoint."
+        )
 
     def close(self) -> None:
         """Give the directory free; one that we made and left empty goes."""
@@ -130,6 +170,13 @@ def _made(directory: str | os.PathLike) -> tuple[Path, bool]:
             f'out: "{path}" cannot be made: {error.strerror}. Use another directory.'
         ) from error
     return path, True
+
+
+def _is_completed(directory: Path) -> bool:
+    """Whether a run has come to its end there."""
+    with suppress(RunDirectoryError):
+        return read_run(directory).get("exit_reason") == "completed"
+    return False
 
 
 def _remove_run(directory: Path) -> None:

@@ -48,28 +48,42 @@ class Deferred:
 
 
 class Notice:
-    """Takes note of SIGUSR1, of which a process would die.
+    """Takes note of signals of which a process would die: of SIGUSR1, if nothing else is said.
 
     One that came to a notice around this one has come to this one too: it came early, while
     something was built. In other threads than the main one nothing is done.
 
+    Args:
+        numbers: of the signals.
+
     Attributes:
-        is_given: whether there was one.
+        given: the number of the last one; 0: there was none.
     """
 
+    def __init__(self, *numbers: int) -> None:
+        self.numbers = numbers or (signal.SIGUSR1,)
+        self.given = 0
+
+    @property
+    def is_given(self) -> bool:
+        """Whether there was one."""
+        return self.given != 0
+
     def __enter__(self) -> "Notice":
-        self.is_given = False
-        self.before: Any = None
+        self.given = 0
+        self.before: dict[int, Any] = {}
         if threading.current_thread() is threading.main_thread():
-            self.before = signal.signal(signal.SIGUSR1, self._note)
-            around = getattr(self.before, "__self__", None)
-            self.is_given = isinstance(around, Notice) and around.is_given
+            for number in self.numbers:
+                self.before[number] = signal.signal(number, self._note)
+                around = getattr(self.before[number], "__self__", None)
+                if isinstance(around, Notice) and around.given in self.numbers:
+                    self.given = around.given
         return self
 
     def __exit__(self, kind: Any, *_: object) -> None:
-        if self.before is not None:
+        for number, before in self.before.items():
             # A second one must not kill a process that is about to ask for another start.
-            signal.signal(signal.SIGUSR1, signal.SIG_IGN if kind is Stopped else self.before)
+            signal.signal(number, signal.SIG_IGN if kind is Stopped else before)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.is_given = True
+        self.given = number

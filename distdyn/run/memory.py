@@ -21,7 +21,7 @@ class Memory:
         self.header, self._share = share.own if share else header, share
         self.begin(0)
 
-    def begin(self, step: int) -> None:
+    def begin(self, step: int, since: int | None = None) -> None:
         """A call of `run` starts at this step."""
         self._start = self._stop = step
         self._spikes: dict[str, list] = {path: [] for path in self.header.spikes}

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from distdyn.errors import RunDirectoryError
 from distdyn.ops.listing import merge
 from distdyn.run import store
 from distdyn.run.reader import load, of_rank, population_of, trace_files
@@ -28,7 +29,15 @@ def merge_files(directory: Path) -> None:
     Raises:
         RunDirectoryError: a file cannot be read, or the disk is full; all rank files are kept.
     """
-    recording = load(directory)
+    write_files(load(directory), directory)
+
+
+def write_files(recording: Recording, directory: Path) -> None:
+    """Write a recording into files of one process, in bounded memory.
+
+    Raises:
+        RunDirectoryError: it cannot be read, or the disk is full; nothing is replaced.
+    """
     names = {"spikes.h5": None, **{f: name for name, f in trace_files(recording.traces).items()}}
     drafts = {file: directory / draft_of(file) for file in names}
     try:
@@ -44,7 +53,7 @@ def merge_files(directory: Path) -> None:
     except OSError as error:
         for draft in drafts.values():
             draft.unlink(missing_ok=True)
-        if isinstance(error, store.RunDirectoryError):
+        if isinstance(error, RunDirectoryError):
             raise
         raise store.unusable(directory, "w", error) from error
 
@@ -103,8 +112,8 @@ def _merge_trace(draft: Path, recording: Recording, name: str) -> None:
 
 
 def _parts(rows: Rows) -> Sequence[Rows]:
-    """The rows of each rank."""
-    return rows.parts  # pyright: ignore
+    """The rows of each rank; those of one process, or of some steps, are one piece."""
+    return getattr(rows, "parts", (rows,))
 
 
 def _committed(recording: Recording, counts: Iterable[int]) -> np.ndarray:

@@ -3,10 +3,11 @@
     runner = DSRunner(Balanced(), dt=.1, seed=1, record=["E.spikes"])
     recording = runner.run(1000.)
 
-The run goes in chunks of about a second of wall time; between two of them the host drains what was
-recorded, and the ranks of a job agree on how long the next one is and whether there is one.
+The run goes in chunks of about a second of wall time (`chunks`). Where it is kept in a directory it
+goes on, after whatever has ended it, from a checkpoint (`checkpoint`).
 """
 
+import functools
 import os
 import time
 from collections.abc import Callable
@@ -18,7 +19,15 @@ import jax
 import numpy as np
 
 from distdyn.core.system import DynamicalSystem
-from distdyn.errors import DistDynError, NetworkError, RecordError, RunDirectoryError
+from distdyn.errors import (
+    CheckpointError,
+    NetworkError,
+    ParameterError,
+    RecordError,
+    RunDirectoryError,
+    Stopped,
+)
+from distdyn.network.distributions import Distribution
 from distdyn.network.network import Graph, Network, graph
 from distdyn.network.population import Population
 from distdyn.parallel import launch, roads
@@ -26,23 +35,31 @@ from distdyn.parallel.launch import cores, distributed
 from distdyn.parallel.launch.detect import detect
 from distdyn.parallel.launch.devices import local_devices
 from distdyn.parallel.parameters import Setting
-from distdyn.parallel.shard import ChunkResult, Shard
-from distdyn.run import arguments, report
-from distdyn.run.access import PopulationAccess, ProjectionAccess
-from distdyn.run.agreement import agreed, check_common, description, versions
-from distdyn.run.interrupt import Deferred, Interrupted
+from distdyn.parallel.shard import Shard
+from distdyn.run import arguments, faults, report
+from distdyn.run.access import Behind, PopulationAccess, ProjectionAccess
+from distdyn.run.agreement import agreed, check_common, description, text_of, versions
+from distdyn.run.checkpoint.course import (
+    Change,
+    Course,
+    changes_of,
+    check_keep,
+    check_resume,
+    restore,
+)
+from distdyn.run.checkpoint.schedule import Schedule
+from distdyn.run.checkpoint.stored import Stored
+from distdyn.run.chunks import NO_TURN, Chunks, Keeping, Turn
+from distdyn.run.earlier import load_aside
+from distdyn.run.interrupt import Interrupted
 from distdyn.run.memory import Memory
 from distdyn.run.progress import Progress, check_mode
 from distdyn.run.provenance import describe_run, version_of
 from distdyn.run.record import CELL, parse, spiking_populations
 from distdyn.run.recording import Header, Recording, Share
-from distdyn.run.rows import columns_of
 from distdyn.run.trained import with_parameters
 from distdyn.run.weights import WeightTrace
 from distdyn.units import check_dt
-
-CHUNK_SECONDS = 1.0  # of wall time, about
-FIRST_CHUNK = 200  # steps
 
 
 class DSRunner:
@@ -69,6 +86,15 @@ class DSRunner:
         overwrite: replace a run that the directory holds.
         merge: at the end (`close`, or the end of `with`) make one file of those of all ranks; else
             leave a file that shows theirs.
+        checkpoint_every: write a checkpoint into `out` every so many ms of the model (a number, or
+            "50ms"), or of wall time ("10min", "30s", "1h"). With `out` one is also written when the
+            run is told to stop: by SIGUSR1, SIGTERM, or the end of a job of Slurm that is near.
+        keep: how many checkpoints stay.
+        resume: "auto": go on from the newest checkpoint in `out`, if there is one. Calls of `run`
+            that were over by then return what they recorded, what is set before that is in the
+            checkpoint, and the call that was under way goes on; all to the same bits as in one
+            piece. Or the path of a checkpoint; of another run, a new recording begins there.
+        max_wall: how long this process may take ("23h"); then it stops with a checkpoint.
         progress: "auto", "bar", "lines" or "off"; of several ranks the first one writes lines.
         watchdog: seconds without progress after which a job of several ranks is ended.
         overlap: compute while spikes travel between nodes: they are exchanged twice as often.
@@ -103,6 +129,9 @@ class DSRunner:
         overwrite: bool = False,
         merge: bool = True,
         checkpoint_every: Any = None,
+        keep: int = 3,
+        resume: Any = "never",
+        max_wall: Any = None,
         progress: str = "auto",
         watchdog: float | None = None,
         overlap: bool = False,
@@ -112,9 +141,15 @@ class DSRunner:
         began = time.perf_counter()
         self.world = launch.world() if world is None else world
         with agreed(self.world):
-            arguments.refuse(checkpoint_every=checkpoint_every)
             self.progress = check_mode(progress)
             self.dt = check_dt(dt)
+            schedule = Schedule(checkpoint_every, self.dt, max_wall)
+            if out is None and (checkpoint_every is not None or max_wall is not None):
+                raise ParameterError(
+                    "checkpoint_every and max_wall need a directory for checkpoints. Give out "
+                    "(--out)."
+                )
+            resume, keep = check_resume(resume, out), check_keep(keep)
             setting = Setting(
                 self.dt,
                 arguments.seed(seed),
@@ -130,20 +165,36 @@ class DSRunner:
                 self.world, seed=setting.seed, dt=self.dt, precision=precision, t0=t0,
                 record=record, platform=platform, out=str(out), merge=merge, watchdog=watchdog,
                 decomposition=decomposition, overlap=overlap, share_gpu=share_gpu, **versions(),
+                checkpoint_every=checkpoint_every, keep=keep, resume=resume, max_wall=max_wall,
                 trained=trained, **description(members),
             )  # fmt: skip
         with agreed(self.world):
-            self._directory = _claimed(out, overwrite, self.world, merge)
+            self._directory = _claimed(out, overwrite, self.world, merge, resume)
         try:
+            path = None if self._directory is None else self._directory.path
+            self._course = Course(path, schedule, keep, self.world)
+            of = {"record": record, "dt": self.dt, "seed": setting.seed, "t0": t0,
+                  "trained": trained}  # fmt: skip
+            self._of = {
+                "network": self.name,
+                "precision": precision,
+                **{name: text_of(value) for name, value in of.items()},
+                **description(members),
+            }
+            stored = self._course.find(resume)
             spans = distributed.spans(self.world, platform, share_gpu=share_gpu)
             self.devices = local_devices(
                 devices, platform, self.world, neurons=members.size, share_gpu=share_gpu
             )
             self._everywhere = distributed.everywhere(self.devices) if spans else None
-            self._check_road(spans)
+            self._made_by = {**versions(), **self._check_road(spans)}
+            with agreed(self.world):
+                if stored is not None:
+                    stored.check_of(self._about())
             self._decomposition, self._overlap = decomposition, overlap
             self._shard = self._built(members, setting)
-            self._changes: list[tuple[str, str, Any]] = []
+            self._changes: list[Change] = []
+            self._weights_set: dict[str, Any] = {}
             self._set(trained)
             with agreed(self.world), self._place():
                 self._request = parse(record, self._shard, self.dt)
@@ -151,16 +202,23 @@ class DSRunner:
             self._weights = [WeightTrace(self._shard, of) for of in self._request.weights]
             self._take_census()
             self.cores = cores.look(self.world)
-            self._sink = self._open()
+            faults.reach("build", self.world.rank)
+            self._sink = self._open(stored)
+            self._cursor = self.step  # up to where the calls of `run` have come
+            if stored is not None:
+                self._go_on(stored)
         except BaseException:
             if self._directory is not None:
                 self._directory.close()
             raise
-        self._steps = FIRST_CHUNK
         self.recording: Recording | None = None
         self.phases = {
             "build": time.perf_counter() - began, "compile": 0.0, "run": 0.0, "record": 0.0
         }  # fmt: skip
+        keeping = Keeping(self._course, self._about(), self._all_changes)
+        self._chunks = Chunks(
+            self.world, self._sink, self._request.traces, self._weights, self.phases, keeping
+        )
         self._before: dict[str, float] = {}  # the shard's phases that are outside of the results
 
     # --- running ---------------------------------------------------------------------------------
@@ -186,18 +244,27 @@ class DSRunner:
             steps = arguments.steps_in(duration, self.dt, "duration")
             interval = arguments.interval(every, call, self.dt)
         check_common(self.world, duration=duration, every=every, step=self.step)
-        progress = self._progress(steps)
         self.recording = None
+        begin, self._cursor = self._cursor, self._cursor + steps
+        if begin < self.step and self._cursor <= self.step:  # an earlier process has done it
+            return self._sink.part(begin, self._cursor)
+        progress = self._progress(self._cursor - self.step)
+        turn = NO_TURN if call is None else Turn(interval, functools.partial(call, self))
         with agreed(self.world):
-            self._sink.begin(self.step)
+            self._sink.begin(self.step, begin)
         try:
-            with self._place():
-                self._advance(steps, interval, call, progress)
+            self._advance(self._cursor, progress, turn)
             return self._finish()
         except Interrupted:
+            self._cursor = self.step
             self.recording = self._finish("KeyboardInterrupt")
             raise
+        except Stopped:
+            self._directory.merge = False  # the next start will want the time, and reads both
+            self.recording = self._finish(f"stopped at a checkpoint of step {self.step}")
+            raise
         except BaseException as error:
+            self._cursor = self.step
             self.recording = self._sink.fail(error)
             raise
         finally:
@@ -208,113 +275,47 @@ class DSRunner:
         with agreed(self.world):
             steps = arguments.steps_in(duration, self.dt, "duration")
         check_common(self.world, warmup=duration, step=self.step)
-        if not steps:
+        self._cursor += steps
+        if not steps or self._cursor <= self.step:
             return
-        progress = self._progress(steps)
+        progress = self._progress(self._cursor - self.step)
         spent = self.phases["run"]
         with self._place():
             self._shard.watch((), ())
-            try:
-                self._advance(steps, None, None, progress, is_recorded=False)
-            except BaseException as error:
-                self._sink.fail(error)
-                raise
-            finally:
+        try:
+            self._advance(self._cursor, progress, is_recorded=False)
+        except BaseException as error:
+            self._sink.fail(error)
+            raise
+        finally:
+            with self._place():
                 self._watch()
-                progress.close()
+            progress.close()
         warm_up = self.phases["run"] - spent
         self.phases |= {"run": spent, "warmup": self.phases.get("warmup", 0.0) + warm_up}
         self._before = self._shard.phases
 
     def _advance(
-        self,
-        steps: int,
-        interval: int | None,
-        call: Any,
-        progress: Progress,
-        *,
-        is_recorded: bool = True,
+        self, last: int, progress: Progress, turn: Turn = NO_TURN, *, is_recorded: bool = True
     ) -> None:
-        """Compile and run, chunk after chunk.
+        with self._place():
+            self._chunks.advance(self._shard, last, progress, turn, is_recorded=is_recorded)
 
-        Raises:
-            Interrupted: there was a Ctrl-C on some rank; all are at the same whole step.
-        """
-        first, last = self.step, self.step + steps
-        with Deferred() as interrupt:
-            self._compile(progress)
-            is_stopped = self._agree(interrupt, None)
-            while self.step < last and not is_stopped:
-                began = time.perf_counter()
-                stop = last
-                if interval is not None:
-                    stop = min(stop, _next_multiple(self.step, interval))
-                for weights in self._weights if is_recorded else ():
-                    stop = min(stop, _next_multiple(self.step, weights.every))
-                result = self._shard.run(min(self._steps, stop - self.step))
-                error = self._drain(result, self._due_weights()) if is_recorded else None
-                seconds = time.perf_counter() - began
-                self.phases["run"] += seconds
-                self._steps = _next_chunk(result.done, seconds)
-                self.world.watch.progress(self.step)
-                progress.at((self.step - first) * self.dt)
-                is_stopped = self._agree(interrupt, error)
-                is_due = interval is not None and self.step % interval == 0
-                if is_due and call is not None and not is_stopped:
-                    call(self)
-        self.world.watch.progress(None)
-        if is_stopped:
-            raise Interrupted
+    def _about(self) -> dict[str, Any]:
+        """What a checkpoint says of the run."""
+        return {"of": self._of, "made_by": self._made_by}
 
-    def _compile(self, progress: Progress) -> None:
-        """Zero steps: what is not compiled yet is compiled, and its time is known."""
-        began = time.perf_counter()
-        self._shard.run(0)
-        seconds = time.perf_counter() - began
-        self.phases["compile"] += seconds
-        progress.compiled(seconds)
-
-    def _agree(self, interrupt: Deferred, error: DistDynError | None) -> bool:
-        """All ranks: is there an interrupt or an error, and how long is the next chunk.
-
-        The length is that of rank 0, which would have made the chunk a second long.
-        """
-        steps = 0 if self.world.rank else self._steps
-        said = np.array([interrupt.is_pending, error is not None, steps], np.int64)
-        is_stopped, has_failed, self._steps = self.world.max(said).tolist()
-        if has_failed:
-            self.world.agree(error)
-        if is_stopped:
-            interrupt.is_pending = False
-        return bool(is_stopped)
-
-    def _due_weights(self) -> dict[str, np.ndarray]:
-        """The weights that are recorded at this step, by name."""
-        due = [trace for trace in self._weights if self.step % trace.every == 0]
-        return {trace.name: trace.read(self._shard) for trace in due}
-
-    def _drain(self, result: ChunkResult, weights: dict[str, np.ndarray]) -> DistDynError | None:
-        """Hand over what a chunk recorded; what cannot be written is for all ranks to hear."""
-        began = time.perf_counter()
-        try:
-            for path, (step, id) in result.spikes.items():
-                self._sink.append_spikes(path, step, id)
-            for (name, *_), (step, ids, values) in zip(
-                self._request.traces, result.samples, strict=True
-            ):
-                own = self._sink.header.traces[name].id
-                if not np.array_equal(own, ids):
-                    values = values[:, columns_of(own, ids)]
-                self._sink.append_trace(name, step, own, values)
-            for name, values in weights.items():
-                own = self._sink.header.traces[name].id
-                self._sink.append_trace(name, np.array([self.step]), own, values[None])
-            self._sink.flush(self.step)
-        except DistDynError as error:
-            return error
-        finally:
-            self.phases["record"] += time.perf_counter() - began
-        return None
+    def _all_changes(self) -> list[Change]:
+        """What was set since the run began, the last value of each."""
+        last = {(path, name): value for path, name, value in self._changes}
+        last |= {(path, "weight"): value for path, value in self._weights_set.items()}
+        for (path, name), value in last.items():
+            if isinstance(value, Distribution):
+                raise CheckpointError(
+                    f'"{path}.{name}" was set to {value!r} during the run, and a checkpoint keeps '
+                    "numbers and arrays. Give the network that weight from the beginning."
+                )
+        return [(path, name, value) for (path, name), value in last.items()]
 
     def _finish(self, reason: str = "completed") -> Recording:
         began = time.perf_counter()
@@ -337,6 +338,11 @@ class DSRunner:
         """
         setting = self._shard.setting
         with agreed(self.world):
+            if self._cursor < self.step:
+                raise CheckpointError(
+                    "reset: this run goes on from a checkpoint of its first part. A run that is "
+                    "reset has no checkpoints to go on from: leave out resume."
+                )
             seed = setting.seed if seed is None else arguments.seed(seed)
             if self._weights and seed != setting.seed:
                 raise RecordError(
@@ -344,6 +350,7 @@ class DSRunner:
                     "synapses are others. Make a new runner."
                 )
         check_common(self.world, seed=seed)
+        self._cursor = setting.origin
         with self._place():
             if seed == setting.seed:
                 self._shard.start()
@@ -384,14 +391,27 @@ class DSRunner:
         """All arrays of all ranks that hold connectivity, per synapse."""
         return self.census.bytes_per_synapse
 
-    def __getitem__(self, path: str) -> PopulationAccess | ProjectionAccess:
+    def __getitem__(self, path: str) -> PopulationAccess | ProjectionAccess | Behind:
         """A population (states and parameters) or a projection (weights, edges), by path."""
         kind, path = self.graph.find(path)
+        if self._cursor < self.step and kind in ("population", "projection"):
+            return self._behind(kind, path)
         if kind == "population":
             return PopulationAccess(self._shard, path, self._changes)
         if kind == "projection":
-            return ProjectionAccess(self._shard, path, self._take_census)
+            return ProjectionAccess(self._shard, path, self._weight_changed)
         raise NetworkError(f'{kind} "{path}" has nothing to read. Look at its post population.')
+
+    def _behind(self, kind: str, path: str) -> Behind:
+        """What stands for a member until the script has come to where the run goes on."""
+        is_population = kind == "population"
+        parts = PopulationAccess(self._shard, path, []).composed if is_population else ()
+        t = self._cursor * self.dt
+        when = (
+            f"the script is at {t:g} ms, and this run goes on from a checkpoint at {self.t:g} ms. "
+            "Record what you need, or read it after the call of run that goes beyond that."
+        )
+        return Behind(path, parts, when)
 
     def describe(self) -> dict[str, Any]:
         """Where this run comes from, as `run.json` keeps it."""
@@ -451,7 +471,7 @@ class DSRunner:
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         # With another error the other ranks may be elsewhere: nobody waits for them.
-        self._sink.close(is_together=kind is None or kind is Interrupted)
+        self._sink.close(is_together=kind in (None, Interrupted, Stopped))
 
     def __repr__(self) -> str:
         groups = len(self._shard.groups)
@@ -468,13 +488,15 @@ class DSRunner:
 
     # --- within ----------------------------------------------------------------------------------
 
-    def _check_road(self, spans: bool) -> None:
+    def _check_road(self, spans: bool) -> dict[str, str]:
         """All ranks must compute alike: on one kind of device, with the same kernels."""
         platform = self.devices[0].platform
         with agreed(self.world):
             road = roads.choose(platform, os.environ, is_spanning=spans)
         kind = "" if platform == "cpu" else self.devices[0].device_kind
-        check_common(self.world, backend=platform, device_kind=kind, kernels=str(road))
+        found = {"backend": platform, "device_kind": kind, "kernels": str(road)}
+        check_common(self.world, **found)
+        return found
 
     def _built(self, members: Graph, setting: Setting) -> Shard:
         with self._place():
@@ -492,6 +514,10 @@ class DSRunner:
         if trained:
             with self._place():
                 self._shard.start()
+
+    def _weight_changed(self, path: str, value: Any) -> None:
+        self._weights_set[path] = value
+        self._take_census()
 
     def _take_census(self) -> None:
         """Ask all ranks what they hold."""
@@ -513,7 +539,7 @@ class DSRunner:
     def _watch(self) -> None:
         self._shard.watch(self._request.spikes, [sample for _, sample, _ in self._request.traces])
 
-    def _open(self) -> Any:
+    def _open(self, stored: Stored | None) -> Any:
         g = self.graph
         header = Header(
             dt=self.dt,
@@ -530,10 +556,30 @@ class DSRunner:
         if self._directory is None:
             return Memory(header, share)
         self.phases = {}
+        goes_on = stored is not None and self._course.is_own(stored)
         with agreed(self.world):
-            self._directory.clear()
+            self._directory.make_way(stored.step if goes_on else None)  # pyright: ignore
         with agreed(self.world):
-            return self._directory.create(header, self.describe(), share=share)
+            run = self.describe()
+            sink = self._directory.create(header, run, share=share, goes_on=goes_on)
+        if goes_on:
+            with agreed(self.world):
+                sink.resume(load_aside(self._directory.path))
+            self._directory.forget()
+        return sink
+
+    def _go_on(self, stored: Stored) -> None:
+        """Take over what a checkpoint holds."""
+        for path, name, value in changes_of(stored):
+            kind = PopulationAccess(self._shard, path, self._changes)
+            if path in self.graph.projections:
+                kind = ProjectionAccess(self._shard, path, self._weight_changed)
+            setattr(kind, name, value)
+        with self._place(), agreed(self.world):
+            restore(self._shard, stored)
+            self._watch()
+        if not self._course.is_own(stored):
+            self._cursor = self.step
 
     def _share(self, header: Header) -> Share:
         """What of the recording is ours."""
@@ -573,7 +619,9 @@ def _graph(system: Network | DynamicalSystem) -> Graph:
     return graph(system)
 
 
-def _claimed(out: Any, overwrite: bool, world: launch.World, merge: bool) -> Any:
+def _claimed(
+    out: Any, overwrite: bool, world: launch.World, merge: bool, resume: str | Path
+) -> Any:
     if out is None:
         return None
     from distdyn.run.directory import RunDirectory
@@ -583,14 +631,5 @@ def _claimed(out: Any, overwrite: bool, world: launch.World, merge: bool) -> Any
             Path(out).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunDirectoryError(f'out: "{out}" cannot be made: {error}. Use another.') from error
-    return RunDirectory(out, overwrite=overwrite, world=world, merge=merge)
-
-
-def _next_multiple(step: int, interval: int) -> int:
-    """The first multiple of the interval after a step."""
-    return (step // interval + 1) * interval
-
-
-def _next_chunk(done: int, seconds: float) -> int:
-    """How many steps take about a second, if the next ones are like these."""
-    return max(1, min(int(done * CHUNK_SECONDS / max(seconds, 1e-6)), 10 * max(done, FIRST_CHUNK)))
+    goes_on = resume != "never"
+    return RunDirectory(out, overwrite=overwrite, world=world, merge=merge, goes_on=goes_on)

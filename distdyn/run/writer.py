@@ -21,8 +21,9 @@ from distdyn.run.merging import link_files, merge_files
 from distdyn.run.provenance import now, peak_rss, write_json
 from distdyn.run.reader import header_to_json
 from distdyn.run.recording import Header, Recording, Share, rates_of
-from distdyn.run.rows import SomeRows
+from distdyn.run.rows import SomeRows, rows_until
 from distdyn.run.spike_hash import SpikeHash, with_gid
+from distdyn.run.stream import together
 
 if TYPE_CHECKING:
     from distdyn.run.directory import RunDirectory
@@ -33,8 +34,9 @@ _WAITING = 1 << 26  # bytes that may wait in memory before they are written
 class Writer:
     """Appends what a run records to the files of its directory.
 
-    For every call of `run`: `begin`; for every chunk `append_...` and `flush`; then `finish`, or
-    `fail`. At the very end `close`. Of several ranks all call `begin`, `finish` and `close`.
+    Where a run goes on, first `resume`. For every call of `run`: `begin`; for every chunk
+    `append_...` and `flush`; then `finish`, or `fail`. At the very end `close`. Of several ranks
+    all call `resume`, `begin`, `finish` and `close`.
     """
 
     def __init__(
@@ -65,8 +67,41 @@ class Writer:
         self._hash = self._sha.hexdigest()
         self.update()
 
-    def begin(self, step: int) -> None:
-        """A call of `run` starts at this step."""
+    def resume(self, earlier: Recording) -> None:
+        """Begin with what earlier processes recorded; of several ranks each takes its own."""
+        files, whole = self._files, self._whole_header
+        for path, how in whole.traces.items():
+            if not np.array_equal(earlier.header.traces[path].id, how.id):
+                raise RunDirectoryError(
+                    f'out: "{self._path}" holds "{path}" of other neurons. Use another directory.'
+                )
+        self._has_begun = True
+        files.start = files.stop = files.written = earlier.start
+        spikes, traces = dict(earlier.spike_rows), dict(earlier.trace_rows)
+        for pieces in together([*spikes.values(), *traces.values()]):
+            given = iter(pieces)
+            for path in spikes:
+                step, id = next(given)
+                mine = slice(None) if self._share is None else np.isin(id, self._share.id[path])
+                files.append_spikes(path, step[mine], id[mine])
+            for path in traces:
+                step, value = next(given)
+                mine = slice(None) if self._share is None else self._share.column[path]
+                files.append_trace(path, step, self.header.traces[path].id, value[:, mine])
+            if files.waiting > _WAITING:
+                self._write()
+        files.stop = earlier.stop
+        self._write()
+        files.to_disk()
+
+    def part(self, start: int, stop: int) -> Recording:
+        """What was recorded between two steps, to be read from the files."""
+        files = self._files
+        none = dict.fromkeys(files.count, 0)
+        return files.recorded(none, files.start, self._share).part(start, stop)
+
+    def begin(self, step: int, since: int | None = None) -> None:
+        """A call of `run` starts at this step, or has started before in another process."""
         files = self._files
         if not self._has_begun:
             self._has_begun, files.start, files.stop = True, step, step
@@ -77,6 +112,11 @@ class Writer:
                 f"step {step}. After a reset, use a new runner with another directory."
             )
         self._call, self._call_rows = step, dict(files.count)
+        if since is not None and since < step:
+            whole = files.recorded(dict.fromkeys(files.count, 0), files.start, None)
+            rows = {**whole.spike_rows, **whole.trace_rows}
+            self._call_rows = {path: rows_until(of, since) for path, of in rows.items()}
+            self._call = max(since, files.start)
         self.update(exit_reason="running")
 
     def append_spikes(
@@ -117,6 +157,11 @@ class Writer:
         if share is not None and self.header.is_hashable and self._call == self._files.start:
             share = replace(share, sha256=self._hash)
         return self._files.recorded(self._call_rows, self._call, share)
+
+    def sync(self) -> None:
+        """All that was recorded so far is on the disk; on this rank."""
+        self._write()
+        self._files.to_disk()
 
     def fail(self, error: BaseException) -> Recording:
         """The call of `run` ended with an error: keep the complete chunks and say why."""

@@ -10,34 +10,23 @@ Every write opens its file, appends and closes it, so that other programs can re
 is whole between two writes whatever ends the process. `/committed`, and `mapping/time` of a trace,
 are written last: a reader trusts nothing beyond them, should the process die within a write.
 
-Nothing is compressed: libsonata reads no compressed files. What the files of others may hide behind
-a name (links, external or virtual storage, plugins, shapes larger than the file) is refused before
-it is read. The one room of h5py, but for data to train on (`train/tasks/heidelberg.py`).
+Nothing is compressed: libsonata reads no compressed files.
 """
 
-import errno
-import math
-import os
-import shutil
-import sys
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 from jaxtyping import Float64, Int64, Shaped
 
 from distdyn.errors import RunDirectoryError
+from distdyn.run.store.opening import check_free, dataset, opened, reserve
 
 _MAGIC, _VERSION = np.uint32(0x0A7A), np.array([0, 1], np.uint32)  # of SONATA
 _SORTING = h5py.enum_dtype({"none": 0, "by_id": 1, "by_time": 2}, basetype="u1")
 _CHUNK = 1 << 16  # bytes
-_METADATA = 1 << 16  # bytes that a file may need besides its values
-_SPARE = 1 << 22  # bytes that must stay free on a disk
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +93,7 @@ def append_spikes(
         rows: by population: how many spikes precede these, their times (ms) and ids.
         committed: first and last step of the run, and the number of spikes of each population.
     """
-    _reserve(path, sum(2 * (8 * len(id) + _CHUNK) for _, _, id in rows.values() if len(id)))
+    reserve(path, sum(2 * (8 * len(id) + _CHUNK) for _, _, id in rows.values() if len(id)))
     with opened(path, "r+") as file:
         for population, (first, time, id) in rows.items():
             group = file[f"spikes/{population}"]
@@ -160,7 +149,7 @@ def append_trace(
     path: Path, population: str, first: int, value: Shaped[np.ndarray, "t k"], start: float
 ) -> None:
     """Add samples after the first rows, then say how many are complete; `start` is in ms."""
-    _reserve(path, 2 * (value.nbytes + _CHUNK + _CHUNK * (value.shape[1] // (_CHUNK // 4))))
+    reserve(path, 2 * (value.nbytes + _CHUNK + _CHUNK * (value.shape[1] // (_CHUNK // 4))))
     with opened(path, "r+") as file:
         group = file[f"report/{population}"]
         _append(group["data"], first, value)
@@ -293,126 +282,6 @@ def link_trace(path: Path, population: str, files: Sequence[str], n_samples: int
             group[name].attrs["units"] = unit
 
 
-def to_disk(path: Path) -> None:
-    """Wait until what was written is on the disk, also after a loss of power."""
-    with open(path, "rb") as file:
-        os.fsync(file.fileno())
-
-
-def unusable(path: Path, mode: str, error: BaseException) -> RunDirectoryError:
-    """The error for a file that cannot be used, with its cause."""
-    do, cure = "write", "Look at the space and the rights on that disk; earlier writes are safe."
-    if mode == "r":
-        do, cure = "read", "It is missing or damaged."
-    cause = getattr(error, "strerror", None) or error
-    return RunDirectoryError(f'cannot {do} "{path}": {cause}. {cure}')
-
-
-def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], **attributes: Any) -> None:
-    """A file of some arrays by name, in the place of one that may be there, whole or not at all.
-
-    Raises:
-        RunDirectoryError: it cannot be written; what was there is as it was.
-    """
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        check_free(path, sum(array.nbytes + _METADATA for array in arrays.values()))
-        with opened(new, "x") as file:
-            for name, array in arrays.items():
-                file[name] = array
-            for name, value in attributes.items():
-                file.attrs[name] = value
-            file.attrs["checksum"] = _checksum(arrays)
-        to_disk(new)  # its content precedes its name
-        os.replace(new, path)
-    except RunDirectoryError:
-        raise
-    except OSError as error:
-        raise unusable(path, "w", error) from error
-    finally:
-        with suppress(OSError):
-            new.unlink()
-
-
-def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays of a file that `write_arrays` wrote, and its attributes.
-
-    Raises:
-        RunDirectoryError: it is missing, damaged, or holds something else.
-    """
-    with opened(path, "r") as file:
-        found: dict[str, np.ndarray] = {}
-        for name in _names(file, ""):
-            n_axes = file[name].ndim
-            found[name] = np.asarray(dataset(file, name, "iuf", n_axes)[()])
-        attributes: dict[str, Any] = dict(file.attrs)
-        if attributes.pop("checksum", None) != _checksum(found):
-            raise unusable(path, "r", ValueError("its values are not those that were written"))
-        return found, attributes
-
-
-def _checksum(arrays: Mapping[str, np.ndarray]) -> np.uint32:
-    found = 0
-    for name, array in sorted(arrays.items()):
-        found = zlib.crc32(np.ascontiguousarray(array).tobytes(), zlib.crc32(name.encode(), found))
-    return np.uint32(found)
-
-
-def _names(group: Any, before: str) -> Iterator[str]:
-    for name in group:
-        path = f"{before}{name}"
-        if isinstance(group.get(name, getlink=True), h5py.HardLink) and isinstance(
-            group[name], h5py.Group
-        ):
-            yield from _names(group[name], f"{path}/")
-        else:
-            yield path
-
-
-@contextmanager
-def opened(path: Path, mode: str) -> Iterator[Any]:
-    """The file; without HDF5's locks, which fail on network disks and keep other readers out."""
-    if mode != "x" and not path.is_file():  # a pipe would be waited for
-        raise RunDirectoryError(f'cannot read "{path}": there is no such file.')
-    try:
-        with h5py.File(path, mode, locking=False) as file:
-            yield file
-    except RunDirectoryError:
-        raise
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
-        raise unusable(path, mode, error) from error
-
-
-def check_free(path: Path, size: int) -> None:
-    """Raise RunDirectoryError unless the disk has room for so many bytes, and some to spare."""
-    disk = shutil.disk_usage(path.parent)
-    if disk.total and disk.free < size + _SPARE:  # some network disks do not tell their size
-        full = f"{disk.free} bytes are free on that disk and {size + _SPARE} are needed"
-        raise unusable(path, "w", OSError(errno.ENOSPC, full))
-
-
-def _reserve(path: Path, size: int) -> None:
-    """Have the disk keep room for so many bytes at the end of a file until HDF5 has written them.
-
-    HDF5 that meets a full disk loses the file and sometimes the process. What it does not use of
-    the room it gives back when it flushes.
-    """
-    check_free(path, size)
-    if sys.platform != "linux" or not size:
-        return
-    try:
-        with open(path, "r+b") as file:
-            end = os.fstat(file.fileno()).st_size
-            try:
-                os.posix_fallocate(file.fileno(), end, size + _METADATA + size // 16)
-            except OSError:
-                os.ftruncate(file.fileno(), end)
-                raise
-    except OSError as error:
-        raise unusable(path, "w", error) from error
-
-
 def _sign(file: h5py.File) -> None:
     file.attrs["magic"] = _MAGIC
     file.attrs["version"] = _VERSION
@@ -422,37 +291,3 @@ def _append(data: h5py.Dataset, first: int, value: Shaped[np.ndarray, "n ..."]) 
     if len(value):
         data.resize(first + len(value), axis=0)
         data[first:] = value
-
-
-def dataset(file: h5py.File, name: str, kind: str, n_axes: int) -> h5py.Dataset:
-    """A dataset whose values lie in this very file, as plain numbers.
-
-    Raises:
-        RunDirectoryError: it is missing, lies elsewhere, is filtered, or larger than the file.
-    """
-    place = f'"{file.filename}", object "/{name}"'
-    found: Any = file
-    for part in name.split("/"):
-        link = found.get(part, getlink=True) if isinstance(found, h5py.Group) else None
-        if link is None:
-            raise RunDirectoryError(f"{place} is missing. This is not a file of a run.")
-        if not isinstance(link, h5py.HardLink):
-            raise RunDirectoryError(f"{place} is a {type(link).__name__}, which is not followed.")
-        found = found[part]
-    if not isinstance(found, h5py.Dataset):
-        raise RunDirectoryError(f"{place} is not a dataset. This is not a file of a run.")
-    largest = os.path.getsize(file.filename)
-    what = ""
-    if found.external or found.is_virtual:
-        what = "has its values in other files"
-    elif found.id.get_create_plist().get_nfilters():
-        what = "is filtered (compressed)"
-    elif found.dtype.kind not in kind or found.ndim != n_axes:
-        what = f"has type {found.dtype} and shape {found.shape}"
-    elif found.nbytes > largest:
-        what = f"claims {found.nbytes} bytes in a file of {largest}"
-    elif found.size and found.chunks and math.prod(found.chunks) * found.dtype.itemsize > largest:
-        what = f"claims chunks of shape {found.chunks} in a file of {largest} bytes"
-    if what:
-        raise RunDirectoryError(f"{place} {what}, which no file of a run does. It is not read.")
-    return found

@@ -1,0 +1,167 @@
+"""Writing a checkpoint: a directory that is whole or not there.
+
+    step-000000010000/
+        part-0000.h5      tables (`store.tables`) of what rank 0 held; part-0001.h5 of rank 1, ...
+        manifest.json     of which run it is, and the size and checksum of every file
+
+It is written under another name, the manifest last; when all of it is on the disk it gets its own.
+Whatever ends the job, what bears that name is whole. Drafts that were left behind are removed.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from distdyn.errors import DistDynError
+from distdyn.run import faults, store
+from distdyn.run.provenance import write_json
+
+if TYPE_CHECKING:
+    from distdyn.parallel.launch import World
+    from distdyn.parallel.snapshot import Columns
+
+CHECKPOINTS = "checkpoints"  # in the directory of a run
+FORMAT = 1
+MANIFEST = "manifest.json"
+NAME = re.compile(r"step-(\d{12,})")
+_DRAFT = re.compile(r"\.step-\d{12,}\.draft")
+_BLOCK = 1 << 22  # bytes that are hashed at once
+
+
+def write(
+    directory: Path,
+    step: int,
+    tables: "Iterable[tuple[str, Columns]]",
+    about: Mapping[str, Any],
+    world: "World",
+    *,
+    keep: int,
+) -> Path:
+    """Write what all ranks hold after a step; then remove all but the newest checkpoints.
+
+    Collective.
+
+    Args:
+        directory: of all checkpoints of the run; is made.
+        step: the last one that was done.
+        tables: of this rank; nothing collective may be in it.
+        about: what else the manifest says.
+        world: the ranks.
+        keep: how many checkpoints stay, this one among them.
+
+    Raises:
+        RunDirectoryError: on all ranks; what was there before is as it was.
+    """
+    from distdyn.run.agreement import agreed
+
+    whole = directory / f"step-{step:012d}"
+    draft = directory / f".{whole.name}.draft"
+    with agreed(world):
+        if world.rank == 0:
+            _begin(directory, draft)
+    try:
+        with agreed(world):
+            part = _write_part(draft / f"part-{world.rank:04d}.h5", tables)
+            faults.reach("shard", world.rank)
+        parts = world.allgather(part)
+        with agreed(world):
+            if world.rank == 0:
+                faults.reach("manifest", 0)
+                content = {"format": FORMAT, "step": step, "parts": parts, **about}
+                _finish(draft, whole, content)
+                _prune(directory, keep)
+    except DistDynError:
+        if world.rank == 0:
+            shutil.rmtree(draft, ignore_errors=True)
+        raise
+    return whole
+
+
+def kept(directory: Path) -> list[tuple[int, Path]]:
+    """The checkpoints of a directory, the newest first: step and path."""
+    found = []
+    with suppress(FileNotFoundError, NotADirectoryError):
+        for entry in directory.iterdir():
+            match = NAME.fullmatch(entry.name)
+            if match and entry.is_dir() and not entry.is_symlink():
+                found.append((int(match[1]), entry))
+    return sorted(found, reverse=True)
+
+
+def remove_all(directory: Path) -> None:
+    """Remove the checkpoints of an earlier run, and nothing else."""
+    _remove_drafts(directory)
+    for _, path in kept(directory):
+        shutil.rmtree(path, ignore_errors=True)
+    with suppress(OSError):
+        directory.rmdir()
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of the bytes of a file."""
+    words = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(_BLOCK):
+            words.update(block)
+    return words.hexdigest()
+
+
+def _begin(directory: Path, draft: Path) -> None:
+    try:
+        directory.mkdir(exist_ok=True)
+        _remove_drafts(directory)
+        draft.mkdir()
+    except OSError as error:
+        raise store.unusable(draft, "w", error) from error
+
+
+def _remove_drafts(directory: Path) -> None:
+    with suppress(OSError):
+        for entry in directory.iterdir():
+            if _DRAFT.fullmatch(entry.name) and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+
+
+def _write_part(path: Path, tables: "Iterable[tuple[str, Columns]]") -> dict[str, Any]:
+    try:
+        store.create_tables(path)
+        for name, (key, fields) in tables:
+            store.append_table(path, name, key, fields)
+        store.to_disk(path)
+        return {"file": path.name, "bytes": path.stat().st_size, "sha256": checksum(path)}
+    except OSError as error:
+        if isinstance(error, DistDynError):
+            raise
+        raise store.unusable(path, "w", error) from error
+
+
+def _finish(draft: Path, whole: Path, content: Mapping[str, Any]) -> None:
+    try:
+        write_json(draft / MANIFEST, content)
+        _sync_directory(draft)
+        faults.reach("rename", 0)
+        if whole.exists():  # of the same step of the same run: the same content
+            shutil.rmtree(whole)
+        os.rename(draft, whole)
+        _sync_directory(whole.parent)
+    except OSError as error:
+        raise store.unusable(whole, "w", error) from error
+
+
+def _prune(directory: Path, keep: int) -> None:
+    for _, old in kept(directory)[max(1, keep) :]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def _sync_directory(path: Path) -> None:
+    """Names are on the disk when their directory is."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
