@@ -23,7 +23,8 @@ from distdyn.analysis.cycles.mesh import DEGREE
 from distdyn.analysis.cycles.start import from_simulation
 from distdyn.analysis.field import Flat
 from distdyn.analysis.plane.trajectory import trajectory
-from distdyn.analysis.points.roots import linearised, refined
+from distdyn.analysis.points.polish import refined
+from distdyn.analysis.points.roots import linearised
 from distdyn.errors import AnalysisError
 
 ON_ORBIT = 512  # points of the line that stands for a cycle

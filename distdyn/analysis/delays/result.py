@@ -18,7 +18,7 @@ from jaxtyping import Complex128, Float64
 from distdyn.analysis.delays.linear import Linear, linear_at
 from distdyn.analysis.delays.rightmost import rightmost
 from distdyn.analysis.field import Flat
-from distdyn.analysis.points.roots import refined
+from distdyn.analysis.points.polish import refined
 from distdyn.analysis.points.stability import RTOL, stability
 from distdyn.errors import AnalysisError
 from distdyn.run.store import write_arrays

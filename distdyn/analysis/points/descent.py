@@ -18,13 +18,12 @@ import numpy as np
 from jaxtyping import Bool, Float64
 
 from distdyn.analysis.field import Flat
+from distdyn.analysis.points.polish import SAME, distinct
 from distdyn.analysis.points.roots import (
     MOST_DENSE,
     MOST_NUMBERS,
-    SAME,
     Roots,
     cut,
-    distinct,
     lanes_for,
     linearised,
     roots,

@@ -18,7 +18,8 @@ from jaxtyping import Complex128, Float64, Int64
 from distdyn.analysis.delays.result import roots_at
 from distdyn.analysis.field import Flat
 from distdyn.analysis.points.krylov import leading
-from distdyn.analysis.points.roots import MOST_DENSE, SAME, distinct, linearised, polished, refined
+from distdyn.analysis.points.polish import SAME, distinct, polished, refined
+from distdyn.analysis.points.roots import MOST_DENSE, linearised
 from distdyn.analysis.points.search import Ended, searched
 from distdyn.analysis.points.stability import LABELS, RTOL, norm_of, spectrum, stability
 from distdyn.analysis.points.starts import Region

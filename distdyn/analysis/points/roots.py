@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh
 from jax.sharding import PartitionSpec as P
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64
 
 from distdyn._jax import axes_of, varying_over
 from distdyn.analysis.field.sharded import Spread
@@ -35,12 +35,6 @@ STEP = 1e-9  # of the unit: a step as short ends the search
 RESIDUAL = 1e-6  # of the unit: and it is a root if no more is left
 EXACT = 1e-12  # of the unit: this is a root, however flat: a step need not be short then
 STUCK = 1e-8  # of |r|^2: where a step would gain less, |r| is smallest, but not 0
-SAME = 1e-6  # of the unit: roots as near are one
-NEWTON_STEPS = 20
-CORRECTION = 1e-7  # of the unit: a root that Newton's method would still move by more is none
-POLISHING_STEPS = 3
-POLISH = 1e-9  # of a slope: what these leave
-SINGULAR = 1e-10  # singular values, relative to the largest, along which nothing is refined
 BLOCK = 8  # points that are linearised at once
 SAMPLE = 64  # starts that say how large the derivatives are
 ENOUGH = 1e-3  # of the shortest step: by products, |r| is not brought further below
@@ -147,95 +141,6 @@ def cut(n: int, count: int, size: int) -> list[slice]:
     each = count if size == 1 else max(-(-count // (4 * size)), lanes)
     each = min(each, max(lanes, MOST_NUMBERS // n))
     return [slice(k, min(k + each, count)) for k in range(0, count, each)]
-
-
-def refined(
-    g: Any, x: Float64[np.ndarray, "m n"], p: Any, unit: Float64[np.ndarray, "n"]
-) -> Float64[np.ndarray, "k n"]:
-    """Candidates as exact as numbers can be, without those that are no roots.
-
-    Along what the Jacobian does not see, nothing is changed.
-    """
-    best, moves = np.full(len(x), np.inf), np.ones(len(x), bool)
-    x = x.copy()
-    for _ in range(NEWTON_STEPS):
-        if not moves.any():
-            break
-        r, J = linearised(g, x[moves], np.tile(p, (moves.sum(), 1)))
-        step = np.array([_newton(*a, unit) for a in zip(r, J, strict=True)])
-        size = np.abs(step).max(axis=1)
-        is_better = size < best[moves]
-        x[moves] += unit * np.where(is_better[:, None], step, 0.0)
-        best[moves] = np.where(is_better, size, best[moves])
-        moves[moves] = is_better
-    return x[best <= CORRECTION]
-
-
-def polished(
-    g: Callable[[Any, Any], Any] | Spread,
-    x: Float64[np.ndarray, "m n"],
-    p: Any,
-    unit: Float64[np.ndarray, "n"],
-) -> Float64[np.ndarray, "m n"]:
-    """Roots as exact as numbers can be, by products with the Jacobian alone."""
-    if not isinstance(g, Spread):
-        return np.array([_polished(g, a, p, unit) for a in x]).reshape(x.shape)
-    of_each = g.laid(unit, 1.0)
-    found = [g.fetched(_spread_polished(g, g.held, g.laid(a), p, of_each)) for a in x]
-    return np.array(found).reshape(x.shape)
-
-
-@functools.partial(jax.jit, static_argnames=("g",))
-def _polished(g: Any, x: Any, p: Any, unit: Any) -> Any:
-    """A few of Newton's steps, as long as they lead nearer."""
-
-    def step(x: Any, _: Any) -> tuple[Any, None]:
-        r, along = jax.linearize(lambda u: g(x + unit * u, p), jnp.zeros_like(x))
-        transposed = jax.linear_transpose(along, x)
-        (slope,) = transposed(r)
-        d = damped_step(along, lambda r: transposed(r)[0], slope, 1e-14, POLISH)
-        new = x + unit * d
-        is_nearer = jnp.linalg.norm(g(new, p)) < jnp.linalg.norm(r)
-        return jnp.where(is_nearer, new, x), None
-
-    return jax.lax.scan(step, x, length=POLISHING_STEPS)[0]
-
-
-@functools.partial(jax.jit, static_argnames=("spread",))
-def _spread_polished(spread: Spread, held: Any, x: Any, p: Any, unit: Any) -> Any:
-    return _polished(functools.partial(spread.residual, held), x, p, unit)
-
-
-def _newton(
-    r: Float64[np.ndarray, "n"], J: Float64[np.ndarray, "n n"], unit: Float64[np.ndarray, "n"]
-) -> Float64[np.ndarray, "n"]:
-    """Newton's step in these units, as short as it can be."""
-    rows = np.maximum(np.linalg.norm(J * unit, axis=1), 1e-300)
-    return np.linalg.lstsq(J * unit / rows[:, None], -r / rows, rcond=SINGULAR)[0]
-
-
-def distinct(x: Float64[np.ndarray, "m n"], tolerance: float) -> Int64[np.ndarray, "k"]:
-    """The first of each group of points that agree, coordinate by coordinate.
-
-    Points are sorted along a random direction: only neighbours there can agree.
-    """
-    if not len(x):
-        return np.zeros(0, np.int64)
-    direction = np.random.default_rng(0).normal(size=x.shape[1])
-    along = x @ direction / np.abs(direction).sum()  # points that agree are as near along it
-    order = np.argsort(along, kind="stable")
-    kept: list[int] = []  # in the order of `along`
-    for k in order:
-        near = reversed(kept)
-        for other in near:
-            if along[k] - along[other] > tolerance:
-                kept.append(k)
-                break
-            if np.abs(x[k] - x[other]).max() <= tolerance:
-                break
-        else:
-            kept.append(k)
-    return np.sort(np.array(kept, np.int64))
 
 
 def linearised(

@@ -15,14 +15,13 @@ import numpy as np
 from jaxtyping import Float64
 
 from distdyn.analysis.field import Flat
+from distdyn.analysis.points.polish import SAME, distinct
 from distdyn.analysis.points.roots import (
     MOST_DENSE,
-    SAME,
     SHARES,
     STEP,
     Roots,
     cut,
-    distinct,
     lanes_for,
     roots,
     row_units,
