@@ -453,6 +453,7 @@ def summary(
         "spikes": None if is_silent else recording.counts(),
         "rates": None if is_silent else recording.rates() if recording.duration else {},
         "spikes_sha256": recording.spikes_sha256(),
+        "counters": runner.counters(),
     }
 
 

@@ -36,6 +36,7 @@ from distdyn.parallel.launch import cores, distributed
 from distdyn.parallel.launch.detect import detect
 from distdyn.parallel.launch.devices import local_devices
 from distdyn.parallel.parameters import Setting
+from distdyn.parallel.plan.forecast import check_room
 from distdyn.parallel.shard import ChunkResult, Shard
 from distdyn.run import arguments, faults, report
 from distdyn.run.access import Behind, PopulationAccess, ProjectionAccess
@@ -187,6 +188,8 @@ class DSRunner:
             self.devices = local_devices(
                 devices, platform, self.world, neurons=members.size, share_gpu=share_gpu
             )
+            with agreed(self.world):
+                check_room(members, self.world, self.devices, dt=self.dt, precision=precision)
             self._everywhere = distributed.everywhere(self.devices) if spans else None
             self._made_by = {**versions(), **self._check_road(spans)}
             with agreed(self.world):
@@ -425,7 +428,7 @@ class DSRunner:
     def _finish(self, reason: str = "completed") -> Recording:
         began = time.perf_counter()
         try:
-            return self._sink.finish(self.step, reason)
+            return self._sink.finish(self.step, reason, counters=self.counters())
         finally:
             self.phases["record"] += time.perf_counter() - began
 
@@ -531,6 +534,13 @@ class DSRunner:
         )
         more = {"ranks": self.world.size, "devices": len(self.devices), "phases": dict(self.phases)}
         return {**description, **more}
+
+    def counters(self) -> dict[str, int]:
+        """Spikes emitted, sent, received and delivered on all ranks; see `exchange.counters`.
+
+        Since this runner was made or reset, warm-up included. Collective.
+        """
+        return self._shard.counters.totals()
 
     def all_phases(self) -> list[dict[str, float]]:
         """Seconds that each rank spent in each phase, those inside of `run` included.
