@@ -202,6 +202,12 @@ def _add_run(run: argparse.ArgumentParser) -> None:
         help="seconds after which a job whose ranks make no progress is ended (default 60)",
     )
     run.add_argument(
+        "--max-rate",
+        type=float,
+        metavar="HZ",
+        help="end the run if a population fires faster, mean over its cells and 20 ms",
+    )
+    run.add_argument(
         "--decomposition", metavar="FILE", help="who owns which neurons, from plan --save FILE"
     )
     run.add_argument("--quiet", action="store_true", help="print nothing but errors and the JSON")
@@ -396,6 +402,7 @@ def _ran(options: argparse.Namespace, world: launch.World) -> int:
         keep=options.keep,
         resume=options.resume,
         max_wall=options.max_wall,
+        max_rate=options.max_rate,
         progress="off" if options.quiet else options.progress,
         watchdog=options.watchdog,
         overlap=options.overlap,

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 KEYS = (
     "network neurons synapses ranks devices dt duration seed rtf phases bytes_per_synapse peak_rss "
-    "spikes rates spikes_sha256"
+    "spikes rates spikes_sha256 counters"
 ).split()
 
 NETWORK = """

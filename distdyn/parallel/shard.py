@@ -407,7 +407,9 @@ class Shard:
         self.events, self.traces = carry.events, carry.traces
         self.learning.learned = list(carry.learned)
         emitted = self._emitted(start, done, progress)
-        self.counters.add(emitted)
+        counts = np.array([[count for _, count in of] for of in emitted], np.int64)
+        counts = counts.reshape(len(emitted), len(self.groups), done)
+        self.counters.add(counts)
         self.near.end_chunk(start, done, emitted)
         self._check_finite(progress.finite)
         self._failure = self._failure or self.learning.failure()
@@ -417,7 +419,7 @@ class Shard:
             samples_of(sample, blocks(rows), int(blocks(used)[0][0]), start, done)
             for sample, rows, used in zip(self.samples, self.traces, progress.sampled, strict=True)
         ]
-        return ChunkResult(start, done, spikes, samples)
+        return ChunkResult(start, done, spikes, samples, counts.sum(axis=0))
 
     def _emitted(self, start: int, done: int, progress: chunk.Progress) -> list[list[Emission]]:
         """By device and group: the cells that spiked, and how many at each step."""

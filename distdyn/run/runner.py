@@ -26,6 +26,7 @@ from distdyn.errors import (
     ParameterError,
     RecordError,
     RunDirectoryError,
+    SimulationError,
     Stopped,
 )
 from distdyn.network.distributions import Distribution
@@ -53,6 +54,7 @@ from distdyn.run.checkpoint.course import (
 from distdyn.run.checkpoint.schedule import Schedule
 from distdyn.run.checkpoint.stored import Stored
 from distdyn.run.earlier import load_aside
+from distdyn.run.health import Health, check_rate
 from distdyn.run.interrupt import Deferred, Interrupted
 from distdyn.run.memory import Memory
 from distdyn.run.progress import Progress, check_mode
@@ -101,6 +103,8 @@ class DSRunner:
             checkpoint, and the call that was under way goes on; all to the same bits as in one
             piece. Or the path of a checkpoint; of another run, a new recording begins there.
         max_wall: how long this process may take ("23h"); then it stops with a checkpoint.
+        max_rate: Hz; a population that fires faster, mean over its cells and 20 ms, ends the run.
+            Without it there is a warning where a population fires nearly as fast as it can.
         progress: "auto", "bar", "lines" or "off"; of several ranks the first one writes lines.
         watchdog: seconds without progress after which a job of several ranks is ended.
         overlap: compute while spikes travel between nodes: they are exchanged twice as often.
@@ -138,6 +142,7 @@ class DSRunner:
         keep: int = 3,
         resume: Any = "never",
         max_wall: Any = None,
+        max_rate: float | None = None,
         progress: str = "auto",
         watchdog: float | None = None,
         overlap: bool = False,
@@ -149,6 +154,7 @@ class DSRunner:
         with agreed(self.world):
             self.progress = check_mode(progress)
             self.dt = check_dt(dt)
+            self._max_rate = check_rate(max_rate)
             schedule = Schedule(checkpoint_every, self.dt, max_wall)
             if out is None and (checkpoint_every is not None or max_wall is not None):
                 raise ParameterError(
@@ -172,6 +178,7 @@ class DSRunner:
                 record=record, platform=platform, out=str(out), merge=merge, watchdog=watchdog,
                 decomposition=decomposition, overlap=overlap, share_gpu=share_gpu, **versions(),
                 checkpoint_every=checkpoint_every, keep=keep, resume=resume, max_wall=max_wall,
+                max_rate=max_rate,
                 trained=trained, **description(members),
             )  # fmt: skip
         with agreed(self.world):
@@ -197,6 +204,7 @@ class DSRunner:
                     stored.check_of(self._about())
             self._decomposition, self._overlap = decomposition, overlap
             self._shard = self._built(members, setting)
+            self._health = Health(self._shard, self._max_rate)
             self._changes: list[Change] = []
             self._weights_set: dict[str, Any] = {}
             self._set(trained)
@@ -321,7 +329,7 @@ class DSRunner:
                     stop = min(stop, _next_multiple(self.step, interval))
                 for weights in self._weights if is_recorded else ():
                     stop = min(stop, _next_multiple(self.step, weights.every))
-                result = self._shard.run(min(self._steps, stop - self.step))
+                result = self._steps_on(min(self._steps, stop - self.step))
                 error = self._drain(result, self._due_weights()) if is_recorded else None
                 seconds = time.perf_counter() - began
                 self.phases["run"] += seconds
@@ -340,6 +348,16 @@ class DSRunner:
         self.world.watch.progress(None)
         if is_stopped:
             raise Interrupted
+
+    def _steps_on(self, steps: int) -> ChunkResult:
+        """A chunk. If the run cannot go on after it, its state is kept."""
+        try:
+            result = self._shard.run(steps)
+            self._health.look(result)
+        except SimulationError as error:  # all ranks are here
+            self._course.leave(self._shard, self._about(), self._all_changes, error)
+            raise
+        return result
 
     def _compile(self, progress: Progress) -> None:
         """Zero steps: what is not compiled yet is compiled, and its time is known."""
@@ -470,6 +488,7 @@ class DSRunner:
                     self._shard.write_parameter(path, name, value)
                 self._before = {}
                 self._take_census()
+            self._health = Health(self._shard, self._max_rate)
             self._watch()
 
     # --- looking and setting ---------------------------------------------------------------------

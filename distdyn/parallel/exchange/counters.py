@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Int64
 
 from distdyn.errors import ExchangeError
 
@@ -54,10 +55,9 @@ class Counters:
         self._emitted[:] = 0
         self._near.clear_counts()
 
-    def add(self, emitted: Sequence[Sequence[tuple[Any, np.ndarray]]]) -> None:
-        """A chunk is over: cells and counts of each step, by device and group."""
-        for device, of in enumerate(emitted):
-            self._emitted[device] += [int(count.sum(dtype=np.int64)) for _, count in of]
+    def add(self, counts: Int64[np.ndarray, "device group step"]) -> None:
+        """A chunk is over: how many cells spiked at each of its steps."""
+        self._emitted += counts.sum(axis=2)
 
     def check(self) -> ExchangeError | None:
         """What is wrong, if anything is. Collective where there are several nodes."""
@@ -69,7 +69,7 @@ class Counters:
         emitted = self._emitted.sum(axis=0)
         sent, received = np.zeros((2, len(self._groups)), np.int64)
         delivered = tables * emitted
-        for mine, others, taken in near.box_counts():
+        for mine, _, taken in near.box_counts():
             # What no table reads is of no use to anybody.
             sent += mine * (len(near.near_parts) - 1) * (tables > 0)
             received += taken // np.maximum(tables, 1)
@@ -101,7 +101,9 @@ class Counters:
         came = self._tables * (sum(remote.received.values()) - remote.held)
         for taken in remote.taken():
             for k in np.flatnonzero(taken != came):
-                return self._lost(k, f"of {came[k]} that came from other nodes {taken[k]} were read")
+                return self._lost(
+                    k, f"of {came[k]} that came from other nodes {taken[k]} were read"
+                )
         return None
 
     def _check_lines(self) -> ExchangeError | None:
@@ -121,7 +123,7 @@ class Counters:
                     return self._lost(k, said)
         raise AssertionError(told)
 
-    def _lost(self, group: int, said: str) -> ExchangeError:
+    def _lost(self, group: Any, said: str) -> ExchangeError:
         names = ", ".join(f'"{path}"' for path in self._groups[group].paths)
         return ExchangeError(
             f"spikes of {names} were lost or doubled on their way: {said}. The results since the "

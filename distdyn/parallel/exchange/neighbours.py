@@ -108,9 +108,7 @@ class Neighbours:
 
         us, devices = self.world, len(self.stack.devices)
         room = [int(s.words[self.near_parts].max()) for s in self.parts.shares]
-        self._layout = layout = Layout(
-            self.near_parts, room, self.interval, has_cores=has_cores
-        )
+        self._layout = layout = Layout(self.near_parts, room, self.interval, has_cores=has_cores)
         self.memory = memory = us.shared(8 * layout.words).view(np.int64)
         if us.local_rank == 0:
             layout.write(memory)

@@ -173,7 +173,7 @@ class Remote:
             self.layout.clear(self.memory)
 
     def taken(self) -> list[np.ndarray]:
-        """How many spikes each device has read in the inbox by group, where machine code reads it."""
+        """How many spikes of each group each device has read in the inbox; by machine code only."""
         if self.memory is None:
             return []
         return [self.layout.taken_out(self.memory, d).copy() for d in range(self.devices)]
