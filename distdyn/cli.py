@@ -503,7 +503,11 @@ def _record(names: Sequence[str]) -> list[Any]:
 def network_of(name: str, assignments: Sequence[str] = ()) -> Network:
     """A published network by name, or a class of one's own, with `NAME=VALUE` arguments."""
     factory = _from_user(name) if ":" in name or name.endswith(".py") else _from_zoo(name)
-    arguments = dict(_assignment(text) for text in assignments)
+    arguments: dict[str, Any] = {}
+    for key, value in map(_assignment, assignments):
+        if key in arguments:
+            raise ParameterError(f"--set {key} is given twice. Give it once.")
+        arguments[key] = value
     known = inspect.signature(factory).parameters
     takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values())
     for key in arguments:
@@ -603,7 +607,10 @@ def _file(text: str, file: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(path.parent.resolve()))
     sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except (SyntaxError, ImportError) as error:
+        raise NetworkError(f'network "{text}": "{file}" cannot be read: {error}.') from error
     return module
 
 
