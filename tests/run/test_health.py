@@ -117,14 +117,14 @@ def test_a_state_that_cannot_be_saved_keeps_the_first_error(tmp_path, monkeypatc
 
 
 def test_a_population_that_runs_away_is_a_warning_once():
-    with pytest.warns(UserWarning, match='"E" fires at .* at step') as caught:
+    with pytest.warns(UserWarning, match='population "E": .* at step') as caught:
         run = runner(Runaway(), record="spikes")
         first = run.run(60.0)
         run.run(40.0)
     (warning,) = caught
     assert warning.filename == __file__
     words = str(warning.message)
-    rate, step = (float(words.split(word)[1].split()[0]) for word in ("fires at", "at step"))
+    rate, step = (float(words.split(word)[1].split()[0]) for word in ('"E":', "at step"))
     stamps = first.spikes["E"].step
     of_window = (stamps > step - 200) & (stamps <= step)
     assert rate == pytest.approx(of_window.sum() / 100 / 20e-3, rel=1e-3)
@@ -141,7 +141,7 @@ def test_a_population_by_itself_need_not_be_recorded():
         def __init__(self):
             self.E = dd.Population(10, dd.LIF(t_ref=1.0, I_e=1e6))
 
-    with pytest.warns(UserWarning, match=r'"E" fires at .* can, every 1.1 ms'):
+    with pytest.warns(UserWarning, match=r'"E": .* possible with a spike every 1.1 ms'):
         runner(Alone()).run(20.0)
 
 
@@ -176,7 +176,7 @@ def test_faster_than_max_rate_is_an_error_at_the_same_window(tmp_path, splits):
             run.run(duration)
     run.close()
     assert (
-        '"E" fires at 300 Hz at step 400 (mean over 20 ms), faster than max_rate = 150 Hz'
+        'population "E": 300 Hz at step 400 (mean over 20 ms), more than max_rate = 150 Hz'
         in str(caught.value)
     )
     assert list((tmp_path / "a").glob("failed-step-*"))
