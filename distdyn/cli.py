@@ -208,6 +208,12 @@ def _add_run(run: argparse.ArgumentParser) -> None:
         help="seconds after which a job whose ranks make no progress is ended (default 60)",
     )
     run.add_argument(
+        "--max-rate",
+        type=float,
+        metavar="HZ",
+        help="end the run if a population fires faster, mean over its cells and 20 ms",
+    )
+    run.add_argument(
         "--decomposition", metavar="FILE", help="who owns which neurons, from plan --save FILE"
     )
     run.add_argument("--quiet", action="store_true", help="print nothing but errors and the JSON")
@@ -402,6 +408,7 @@ def _ran(options: argparse.Namespace, world: launch.World) -> int:
         keep=options.keep,
         resume=options.resume,
         max_wall=options.max_wall,
+        max_rate=options.max_rate,
         progress="off" if options.quiet else options.progress,
         watchdog=options.watchdog,
         overlap=options.overlap,
@@ -459,6 +466,7 @@ def summary(
         "spikes": None if is_silent else recording.counts(),
         "rates": None if is_silent else recording.rates() if recording.duration else {},
         "spikes_sha256": recording.spikes_sha256(),
+        "counters": runner.counters(),
     }
 
 
@@ -506,7 +514,11 @@ def network_of(name: str, assignments: Sequence[str] = ()) -> Network:
 
 def _made(name: str, factory: Any, assignments: Sequence[str]) -> Any:
     """What a class or function makes of `NAME=VALUE` arguments."""
-    arguments = dict(_assignment(text) for text in assignments)
+    arguments: dict[str, Any] = {}
+    for key, value in map(_assignment, assignments):
+        if key in arguments:
+            raise ParameterError(f"--set {key} is given twice. Give it once.")
+        arguments[key] = value
     known = inspect.signature(factory).parameters
     takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values())
     for key in arguments:
@@ -606,7 +618,10 @@ def _file(text: str, file: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, str(path.parent.resolve()))
     sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except (SyntaxError, ImportError) as error:
+        raise NetworkError(f'network "{text}": "{file}" cannot be read: {error}.') from error
     return module
 
 

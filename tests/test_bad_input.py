@@ -1,6 +1,7 @@
 """Bad input ends in a typed error, at once, that names the object, the field, the value and a cure.
 
-The numbers are those of the catalogue of bad input: B1 to B11 and B16.
+The numbers are those of the catalogue of bad input; B12 is in tests/run/test_health.py, B14 in
+tests/mpi/test_health.py, B15 in tests/test_cli.py.
 """
 
 import time
@@ -14,6 +15,7 @@ from distdyn.errors import (
     NameLookupError,
     NetworkError,
     ParameterError,
+    PlatformError,
     PrecisionError,
     RecordError,
     RuleError,
@@ -368,6 +370,30 @@ def test_record_of_neurons_that_do_not_exist(ids):
     refused(RecordError, lambda: build(record=dd.every(1.0, "E.V", ids=ids)), "E.V", ids[0])
 
 
+# B13: stimuli
+
+
+@pytest.mark.parametrize(
+    "id, time",
+    [([3], [1.0]), ([0], [0.25]), ([0], [-1.0]), ([0], [NAN]), ([-1], [1.0]), ([0.5], [1.0])],
+)
+def test_spike_times_that_cannot_be(id, time):
+    class Driven(dd.Network):
+        def __init__(self):
+            self.given = dd.Population(3, dd.SpikeTimes(id=id, time=time))
+
+    refused(dd.DistDynError, lambda: build(Driven()), "SpikeTimes" if time[0] != 0.25 else "time")
+
+
+def test_spike_times_may_come_in_any_order():
+    class Driven(dd.Network):
+        def __init__(self):
+            self.given = dd.Population(3, dd.SpikeTimes(id=[2, 0, 1], time=[1.5, 0.5, 1.0]))
+
+    spikes = build(Driven(), record="spikes").run(2.0).gather().spikes["given"]
+    assert spikes.step.tolist() == [5, 10, 15] and spikes.id.tolist() == [0, 1, 2]
+
+
 # B16
 
 
@@ -378,6 +404,42 @@ def test_seed(seed):
 
 def test_largest_seed():
     build(seed=2**64 - 1).run(0.1)
+
+
+# B17
+
+
+@pytest.mark.parametrize("devices", [0, -1, 1.5, "two", True, 10_000])
+def test_devices(devices):
+    refused(PlatformError, lambda: build(devices=devices), "devices", devices)
+
+
+# B18, B19: what was built stays
+
+
+def test_time_step_of_a_runner_stays():
+    runner = build()
+    refused(TimeError, lambda: setattr(runner, "dt", 0.2), "dt = 0.2", 0.1, "new runner")
+    assert runner.dt == 0.1
+
+
+def test_a_network_that_changes_after_it_was_built_leaves_the_run_alone():
+    """A runner has its own description; a member cannot be changed, only replaced by another."""
+    network = Pair()
+    with pytest.raises(AttributeError):
+        network.E.size = 20
+    with pytest.raises(AttributeError):
+        network.E.model.tau_m = 1.0
+    same, changed = build(Pair(), record="spikes"), build(network, record="spikes")
+    for runner in (same, changed):
+        runner.run(5.0)
+    network.late = dd.Population(7, cell())
+    network.exc = dd.Projection(
+        network.E, network.late, dd.AllToAll(), dd.Delta(), weight=1.0, delay=0.1
+    )
+    refused(NameLookupError, lambda: changed["late"], "late")
+    assert changed.run(20.0).spikes_sha256() == same.run(20.0).spikes_sha256()
+    assert build(network)["late"].V.shape == (7,)
 
 
 # values set on a runner

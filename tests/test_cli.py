@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 KEYS = (
     "network neurons synapses ranks devices dt duration seed rtf phases bytes_per_synapse peak_rss "
-    "spikes rates spikes_sha256"
+    "spikes rates spikes_sha256 counters"
 ).split()
 
 NETWORK = """
@@ -38,8 +38,12 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my_net.py").write_text(NETWORK)
     (tmp_path / "constants.py").write_text("RATE = 200.0\n")
+    (tmp_path / "empty.py").write_text("")
+    (tmp_path / "broken.py").write_text("def (:\n")
+    (tmp_path / "bytes.py").write_bytes(b'x = "\xff"\n')
+    (tmp_path / "imports.py").write_text("import nowhere_at_all\n")
     yield tmp_path
-    for name in ("my_net", "constants"):
+    for name in ("my_net", "constants", "empty", "broken", "bytes", "imports"):
         sys.modules.pop(name, None)
 
 
@@ -181,6 +185,13 @@ def test_existing_run_is_refused_before_anything_is_built(here, capsys, monkeypa
         (["my_net.py", "--platform", "abacus"], "platform"),
         (["my_net.py", "--progress", "loud"], "progress"),
         (["my_net.py", "--set", "tau_m=-1"], "tau_m"),
+        (["my_net.py", "--set", "tau_m=1", "--set", "tau_m=2"], "given twice"),
+        (["my_net.py", "--max-rate", "-1"], "max_rate"),
+        (["empty.py"], "has no network"),
+        (["broken.py"], "invalid syntax (broken.py, line 1)"),
+        (["bytes.py"], "can't decode byte 0xff"),
+        (["imports.py"], "No module named 'nowhere_at_all'"),
+        (["."], "no published network"),
     ],
     ids=lambda x: " ".join(x) if isinstance(x, list) else "",
 )

@@ -117,10 +117,10 @@ def delivery(
 
     @njit
     def put_box(flat, slots, due, board, box, group, parity, table, member, members):
-        """Add one member's synapses of what a closed buffer holds."""
+        """Add one member's synapses of what a closed buffer holds; returns how many spikes."""
         place, half = mailbox.box_at(board, box), mailbox.halves(board)
         counts = mailbox.counts_at(board, box, group, parity)
-        at = mailbox.list_at(board, box, group, parity)
+        at = start = mailbox.list_at(board, box, group, parity)
         first, part = board[place + mailbox.START + parity], _U(mailbox.part_of(board, box))
         for step in range(board[place + mailbox.CLOSED + parity]):
             count = half[counts + step]
@@ -128,6 +128,7 @@ def delivery(
                 cells = carray(mailbox.further(half, at), (count,))
                 put(flat, slots, first + step, due, cells, part, table, member, members)
                 at += count
+        return at - start
 
     @njit(inline="always")
     def ours_then_others(
@@ -137,7 +138,7 @@ def delivery(
         board, began = mailbox.words_at(place[0]), mailbox.now()
         own(events, cursor, count, stamp, part, table, ring, member, members)
         waits = mailbox.now()
-        waited = waits
+        waited, taken = waits, 0
         if before[0] == 1:
             slots, due, made = ring.shape[0], stamp[0] + 1, prepare(table)
             flat = ring.reshape(ring.size)
@@ -146,8 +147,11 @@ def delivery(
             for box in range(board[mailbox.BOXES] if has_all else 0):
                 if box != place[1]:
                     parity = before[1] & 1
-                    put_box(flat, slots, due, board, box, group[0], parity, made, member, members)
+                    taken += put_box(
+                        flat, slots, due, board, box, group[0], parity, made, member, members
+                    )
         if member == 0:
+            mailbox.take(board, place[1], group[0], taken)
             clock = mailbox.box_at(board, place[1])
             board[clock + mailbox.WAITED] += waited - waits
             board[clock + mailbox.DELIVERED] += mailbox.now() - waited + waits - began
@@ -156,9 +160,13 @@ def delivery(
     @njit(inline="always")
     def all_boxes(place, group, step, table, ring, member, members):
         flat, made = ring.reshape(ring.size), prepare(table)
-        board, due = mailbox.words_at(place[0]), step[0] + 1
+        board, due, taken = mailbox.words_at(place[0]), step[0] + 1, 0
         for box in range(board[mailbox.BOXES]):
-            put_box(flat, ring.shape[0], due, board, box, group[0], 0, made, member, members)
+            taken += put_box(
+                flat, ring.shape[0], due, board, box, group[0], 0, made, member, members
+            )
+        if member == 0:
+            mailbox.take(board, place[1], group[0], taken)
 
     bodies = {"own": own, "all": ours_then_others, "boxes": all_boxes}
 

@@ -13,7 +13,8 @@ cannot overflow, and pages that are never written cost nothing. The memory is th
 or a window that the ranks of a node share. Spikes from other nodes are put into boxes by the host.
 
 Words are int64; a buffer holds, for every group of cells, the counts of each step and the list of
-cells, both int32.
+cells, both int32. Who appends counts what went in, who reads what came out: by group, from the
+beginning on, each in words of its own.
 """
 
 # Numba compiles what its intrinsics are called with, and is typed loosely:
@@ -36,12 +37,15 @@ _MONOTONIC = getattr(time, "CLOCK_MONOTONIC", 1)
 SPINS_SHARED, SPINS_OWN = 200, 50_000
 
 # Words of the head.
-BOXES, STRIDE, GROUPS, STEPS, BUFFER, FIRST, SPINS, ABORT, LAYOUT = *range(7), LINE, 2 * LINE
+BOXES, STRIDE, GROUPS, STEPS, BUFFER, FIRST, SPINS, TAKEN = range(8)
+ABORT, LAYOUT = LINE, 2 * LINE
 # Words of a box, before its buffers. What others read, and what only the owner does, lie apart.
 EPOCH, CLOSED, STOP, START, CLOCK, FILL = 0, LINE, LINE + 2, LINE + 4, 2 * LINE, 3 * LINE
 # Nanoseconds that the owner has spent, and the time at which its last step ended.
 UPDATED, DELIVERED, WAITED, ENDED = CLOCK, CLOCK + 1, CLOCK + 2, CLOCK + 3
-POSTED = FILL  # the steps in the open buffer; the words after it: the spikes of each group in it
+# The steps in the open buffer; the words after it: the spikes of each group in it, then those of
+# each group in all buffers since the beginning.
+POSTED = FILL
 
 
 def round_up(words: int) -> int:
@@ -57,12 +61,21 @@ class Layout:
         cells: per group, the most cells that a part has.
         steps: the most steps between two exchanges.
         has_cores: whether there is a core for every thread that waits.
+        readers: how many read the boxes; None: the owners of the boxes, each as the number of its
+            own.
     """
 
     def __init__(
-        self, parts: Sequence[int], cells: Sequence[int], steps: int, *, has_cores: bool = False
+        self,
+        parts: Sequence[int],
+        cells: Sequence[int],
+        steps: int,
+        *,
+        has_cores: bool = False,
+        readers: int | None = None,
     ) -> None:
         self.parts, self.steps = tuple(parts), steps
+        self.readers = len(self.parts) if readers is None else readers
         self.spins = SPINS_OWN if has_cores else SPINS_SHARED
         n = len(cells)
         self.counts, self.lists, at = [], [], 0
@@ -71,16 +84,18 @@ class Layout:
             self.lists.append(at + round_up(-(-steps // 2)))
             at = self.lists[-1] + round_up(-(-size * steps // 2))
         self.buffer = at
-        self.head = round_up(LAYOUT + 2 * n + len(self.parts))
-        self.box_head = round_up(POSTED + 1 + n)
+        self.taken = round_up(LAYOUT + 2 * n + len(self.parts))
+        self.head = self.taken + self.readers * round_up(n)
+        self.box_head = round_up(POSTED + 1 + 2 * n)
         self.stride = self.box_head + 2 * self.buffer
         self.words = self.head + self.stride * len(self.parts)
 
     def write(self, memory: np.ndarray) -> None:
         """Write the head into zeroed memory, int64[words]."""
         n = len(self.counts)
-        memory[[BOXES, STRIDE, GROUPS, STEPS, BUFFER, FIRST, SPINS]] = (
+        memory[[BOXES, STRIDE, GROUPS, STEPS, BUFFER, FIRST, SPINS, TAKEN]] = (
             len(self.parts), self.stride, n, self.steps, self.buffer, self.head, self.spins,
+            self.taken,
         )  # fmt: skip
         memory[LAYOUT : LAYOUT + n] = self.counts
         memory[LAYOUT + n : LAYOUT + 2 * n] = self.lists
@@ -106,6 +121,18 @@ class Layout:
         """A view of what the owner of a box has spent on update, delivery, waiting, and ENDED."""
         place = self.head + box * self.stride + CLOCK
         return memory[place : place + 4]
+
+    def put_in(self, memory: np.ndarray, box: int) -> np.ndarray:
+        """A view of how many spikes of each group the owner of a box has put in."""
+        n = len(self.counts)
+        place = self.head + box * self.stride + POSTED + 1 + n
+        return memory[place : place + n]
+
+    def taken_out(self, memory: np.ndarray, reader: int) -> np.ndarray:
+        """A view of how many spikes of each group one reader has taken from the boxes."""
+        n = len(self.counts)
+        place = self.taken + reader * round_up(n)
+        return memory[place : place + n]
 
     def epochs(self, memory: np.ndarray) -> np.ndarray:
         """A view of the epochs of all boxes."""
@@ -234,18 +261,22 @@ def halves(board):
 
 
 @njit
+def _buffer_at(board, box, parity):
+    """The first word of one of the two buffers of a box."""
+    head = (POSTED + 1 + 2 * board[GROUPS] + LINE - 1) // LINE * LINE
+    return box_at(board, box) + head + parity * board[BUFFER]
+
+
+@njit
 def counts_at(board, box, group, parity):
     """Where the counts of a group begin in a box's buffer, in int32."""
-    head = (POSTED + 1 + board[GROUPS] + LINE - 1) // LINE * LINE
-    return 2 * (box_at(board, box) + head + parity * board[BUFFER] + board[LAYOUT + group])
+    return 2 * (_buffer_at(board, box, parity) + board[LAYOUT + group])
 
 
 @njit
 def list_at(board, box, group, parity):
     """Where the list of a group begins in a box's buffer, in int32."""
-    head = (POSTED + 1 + board[GROUPS] + LINE - 1) // LINE * LINE
-    place = board[LAYOUT + board[GROUPS] + group]
-    return 2 * (box_at(board, box) + head + parity * board[BUFFER] + place)
+    return 2 * (_buffer_at(board, box, parity) + board[LAYOUT + board[GROUPS] + group])
 
 
 @njit
@@ -281,6 +312,14 @@ def append(board, box, group, events, cursor, count):
     for index in range(count):
         half[start + index] = events[cursor + index]
     board[place + POSTED + 1 + group] = fill + count
+    board[place + POSTED + 1 + board[GROUPS] + group] += count
+
+
+@njit
+def take(board, reader, group, count):
+    """Count the spikes of a group that one reader has taken."""
+    words = (board[GROUPS] + LINE - 1) // LINE * LINE
+    board[board[TAKEN] + reader * words + group] += count
 
 
 @njit

@@ -39,12 +39,14 @@ class ChunkResult:
     Attributes:
         spikes: per population path, (step int64, id int64), sorted by both.
         samples: per sample asked for, (step int64[t], ids int64[k], values [t, k]).
+        counts: int64[group, done]: how many cells of each group spiked at each step.
     """
 
     start: int
     done: int
     spikes: dict[str, tuple[np.ndarray, np.ndarray]]
     samples: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
+    counts: np.ndarray
 
 
 def scheduled(step: np.ndarray, cell: np.ndarray, start: int, done: int) -> np.ndarray:
@@ -94,4 +96,5 @@ def joined(start: int, results: Sequence[ChunkResult]) -> ChunkResult:
     for pieces in zip(*(result.samples for result in results), strict=True):
         steps, ids, values = zip(*pieces, strict=True)
         samples.append((np.concatenate(steps), ids[0], np.concatenate(values)))
-    return ChunkResult(start, sum(result.done for result in results), spikes, samples)
+    counts = np.concatenate([result.counts for result in results], axis=1)
+    return ChunkResult(start, sum(result.done for result in results), spikes, samples, counts)

@@ -27,6 +27,7 @@ from distdyn.parallel import chunk, connect, roads
 from distdyn.parallel.assemble import Assembly
 from distdyn.parallel.built import Built
 from distdyn.parallel.couplings import Couplings
+from distdyn.parallel.exchange.counters import Counters
 from distdyn.parallel.exchange.neighbours import Neighbours
 from distdyn.parallel.groups import Group
 from distdyn.parallel.launch import World, cores
@@ -109,6 +110,8 @@ class Shard:
         self.near = Neighbours(
             us, self.stack, self.parts, self.built.tables, kernels=self.kernels, overlap=overlap
         )
+        sources = [table.source for table in self.built.tables]
+        self.counters = Counters(self.groups, sources, self.near, us)
         self.placed = self._place()
         self.learning = self._learning()
         self.couplings = Couplings(self.built, self.stack, us, kernels=self.kernels)
@@ -144,6 +147,7 @@ class Shard:
         self.step = self.setting.origin
         if self.near.remote:
             self.near.remote.clear()  # nothing is on its way between two calls of run
+        self.counters.clear()
         self.states: list[list[Any]] = []
         self.names: list[list[str]] = []
         for group in self.groups:
@@ -358,6 +362,7 @@ class Shard:
 
         Raises:
             SimulationError: a state is not finite any more, here or on another rank.
+            ExchangeError: spikes were lost on their way between parts.
         """
         start, results = self.step, []
         self._failure: SimulationError | None = None
@@ -379,7 +384,8 @@ class Shard:
                 if self.near.has_mail:
                     self._chunk(0)  # what came with the exchange before goes into the rings
                 self.near.catch_up()
-        self.world.agree(self._failure)
+        lost = self.counters.check()
+        self.world.agree(self._failure or lost)
         return joined(start, results)
 
     def _chunk(self, most: int) -> ChunkResult:
@@ -401,6 +407,9 @@ class Shard:
         self.events, self.traces = carry.events, carry.traces
         self.learning.learned = list(carry.learned)
         emitted = self._emitted(start, done, progress)
+        counts = np.array([[count for _, count in of] for of in emitted], np.int64)
+        counts = counts.reshape(len(emitted), len(self.groups), done)
+        self.counters.add(counts)
         self.near.end_chunk(start, done, emitted)
         self._check_finite(progress.finite)
         self._failure = self._failure or self.learning.failure()
@@ -410,7 +419,7 @@ class Shard:
             samples_of(sample, blocks(rows), int(blocks(used)[0][0]), start, done)
             for sample, rows, used in zip(self.samples, self.traces, progress.sampled, strict=True)
         ]
-        return ChunkResult(start, done, spikes, samples)
+        return ChunkResult(start, done, spikes, samples, counts.sum(axis=0))
 
     def _emitted(self, start: int, done: int, progress: chunk.Progress) -> list[list[Emission]]:
         """By device and group: the cells that spiked, and how many at each step."""

@@ -15,12 +15,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from distdyn.errors import DistDynError, Stopped
+from distdyn.errors import DistDynError, SimulationError, Stopped
 from distdyn.parallel.launch import World
 from distdyn.parallel.shard import ChunkResult, Shard
 from distdyn.run import faults
 from distdyn.run.agreement import agreed
 from distdyn.run.checkpoint.course import WRITE, Change, Course
+from distdyn.run.health import Health
 from distdyn.run.interrupt import Deferred, Interrupted
 from distdyn.run.progress import Progress
 from distdyn.run.rows import columns_of
@@ -64,6 +65,7 @@ class Chunks:
         weights: which are recorded.
         phases: seconds by phase, added to.
         keeping: how the run is kept.
+        health: looks at how fast populations fire.
     """
 
     def __init__(
@@ -74,7 +76,9 @@ class Chunks:
         weights: Sequence[WeightTrace],
         phases: dict[str, float],
         keeping: Keeping,
+        health: Health,
     ) -> None:
+        self._health = health
         self.world, self.sink, self.phases, self.keeping = world, sink, phases, keeping
         self._traces, self._weights = traces, weights
         self._steps = FIRST_CHUNK
@@ -93,6 +97,7 @@ class Chunks:
         Raises:
             Interrupted: there was a Ctrl-C on some rank; all are at the same whole step.
             Stopped: the run was told to stop, and is at a checkpoint.
+            SimulationError: it cannot go on; its state has been saved.
         """
         first, dt = shard.step, shard.setting.dt
         course = self.keeping.course
@@ -102,7 +107,7 @@ class Chunks:
             while shard.step < last and not is_stopped:
                 began = time.perf_counter()
                 until = self._until(shard.step, last, turn, is_recorded=is_recorded)
-                result = shard.run(min(self._steps, until - shard.step))
+                result = self._run(shard, min(self._steps, until - shard.step))
                 error = self._drain(shard, result) if is_recorded else None
                 seconds = time.perf_counter() - began
                 self.phases["run"] += seconds
@@ -127,6 +132,16 @@ class Chunks:
             every += [weights.every for weights in self._weights]
             last = self.keeping.course.until(step, last)
         return min([last, *((step // n + 1) * n for n in every)])
+
+    def _run(self, shard: Shard, steps: int) -> ChunkResult:
+        """One chunk. If the run cannot go on after it, its state is kept."""
+        try:
+            result = shard.run(steps)
+            self._health.look(shard, result)
+        except SimulationError as error:  # all ranks are here
+            self.keeping.course.leave(shard, self.keeping.about, self.keeping.changes, error)
+            raise
+        return result
 
     def _compile(self, shard: Shard, progress: Progress) -> None:
         """Zero steps: what is not compiled yet is compiled, and its time is known."""

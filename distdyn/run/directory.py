@@ -4,6 +4,7 @@
     spikes.h5      the spikes of all recorded populations
     <variable>.h5  one file per trace
     checkpoints/   from which it goes on; see `checkpoint`
+    failed-step-.../   the state in which it could not go on, if so; in the form of a checkpoint
     lock           held while a run writes
 
 What is recorded waits in memory and is written about once a second, so memory stays bounded, and a
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from distdyn.errors import RunDirectoryError
 from distdyn.run import store
-from distdyn.run.checkpoint.writing import CHECKPOINTS, remove_all
+from distdyn.run.checkpoint.writing import CHECKPOINTS, remove_all, remove_failed
 from distdyn.run.earlier import BEFORE, forget, set_aside
 from distdyn.run.lock import Lock
 from distdyn.run.merging import draft_of
@@ -85,6 +86,7 @@ class RunDirectory:
             _remove_run(self.path)
             forget(self.path)
             remove_all(self.path / CHECKPOINTS)
+            remove_failed(self.path)
 
     def make_way(self, step: int | None) -> None:
         """Remove an earlier run, if there is one; or keep what it recorded up to a step, aside.

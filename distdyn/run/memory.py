@@ -48,7 +48,7 @@ class Memory:
         """The chunk that ends at this step is complete."""
         self._stop = step
 
-    def finish(self, step: int, reason: str = "completed") -> Recording:
+    def finish(self, step: int, reason: str = "completed", **fields: object) -> Recording:
         """The call of `run` ends at this step: what it recorded."""
         spikes = {path: HeldRows(*merge(parts)) for path, parts in self._spikes.items()}
         traces = {path: self._joined(path) for path in self._traces}

@@ -26,6 +26,7 @@ from distdyn.errors import (
     RecordError,
     RunDirectoryError,
     Stopped,
+    TimeError,
 )
 from distdyn.network.distributions import Distribution
 from distdyn.network.network import Graph, Network, graph
@@ -35,6 +36,7 @@ from distdyn.parallel.launch import cores, distributed
 from distdyn.parallel.launch.detect import detect
 from distdyn.parallel.launch.devices import local_devices
 from distdyn.parallel.parameters import Setting
+from distdyn.parallel.plan.forecast import check_room
 from distdyn.parallel.shard import Shard
 from distdyn.run import arguments, faults, report
 from distdyn.run.access import Behind, PopulationAccess, ProjectionAccess
@@ -51,6 +53,7 @@ from distdyn.run.checkpoint.schedule import Schedule
 from distdyn.run.checkpoint.stored import Stored
 from distdyn.run.chunks import NO_TURN, Chunks, Keeping, Turn
 from distdyn.run.earlier import load_aside
+from distdyn.run.health import Health, check_rate
 from distdyn.run.interrupt import Interrupted
 from distdyn.run.memory import Memory
 from distdyn.run.progress import Progress, check_mode
@@ -59,7 +62,7 @@ from distdyn.run.record import CELL, parse, spiking_populations
 from distdyn.run.recording import Header, Recording, Share
 from distdyn.run.trained import with_parameters
 from distdyn.run.weights import WeightTrace
-from distdyn.units import check_dt
+from distdyn.units import check_dt, shown
 
 
 class DSRunner:
@@ -95,6 +98,8 @@ class DSRunner:
             checkpoint, and the call that was under way goes on; all to the same bits as in one
             piece. Or the path of a checkpoint; of another run, a new recording begins there.
         max_wall: how long this process may take ("23h"); then it stops with a checkpoint.
+        max_rate: Hz; a population that fires faster, mean over its cells and 20 ms, ends the run.
+            Without it there is a warning where a population fires nearly as fast as it can.
         progress: "auto", "bar", "lines" or "off"; of several ranks the first one writes lines.
         watchdog: seconds without progress after which a job of several ranks is ended.
         overlap: compute while spikes travel between nodes: they are exchanged twice as often.
@@ -132,6 +137,7 @@ class DSRunner:
         keep: int = 3,
         resume: Any = "never",
         max_wall: Any = None,
+        max_rate: float | None = None,
         progress: str = "auto",
         watchdog: float | None = None,
         overlap: bool = False,
@@ -142,7 +148,8 @@ class DSRunner:
         self.world = launch.world() if world is None else world
         with agreed(self.world):
             self.progress = check_mode(progress)
-            self.dt = check_dt(dt)
+            self._dt = check_dt(dt)
+            health = Health(check_rate(max_rate))
             schedule = Schedule(checkpoint_every, self.dt, max_wall)
             if out is None and (checkpoint_every is not None or max_wall is not None):
                 raise ParameterError(
@@ -166,6 +173,7 @@ class DSRunner:
                 record=record, platform=platform, out=str(out), merge=merge, watchdog=watchdog,
                 decomposition=decomposition, overlap=overlap, share_gpu=share_gpu, **versions(),
                 checkpoint_every=checkpoint_every, keep=keep, resume=resume, max_wall=max_wall,
+                max_rate=max_rate,
                 trained=trained, **description(members),
             )  # fmt: skip
         with agreed(self.world):
@@ -186,6 +194,8 @@ class DSRunner:
             self.devices = local_devices(
                 devices, platform, self.world, neurons=members.size, share_gpu=share_gpu
             )
+            with agreed(self.world):
+                check_room(members, self.world, self.devices, dt=self.dt, precision=precision)
             self._everywhere = distributed.everywhere(self.devices) if spans else None
             self._made_by = {**versions(), **self._check_road(spans)}
             with agreed(self.world):
@@ -217,7 +227,13 @@ class DSRunner:
         }  # fmt: skip
         keeping = Keeping(self._course, self._about(), self._all_changes)
         self._chunks = Chunks(
-            self.world, self._sink, self._request.traces, self._weights, self.phases, keeping
+            self.world,
+            self._sink,
+            self._request.traces,
+            self._weights,
+            self.phases,
+            keeping,
+            health,
         )
         self._before: dict[str, float] = {}  # the shard's phases that are outside of the results
 
@@ -320,7 +336,7 @@ class DSRunner:
     def _finish(self, reason: str = "completed") -> Recording:
         began = time.perf_counter()
         try:
-            return self._sink.finish(self.step, reason)
+            return self._sink.finish(self.step, reason, counters=self.counters())
         finally:
             self.phases["record"] += time.perf_counter() - began
 
@@ -365,6 +381,18 @@ class DSRunner:
             self._watch()
 
     # --- looking and setting ---------------------------------------------------------------------
+
+    @property
+    def dt(self) -> float:
+        """The time step, ms."""
+        return self._dt
+
+    @dt.setter
+    def dt(self, value: Any) -> None:
+        raise TimeError(
+            f"dt = {shown(value)} cannot be set: delays and propagators are made for dt = "
+            f"{self._dt:g} ms. Make a new runner."
+        )
 
     @property
     def step(self) -> int:
@@ -426,6 +454,13 @@ class DSRunner:
         )
         more = {"ranks": self.world.size, "devices": len(self.devices), "phases": dict(self.phases)}
         return {**description, **more}
+
+    def counters(self) -> dict[str, int]:
+        """Spikes emitted, sent, received and delivered on all ranks; see `exchange.counters`.
+
+        Since this runner was made or reset, warm-up included. Collective.
+        """
+        return self._shard.counters.totals()
 
     def all_phases(self) -> list[dict[str, float]]:
         """Seconds that each rank spent in each phase, those inside of `run` included.

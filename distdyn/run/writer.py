@@ -142,17 +142,17 @@ class Writer:
         if files.waiting > _WAITING or time.monotonic() - files.write_time >= self._every:
             self._write()
 
-    def finish(self, step: int, reason: str = "completed") -> Recording:
+    def finish(self, step: int, reason: str = "completed", **fields: Any) -> Recording:
         """The call of `run` ends at this step: what it recorded, to be read from the files.
 
-        Collective.
+        The fields go into `run.json`. Collective.
         """
         self._files.stop = step
         with self._together():
             self._write()
         self._meet()
         with self._together():
-            self.update(exit_reason=reason)
+            self.update(exit_reason=reason, **fields)
         share = self._share
         if share is not None and self.header.is_hashable and self._call == self._files.start:
             share = replace(share, sha256=self._hash)

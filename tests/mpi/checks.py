@@ -36,6 +36,7 @@ from distdyn.parallel.exchange import remote
 from distdyn.parallel.exchange.messages import Messages
 from distdyn.parallel.launch import world
 from distdyn.parallel.roads import VARIABLE
+from distdyn.run import runner as runner_module
 from distdyn.zoo import by_name
 from partition import Decomposition
 
@@ -295,9 +296,17 @@ def differing(run: Run) -> dict[str, Any]:
     heard["duration"] = error_of(lambda: runner.run(1.0 + odd))
     heard["every"] = error_of(lambda: runner.run(1.0, every=0.1 * (1 + odd), call=lambda r: None))
     heard["reset"] = error_of(lambda: runner.reset(seed=7 + odd))
+    plain = runner_module.versions
+    runner_module.versions = lambda: plain() | ({"jaxlib": "0.0"} if odd else {})
+    heard["jaxlib"] = error_of(lambda: run(small()))
+    runner_module.versions = plain
     unheard = [name for name, text in heard.items() if not text]
     assert not unheard, unheard
     assert all("AgreementError" in str(text) for text in heard.values()), heard
+    named = {name: f'differ in "{name}"' for name in (*of_run, "jaxlib", "duration")}
+    named |= {"size": '"population "N": size"', "weight": '"projection "syn": weight"'}
+    wrong = {name: heard[name] for name, words in named.items() if words not in str(heard[name])}
+    assert not wrong, wrong
     return {}
 
 

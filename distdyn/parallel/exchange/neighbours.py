@@ -66,6 +66,7 @@ class Neighbours:
         self.interval = self._affordable(min(MOST_INTERVAL, *(delays[r][0] for r in inside)))
         self.between = self._affordable(min(MOST_STEPS // 2, *(far for _, far in delays)))
         self.exchange, self.board, self.memory = None, None, None
+        self._layout: Any = None
         has_cores = kernels and cores.are_enough(world, devices)  # asked of all, needed or not
         if len(self.near_parts) == 1:
             self.interval = 1
@@ -107,7 +108,7 @@ class Neighbours:
 
         us, devices = self.world, len(self.stack.devices)
         room = [int(s.words[self.near_parts].max()) for s in self.parts.shares]
-        layout = Layout(self.near_parts, room, self.interval, has_cores=has_cores)
+        self._layout = layout = Layout(self.near_parts, room, self.interval, has_cores=has_cores)
         self.memory = memory = us.shared(8 * layout.words).view(np.int64)
         if us.local_rank == 0:
             layout.write(memory)
@@ -116,6 +117,28 @@ class Neighbours:
         boxes = [self.near_parts.index(part) for part in self.parts.numbers]
         self._clocks = [layout.clocks(memory, box) for box in boxes]
         return self.stack.own([np.array([memory.ctypes.data, box]) for box in boxes])
+
+    def box_counts(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Of each of our mailboxes, by group: spikes that we, and the others, put in; taken by us.
+
+        Between two calls of `Shard.run` only: then all parts of the node have ended the last step.
+        """
+        if self.memory is None:
+            return []
+        layout, memory = self._layout, self.memory
+        put_in = np.array([layout.put_in(memory, box) for box in range(len(self.near_parts))])
+        boxes = [self.near_parts.index(part) for part in self.parts.numbers]
+        whole = put_in.sum(axis=0)
+        return [(put_in[b], whole - put_in[b], layout.taken_out(memory, b).copy()) for b in boxes]
+
+    def clear_counts(self) -> None:
+        """No spike has been sent or received; what others count is theirs."""
+        if self.memory is not None:
+            for box in (self.near_parts.index(part) for part in self.parts.numbers):
+                self._layout.put_in(self.memory, box)[:] = 0
+                self._layout.taken_out(self.memory, box)[:] = 0
+        if self.remote:
+            self.remote.clear_counts()
 
     # --- around a chunk --------------------------------------------------------------------------
 

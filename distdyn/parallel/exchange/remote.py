@@ -30,6 +30,10 @@ class Remote:
         outside: the ranks of other nodes.
         steps: the most steps of a chunk.
         uses_kernels: whether the inbox is read by machine code, or is a set of arrays.
+
+    Attributes:
+        sent, received: by rank, int64[group]: how many spikes, since `clear_counts`.
+        held: int64[group]: of those that were received, what is still in the inbox.
     """
 
     def __init__(
@@ -47,6 +51,9 @@ class Remote:
         senders = [rank for rank, need in needs.items() if need.any()]
         self._join(world, senders, needs)
         self.is_filled = False
+        self.sent = {rank: self._none() for rank in self.wanted}
+        self.received = {rank: self._none() for rank in senders}
+        self.held = self._none()
         self.lists: tuple[Inbox, ...] = ()
         self.memory: np.ndarray | None = None
         if uses_kernels:
@@ -54,7 +61,7 @@ class Remote:
 
             boxes = [rank * self.devices + d for rank in senders for d in range(self.devices)]
             room = [int(s.words[boxes].max(initial=0)) for s in parts.shares]
-            self.layout = Layout(boxes, room, steps)
+            self.layout = Layout(boxes, room, steps, readers=self.devices)
             self.memory = aligned_zeros(self.layout.words, np.int64)
             self.layout.write(self.memory)
         else:
@@ -66,6 +73,9 @@ class Remote:
             asked = who_needs(world.comm, {rank: needs[rank] for rank in senders})
         self.wanted = {rank: self._by_group(mask) for rank, mask in asked.items()}
         self.messages = Messages(world.comm, list(self.wanted), senders, timeout=world.watch.limit)
+
+    def _none(self) -> np.ndarray:
+        return np.zeros(len(self.groups), np.int64)
 
     def _needed(self, tables: Sequence[Table], ranks: Sequence[int]) -> dict[int, np.ndarray]:
         """Which cells of each rank, device after device and group after group, reach ours."""
@@ -103,7 +113,7 @@ class Remote:
 
     def send(self, steps: int, emitted: Emitted) -> None:
         """Post what the cells have emitted in a chunk of so many steps; does not wait."""
-        outgoing = {rank: self._packed(steps, emitted, mask) for rank, mask in self.wanted.items()}
+        outgoing = {rank: self._packed(steps, emitted, rank) for rank in self.wanted}
         self.messages.start(outgoing)
 
     def receive(self, start: int, steps: int) -> None:
@@ -114,17 +124,18 @@ class Remote:
             self._join_lists()
         self.is_filled = True
 
-    def _packed(self, steps: int, emitted: Emitted, wanted: list) -> np.ndarray:
+    def _packed(self, steps: int, emitted: Emitted, rank: int) -> np.ndarray:
         """Counts of each step by device and group, then the cells in that order."""
         counts, lists = [], []
-        for of, masks in zip(emitted, wanted, strict=True):
-            for (cells, count), mask in zip(of, masks, strict=True):
+        for of, masks in zip(emitted, self.wanted[rank], strict=True):
+            for k, ((cells, count), mask) in enumerate(zip(of, masks, strict=True)):
                 if mask is not None and not mask.any():
                     cells, count = cells[:0], np.zeros_like(count)
                 elif mask is not None and len(cells):
                     keep = mask[cells]
                     step = np.repeat(np.arange(steps), count)[keep]
                     cells, count = cells[keep], np.bincount(step, minlength=steps)
+                self.sent[rank][k] += len(cells)
                 counts.append(count)
                 lists.append(cells)
         return np.concatenate([*counts, *lists]).astype(np.int32, copy=False)
@@ -142,6 +153,8 @@ class Remote:
                 at += total
 
     def _put(self, part: int, group: int, start: int, count: np.ndarray, cells: np.ndarray) -> None:
+        self.received[part // self.devices][group] += len(cells)
+        self.held[group] += len(cells)
         if self.memory is None:
             self.pieces.append((part, group, start, count, cells))
             return
@@ -153,18 +166,33 @@ class Remote:
         if not self.is_filled:
             return
         self.is_filled = False
+        self.held[:] = 0
         if self.memory is None:
             self._clear_lists()
         else:
             self.layout.clear(self.memory)
+
+    def taken(self) -> list[np.ndarray]:
+        """How many spikes of each group each device has read in the inbox; by machine code only."""
+        if self.memory is None:
+            return []
+        return [self.layout.taken_out(self.memory, d).copy() for d in range(self.devices)]
+
+    def clear_counts(self) -> None:
+        """No spike has been sent or received."""
+        for counts in (*self.sent.values(), *self.received.values(), self.held):
+            counts[:] = 0
+        if self.memory is not None:
+            for device in range(self.devices):
+                self.layout.taken_out(self.memory, device)[:] = 0
 
     # --- what the chunk reads --------------------------------------------------------------------
 
     def operand(self, stack: Stack) -> Any:
         """The inbox as `chunk.Data` has it."""
         if self.memory is not None:
-            place = np.array([self.memory.ctypes.data, -1], np.int64)
-            return stack.own([place] * self.devices)
+            address = self.memory.ctypes.data
+            return stack.own([np.array([address, d], np.int64) for d in range(self.devices)])
         return tuple(Inbox(*(stack.same(x) for x in inbox)) for inbox in self.lists)
 
     def _clear_lists(self) -> None:

@@ -12,19 +12,19 @@ Without a directory there is no course: nothing is written, and signals do what 
 
 import itertools
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from distdyn.errors import ParameterError
+from distdyn.errors import CheckpointError, DistDynError, ParameterError, SimulationError
 from distdyn.parallel.launch import World
 from distdyn.parallel.shard import Shard
 from distdyn.parallel.snapshot import Columns, Read, put, take
 from distdyn.run.checkpoint.schedule import Schedule
 from distdyn.run.checkpoint.stored import Stored, newest
-from distdyn.run.checkpoint.writing import CHECKPOINTS, write
+from distdyn.run.checkpoint.writing import CHECKPOINTS, FAILED, write
 from distdyn.units import shown
 
 Change = tuple[str, str, Any]  # path, name and value of what was set
@@ -60,6 +60,11 @@ class Course:
             return None if self.directory is None else newest(self.directory, self.world)
         stored = Stored(resume)
         stored.verify(self.world)
+        if "failed" in stored.manifest:
+            raise CheckpointError(
+                f'resume: "{stored.path}" is the state of a run that could not go on '
+                f"({shown(stored.manifest['failed'])}). Give a checkpoint from before."
+            )
         return stored
 
     def is_own(self, stored: Stored) -> bool:
@@ -95,13 +100,49 @@ class Course:
         """
         assert self.directory is not None
         began = time.perf_counter()
+        path = self._write(self.directory, shard, about, changes)
+        self.schedule.written(time.perf_counter() - began)
+        return path
+
+    def leave(
+        self,
+        shard: Shard,
+        about: Mapping[str, Any],
+        changes: Callable[[], Sequence[Change]],
+        error: SimulationError,
+    ) -> None:
+        """Keep the state of a run that cannot go on, and say in its error where. Collective.
+
+        Args:
+            shard: what it is of.
+            about: as in `write`.
+            changes: gives what was set since the run began.
+            error: on all ranks the same.
+        """
+        if self.directory is None:
+            return
+        try:
+            about = {**about, "failed": str(error)}
+            path = self._write(self.directory.parent, shard, about, changes(), FAILED)
+            said = f'The state is saved in "{path}".'
+        except DistDynError as why:
+            said = f"The state could not be saved: {why}"
+        error.args = (f"{error} {said}",)
+
+    def _write(
+        self,
+        directory: Path,
+        shard: Shard,
+        about: Mapping[str, Any],
+        changes: Sequence[Change],
+        prefix: str = "",
+    ) -> Path:
         tables = take(shard)
         if self.world.rank == 0:
             about = {**about, "changes": [[path, name] for path, name, _ in changes]}
             tables = itertools.chain(tables, _tables(changes))
-        path = write(self.directory, shard.step, tables, about, self.world, keep=self.keep)
-        self.schedule.written(time.perf_counter() - began)
-        return path
+        rest = {"keep": self.keep, "prefix": prefix}
+        return write(directory, shard.step, tables, about, self.world, **rest)
 
 
 def changes_of(stored: Stored) -> list[Change]:

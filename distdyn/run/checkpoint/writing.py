@@ -29,6 +29,8 @@ CHECKPOINTS = "checkpoints"  # in the directory of a run
 FORMAT = 1
 MANIFEST = "manifest.json"
 NAME = re.compile(r"step-(\d{12,})")
+FAILED = "failed-"  # prefix of the state of a run that could not go on
+_FAILED = re.compile(rf"\.?{FAILED}step-\d{{12,}}(\.draft)?")
 _DRAFT = re.compile(r"\.step-\d{12,}\.draft")
 _BLOCK = 1 << 22  # bytes that are hashed at once
 
@@ -41,6 +43,7 @@ def write(
     world: "World",
     *,
     keep: int,
+    prefix: str = "",
 ) -> Path:
     """Write what all ranks hold after a step; then remove all but the newest checkpoints.
 
@@ -53,13 +56,14 @@ def write(
         about: what else the manifest says.
         world: the ranks.
         keep: how many checkpoints stay, this one among them.
+        prefix: of the name; with one it is not found as a checkpoint, and none is removed.
 
     Raises:
         RunDirectoryError: on all ranks; what was there before is as it was.
     """
     from distdyn.run.agreement import agreed
 
-    whole = directory / f"step-{step:012d}"
+    whole = directory / f"{prefix}step-{step:012d}"
     draft = directory / f".{whole.name}.draft"
     with agreed(world):
         if world.rank == 0:
@@ -74,7 +78,8 @@ def write(
                 faults.reach("manifest", 0)
                 content = {"format": FORMAT, "step": step, "parts": parts, **about}
                 _finish(draft, whole, content)
-                _prune(directory, keep)
+                if not prefix:
+                    _prune(directory, keep)
     except DistDynError:
         if world.rank == 0:
             shutil.rmtree(draft, ignore_errors=True)
@@ -100,6 +105,14 @@ def remove_all(directory: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     with suppress(OSError):
         directory.rmdir()
+
+
+def remove_failed(directory: Path) -> None:
+    """Remove the states in which earlier runs could not go on, and nothing else."""
+    with suppress(OSError):
+        for entry in directory.iterdir():
+            if _FAILED.fullmatch(entry.name) and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
 
 
 def checksum(path: Path) -> str:
