@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from distdyn.errors import RunDirectoryError
 from distdyn.run import store
-from distdyn.run.checkpoint.writing import CHECKPOINTS, remove_all, remove_failed
+from distdyn.run.checkpoint import CHECKPOINTS
+from distdyn.run.checkpoint.writing import remove_all, remove_failed
 from distdyn.run.earlier import BEFORE, forget, set_aside
 from distdyn.run.lock import Lock
 from distdyn.run.merging import draft_of

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -50,9 +50,7 @@ from distdyn.run.checkpoint.course import (
     restore,
 )
 from distdyn.run.checkpoint.schedule import Schedule
-from distdyn.run.checkpoint.stored import Stored
 from distdyn.run.chunks import NO_TURN, Chunks, Keeping, Turn
-from distdyn.run.earlier import load_aside
 from distdyn.run.health import Health, check_rate
 from distdyn.run.interrupt import Interrupted
 from distdyn.run.memory import Memory
@@ -63,6 +61,9 @@ from distdyn.run.recording import Header, Recording, Share
 from distdyn.run.trained import with_parameters
 from distdyn.run.weights import WeightTrace
 from distdyn.units import check_dt, shown
+
+if TYPE_CHECKING:
+    from distdyn.run.checkpoint.stored import Stored
 
 
 class DSRunner:
@@ -574,7 +575,7 @@ class DSRunner:
     def _watch(self) -> None:
         self._shard.watch(self._request.spikes, [sample for _, sample, _ in self._request.traces])
 
-    def _open(self, stored: Stored | None) -> Any:
+    def _open(self, stored: "Stored | None") -> Any:
         g = self.graph
         header = Header(
             dt=self.dt,
@@ -598,12 +599,14 @@ class DSRunner:
             run = self.describe()
             sink = self._directory.create(header, run, share=share, goes_on=goes_on)
         if goes_on:
+            from distdyn.run.earlier import load_aside
+
             with agreed(self.world):
                 sink.resume(load_aside(self._directory.path))
             self._directory.forget()
         return sink
 
-    def _go_on(self, stored: Stored) -> None:
+    def _go_on(self, stored: "Stored") -> None:
         """Take over what a checkpoint holds."""
         for path, name, value in changes_of(stored):
             kind = PopulationAccess(self._shard, path, self._changes)

@@ -5,3 +5,6 @@
 `writing` makes one, `stored` reads one, `schedule` says when one is due, and `course` is what a run
 does with all of it.
 """
+
+CHECKPOINTS = "checkpoints"  # in the directory of a run
+FAILED = "failed-"  # prefix of the state of a run that could not go on

@@ -14,7 +14,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,10 +22,12 @@ from distdyn.errors import CheckpointError, DistDynError, ParameterError, Simula
 from distdyn.parallel.launch import World
 from distdyn.parallel.shard import Shard
 from distdyn.parallel.snapshot import Columns, Read, put, take
+from distdyn.run.checkpoint import CHECKPOINTS, FAILED
 from distdyn.run.checkpoint.schedule import Schedule
-from distdyn.run.checkpoint.stored import Stored, newest
-from distdyn.run.checkpoint.writing import CHECKPOINTS, FAILED, write
 from distdyn.units import shown
+
+if TYPE_CHECKING:
+    from distdyn.run.checkpoint.stored import Stored
 
 Change = tuple[str, str, Any]  # path, name and value of what was set
 WRITE = 1  # smaller than any exit code of a stop
@@ -45,7 +47,7 @@ class Course:
         self.directory = None if directory is None else directory / CHECKPOINTS
         self.schedule, self.keep, self.world = schedule, keep, world
 
-    def find(self, resume: str | Path) -> Stored | None:
+    def find(self, resume: str | Path) -> "Stored | None":
         """The checkpoint from which the run goes on. Collective.
 
         Args:
@@ -56,6 +58,8 @@ class Course:
         """
         if resume == "never":
             return None
+        from distdyn.run.checkpoint.stored import Stored, newest
+
         if resume == "auto":
             return None if self.directory is None else newest(self.directory, self.world)
         stored = Stored(resume)
@@ -67,7 +71,7 @@ class Course:
             )
         return stored
 
-    def is_own(self, stored: Stored) -> bool:
+    def is_own(self, stored: "Stored") -> bool:
         """Whether a checkpoint is of this very run, and not the beginning of another."""
         return self.directory is not None and stored.path.absolute().parent == self.directory
 
@@ -137,6 +141,8 @@ class Course:
         changes: Sequence[Change],
         prefix: str = "",
     ) -> Path:
+        from distdyn.run.checkpoint.writing import write
+
         tables = take(shard)
         if self.world.rank == 0:
             about = {**about, "changes": [[path, name] for path, name, _ in changes]}
@@ -145,7 +151,7 @@ class Course:
         return write(directory, shard.step, tables, about, self.world, **rest)
 
 
-def changes_of(stored: Stored) -> list[Change]:
+def changes_of(stored: "Stored") -> list[Change]:
     """What was set since the run began."""
     one = np.zeros(1, np.int64)
     found = []
@@ -161,7 +167,7 @@ def _tables(changes: Sequence[Change]) -> Iterator[tuple[str, Columns]]:
         yield f"changes/{k}", Columns(np.zeros(1, np.int64), {"value": array})
 
 
-def restore(shard: Shard, stored: Stored) -> None:
+def restore(shard: Shard, stored: "Stored") -> None:
     """Set a shard to what a checkpoint holds."""
     read: Read = lambda name, key: stored.read(name, key, shard.world.rank)  # noqa: E731
     put(shard, stored.step, read)

@@ -19,17 +19,16 @@ from typing import TYPE_CHECKING, Any
 
 from distdyn.errors import DistDynError
 from distdyn.run import faults, store
+from distdyn.run.checkpoint import FAILED
 from distdyn.run.provenance import write_json
 
 if TYPE_CHECKING:
     from distdyn.parallel.launch import World
     from distdyn.parallel.snapshot import Columns
 
-CHECKPOINTS = "checkpoints"  # in the directory of a run
 FORMAT = 1
 MANIFEST = "manifest.json"
 NAME = re.compile(r"step-(\d{12,})")
-FAILED = "failed-"  # prefix of the state of a run that could not go on
 _FAILED = re.compile(rf"\.?{FAILED}step-\d{{12,}}(\.draft)?")
 _DRAFT = re.compile(r"\.step-\d{12,}\.draft")
 _BLOCK = 1 << 22  # bytes that are hashed at once
