@@ -49,6 +49,7 @@ def ring():
     return dd.DSAnalyzer(model).slow_points(noisy_bumps(U_0)), U_0
 
 
+@pytest.mark.xdist_group("ring")
 def test_a_continuous_attractor_is_one_ring(ring):
     found, U_0 = ring
     assert [(m.kind, m.dimension, len(m.points)) for m in found.manifolds] == [("ring", 1, 40)]
@@ -59,6 +60,7 @@ def test_a_continuous_attractor_is_one_ring(ring):
     np.testing.assert_allclose(found.x.max(axis=1), U_0, rtol=2e-3)  # between units
 
 
+@pytest.mark.xdist_group("ring")
 def test_the_spectrum_on_the_bump(ring):
     found, _ = ring
     np.testing.assert_array_equal(found.n_marginal, 1)
@@ -68,6 +70,7 @@ def test_the_spectrum_on_the_bump(ring):
     assert np.abs(found.eigenvalues[:, 0]).max() < 1e-12
 
 
+@pytest.mark.xdist_group("ring")
 def test_the_marginal_direction_moves_the_bump(ring):
     found, _ = ring
     for x, right, left in zip(found.x, found.right, found.left, strict=True):
