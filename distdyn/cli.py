@@ -9,6 +9,8 @@
     distdyn train yinyang --seed 1 --checkpoint runs/a.h5
     distdyn sweep LIF --grid I_e=0:600:50 --duration 500 --measure rate --out s.h5
     distdyn compare runs/a runs/b
+    distdyn diff runs/a runs/b
+    distdyn verify runs/a
     distdyn plot runs/a
     distdyn describe AdEx
     distdyn doctor
@@ -35,7 +37,7 @@ from types import ModuleType
 from typing import Any
 
 from distdyn import sbatch
-from distdyn.commands import compare, sweep
+from distdyn.commands import compare, diff, sweep, verify
 from distdyn.errors import (
     DistDynError,
     ExitCode,
@@ -103,6 +105,8 @@ def _parser() -> argparse.ArgumentParser:
     grid.set_defaults(command=_sweep)
     two = commands.add_parser("compare", help="tell how two runs differ")
     compare.add_options(two)
+    verify.add_options(commands.add_parser("verify", help="look whether a run is whole"))
+    diff.add_options(commands.add_parser("diff", help="tell where two runs begin to differ"))
     plot = commands.add_parser(
         "plot", help="draw a run: raster and rates", description=_plot.__doc__
     )

@@ -8,6 +8,7 @@ opening         how all of them are opened, and what is refused
 
 from distdyn.run.store.arrays import read_arrays as read_arrays
 from distdyn.run.store.arrays import write_arrays as write_arrays
+from distdyn.run.store.opening import attribute as attribute
 from distdyn.run.store.opening import check_free as check_free
 from distdyn.run.store.opening import dataset as dataset
 from distdyn.run.store.opening import opened as opened
