@@ -23,7 +23,7 @@ from distdyn.errors import CheckpointError, RunDirectoryError
 from distdyn.parallel.launch import World
 from distdyn.parallel.snapshot import Fields
 from distdyn.run.agreement import agreed
-from distdyn.run.checkpoint.writing import FORMAT, MANIFEST, checksum, digest, kept
+from distdyn.run.checkpoint.writing import FORMAT, MANIFEST, NAME, checksum, digest, kept
 from distdyn.run.provenance import read_json
 from distdyn.run.store import StoredTables
 from distdyn.run.stream import END
@@ -198,6 +198,9 @@ def _manifest(path: Path) -> dict[str, Any]:
         _check_manifest(said)
         if said.pop("sha256") != digest(said):
             raise ValueError("it was changed")
+        name = NAME.fullmatch(path.absolute().name)
+        if name is not None and int(name[1]) != said["step"]:
+            raise ValueError(f"it is of step {said['step']}")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise CheckpointError(
