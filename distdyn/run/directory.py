@@ -59,7 +59,7 @@ class RunDirectory:
         merge: bool = True,
         goes_on: bool = False,
     ) -> None:
-        self.merge = merge
+        self.merge, self._overwrite = merge, overwrite
         self.holds: list[str] = []
         self._lock: Lock | None = None
         self._is_new = False
@@ -72,20 +72,12 @@ class RunDirectory:
         self.holds = [name for name in found if os.path.lexists(self.path / name)]
         if self.holds and not (overwrite or goes_on):
             self._lock.release()
-            raise self.is_taken()
+            raise self._taken()
 
     @property
     def holds_lock(self) -> bool:
         """Whether this process may write `run.json`: rank 0, unless another run took over."""
         return self._lock is not None and self._lock.is_held
-
-    def is_taken(self) -> RunDirectoryError:
-        """The error for a directory that holds a run already."""
-        return RunDirectoryError(
-            f'out: "{self.path}" holds a run already ({", ".join(self.holds)}). Use another '
-            'directory, overwrite=True (--overwrite) to replace it, or resume="auto" (--resume '
-            "auto) to go on from its last checkpoint."
-        )
 
     def clear(self) -> None:
         """Remove an earlier run, if there is one, with its checkpoints."""
@@ -94,9 +86,19 @@ class RunDirectory:
             forget(self.path)
             remove_all(self.path / CHECKPOINTS)
 
-    def set_aside(self, step: int) -> None:
-        """Keep what an earlier run recorded up to a step, and remove its files."""
-        if self._lock is not None:
+    def make_way(self, step: int | None) -> None:
+        """Remove an earlier run, if there is one; or keep what it recorded up to a step, aside.
+
+        Raises:
+            RunDirectoryError: there is one that is complete, and was not to be replaced.
+        """
+        if self._lock is None:
+            return
+        if step is None and self.holds and not self._overwrite and _is_completed(self.path):
+            raise self._taken()
+        if step is None:
+            self.clear()
+        else:
             set_aside(self.path, step)
             _remove_run(self.path)
 
@@ -131,6 +133,14 @@ class RunDirectory:
             self.clear()
         return Writer(self, header, run or {}, every=every, share=share)
 
+    def _taken(self) -> RunDirectoryError:
+        """The error for a directory that holds a run already."""
+        return RunDirectoryError(
+            f'out: "{self.path}" holds a run already ({", ".join(self.holds)}). Use another '
+            'directory, overwrite=True (--overwrite) to replace it, or resume="auto" (--resume '
+            "auto) to go on from its last checkpoint."
+        )
+
     def close(self) -> None:
         """Give the directory free; one that we made and left empty goes."""
         if self._lock is None:
@@ -160,6 +170,13 @@ def _made(directory: str | os.PathLike) -> tuple[Path, bool]:
             f'out: "{path}" cannot be made: {error.strerror}. Use another directory.'
         ) from error
     return path, True
+
+
+def _is_completed(directory: Path) -> bool:
+    """Whether a run has come to its end there."""
+    with suppress(RunDirectoryError):
+        return read_run(directory).get("exit_reason") == "completed"
+    return False
 
 
 def _remove_run(directory: Path) -> None:

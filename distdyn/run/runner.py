@@ -10,7 +10,7 @@ recorded, and the ranks of a job agree on how long the next one is and whether t
 import os
 import time
 from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -56,7 +56,6 @@ from distdyn.run.interrupt import Deferred, Interrupted
 from distdyn.run.memory import Memory
 from distdyn.run.progress import Progress, check_mode
 from distdyn.run.provenance import describe_run, version_of
-from distdyn.run.reader import read_run
 from distdyn.run.record import CELL, parse, spiking_populations
 from distdyn.run.recording import Header, Recording, Share
 from distdyn.run.rows import columns_of
@@ -178,10 +177,14 @@ class DSRunner:
         try:
             path = None if self._directory is None else self._directory.path
             self._course = Course(path, schedule, keep, self.world)
-            of = {"network": self.name, "record": record, "dt": self.dt, "seed": setting.seed,
-                  "precision": precision, "t0": t0, "trained": trained,
-                  **description(members)}  # fmt: skip
-            self._of = {name: text_of(value) for name, value in of.items()}
+            of = {"record": record, "dt": self.dt, "seed": setting.seed, "t0": t0,
+                  "trained": trained}  # fmt: skip
+            self._of = {
+                "network": self.name,
+                "precision": precision,
+                **{name: text_of(value) for name, value in of.items()},
+                **description(members),
+            }
             stored = self._course.find(resume)
             spans = distributed.spans(self.world, platform, share_gpu=share_gpu)
             self.devices = local_devices(
@@ -663,12 +666,7 @@ class DSRunner:
         self.phases = {}
         goes_on = stored is not None and self._course.is_own(stored)
         with agreed(self.world):
-            if goes_on:
-                self._directory.set_aside(stored.step)  # pyright: ignore[reportOptionalMemberAccess]
-            elif self._directory.holds and stored is None and _is_completed(self._directory.path):
-                raise self._directory.is_taken()
-            else:
-                self._directory.clear()
+            self._directory.make_way(stored.step if goes_on else None)  # pyright: ignore
         with agreed(self.world):
             run = self.describe()
             sink = self._directory.create(header, run, share=share, goes_on=goes_on)
@@ -743,13 +741,6 @@ def _claimed(
         raise RunDirectoryError(f'out: "{out}" cannot be made: {error}. Use another.') from error
     goes_on = resume != "never"
     return RunDirectory(out, overwrite=overwrite, world=world, merge=merge, goes_on=goes_on)
-
-
-def _is_completed(directory: Path) -> bool:
-    """Whether a run has come to its end there."""
-    with suppress(RunDirectoryError):
-        return read_run(directory).get("exit_reason") == "completed"
-    return False
 
 
 def _next_multiple(step: int, interval: int) -> int:
