@@ -58,6 +58,7 @@ from distdyn.run.provenance import peak_rss
 from distdyn.run.record import every
 from distdyn.run.recording import Recording
 from distdyn.run.runner import DSRunner
+from distdyn.units import printable
 
 NETWORK = "a published network by name, FILE.py:CLASS, or PACKAGE.MODULE:CLASS of what is installed"
 
@@ -79,6 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _end(code: int, message: str, error: BaseException) -> int:
     """Say why this process ends; of several ranks that end for one reason, one says it."""
+    message = printable(message)
     if launch.world.cache_info().currsize and launch.world().size > 1:
         return launch.world().leave(code, message, key=str(error), is_echo=is_echo(error))
     print(message, file=sys.stderr)
@@ -609,7 +611,7 @@ def _assignment(text: str) -> tuple[str, Any]:
         raise ParameterError(f"--set {text}: use NAME=VALUE, e.g. --set scale=0.1.")
     try:
         return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, RecursionError, MemoryError):  # of what is nested too deep
         return name, value
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from distdyn.errors import CheckpointError, ExitCode
 from distdyn.parallel import launch
 from distdyn.run.agreement import agreed
+from distdyn.units import printable
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     with agreed(world):  # one rank looks, and the others wait for it
         found = _difference(options.first, options.second) if world.rank == 0 else None
     if found is not None and not options.quiet:
-        print(found, flush=True)
+        print(printable(str(found)), flush=True)
     if found is not None and options.json:
         said = {"a": options.first, "b": options.second, **found.to_json()}
         print(json.dumps(said), flush=True)

@@ -10,6 +10,7 @@ import json
 
 from distdyn.errors import ExitCode
 from distdyn.parallel import launch
+from distdyn.units import printable
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     world = launch.world()
     found = verify(options.path, world)
     if world.rank == 0 and not options.quiet:
-        print("\n".join(map(str, found)), flush=True)
+        print(printable("\n".join(map(str, found))), flush=True)
     if world.rank == 0 and options.json:
         fields = [{**one._asdict(), "path": str(one.path)} for one in found]
         is_whole = all(one.fault is None for one in found)

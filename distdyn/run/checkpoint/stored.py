@@ -223,7 +223,7 @@ def _check_manifest(said: Any) -> None:
         if not isinstance(said[name], dict):
             raise ValueError(f'no "{name}"')
     for change in said["changes"]:
-        if [type(x) for x in change] != [str, str]:
+        if type(change) is not list or [type(x) for x in change] != [str, str]:
             raise ValueError(f"the change {shown(change)}")
 
 

@@ -11,6 +11,7 @@ from distdyn.run.store.arrays import write_arrays as write_arrays
 from distdyn.run.store.opening import attribute as attribute
 from distdyn.run.store.opening import check_free as check_free
 from distdyn.run.store.opening import dataset as dataset
+from distdyn.run.store.opening import found as found
 from distdyn.run.store.opening import opened as opened
 from distdyn.run.store.opening import to_disk as to_disk
 from distdyn.run.store.opening import unusable as unusable
