@@ -25,8 +25,8 @@ def check(path: str | Path) -> None:
         OSError: it cannot be read.
     """
     path = Path(path)
-    if not path.is_file():  # a pipe would be waited for
-        raise FileNotFoundError(f"there is no file {str(path)!r}")
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise OSError(f"{path} is no file")
     most = FREE + RATIO * path.stat().st_size
     try:
         with zipfile.ZipFile(path) as archive:

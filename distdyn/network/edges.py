@@ -164,8 +164,8 @@ class Edges(AbstractPairRule):
 
 
 def _read_csv(path: Path, what: str) -> Edges:
-    if not path.is_file():  # a pipe would be waited for
-        raise FileNotFoundError(f"there is no file {str(path)!r}")
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise OSError("it is no file")
     with path.open() as file:
         names = [name.strip() for name in file.readline().split(",")]
         _check_columns(names, what)

@@ -22,9 +22,11 @@ HEADER = Header(
 OF = {"network": "'Pair'", "seed": "7", "dt": "0.1"}
 
 
-def run(path: Path, stop: int = 1000, change=lambda path, step, id: (step, id), header=HEADER):
-    """The directory of a run in which each neuron fires now and then."""
-    writer = RunDirectory(path).create(header)
+def run(
+    path: Path, stop: int = 1000, change=lambda path, step, id: (step, id), header=HEADER, every=1.0
+):
+    """The directory of a run in which each neuron fires now and then, written every so many s."""
+    writer = RunDirectory(path).create(header, every=every)
     writer.begin(0)
     for first in range(0, stop, 100):
         rng = np.random.default_rng(first)

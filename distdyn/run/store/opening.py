@@ -8,6 +8,7 @@ HDF5 that meets a full disk loses the file, and sometimes the process.
 import errno
 import math
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ _SPARE = 1 << 22  # bytes that must stay free on a disk
 _DAMAGE = (  # what is raised by files that are not what they should be
     OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, OverflowError,
 )  # fmt: skip
+_OF_HDF5 = re.compile(r"error message = '([^']+)'")  # what the system said, in a line of its words
 _NOT_OURS = "This is not a file of ours."
 
 
@@ -85,7 +87,8 @@ def unusable(path: Path, mode: str, error: BaseException) -> RunDirectoryError:
     do, cure = "write", "Look at the space and the rights on that disk; earlier writes are safe."
     if mode == "r":
         do, cure = "read", "It is missing or damaged."
-    cause = getattr(error, "strerror", None) or error
+    told = _OF_HDF5.search(str(error))
+    cause = told[1] if told else getattr(error, "strerror", None) or error
     return RunDirectoryError(f'cannot {do} "{path}": {cause}. {cure}')
 
 
