@@ -7,12 +7,16 @@ Objects are never read: to load them is to run code.
 import math
 import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-_DAMAGE = zipfile.BadZipFile, NotImplementedError, RuntimeError, tokenize.TokenError, SyntaxError
+_DAMAGE = (
+    OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError, tokenize.TokenError,
+    SyntaxError, zlib.error,
+)  # fmt: skip
 RATIO = 100  # times its size that an archive may come to
 FREE = 1 << 26  # bytes that any may
 
@@ -27,21 +31,24 @@ def check(path: str | Path) -> None:
     path = Path(path)
     if path.exists() and not path.is_file():  # a pipe would be waited for
         raise OSError(f"{path} is no file")
-    most = FREE + RATIO * path.stat().st_size
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            total = sum(member.file_size for member in members)
-            if total > most:
-                raise ValueError(
-                    f"it has {path.stat().st_size} bytes and would become {total}. Write it "
-                    "without compression"
-                )
-            for member in members:
-                with archive.open(member) as file:
-                    _check_array(member.filename, file, member.file_size)
-    except _DAMAGE as error:
-        raise ValueError(f"it is no archive of arrays: {error}") from error
+    with path.open("rb") as file:
+        try:
+            _check(file, path.stat().st_size)
+        except _DAMAGE as error:  # also where it sends a reader: nowhere
+            raise ValueError(f"it is no archive of arrays: {error}") from error
+
+
+def _check(file: Any, size: int) -> None:
+    with zipfile.ZipFile(file) as archive:
+        members = archive.infolist()
+        total = sum(member.file_size for member in members)
+        if total > FREE + RATIO * size:
+            raise ValueError(
+                f"it has {size} bytes and would become {total}. Write it without compression"
+            )
+        for member in members:
+            with archive.open(member) as array:
+                _check_array(member.filename, array, member.file_size)
 
 
 def _check_array(name: str, file: Any, size: int) -> None:

@@ -5,15 +5,19 @@ error and its message, seconds, and the most memory that the process had, in byt
 """
 
 import json
+import os
 import sys
 import time
+import traceback
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import numpy as np
 
 import distdyn as dd
 from distdyn.analysis.continuation.branches import load_branches
-from distdyn.errors import DistDynError
+from distdyn.cli import main
+from distdyn.errors import DistDynError, ExitCode
 from distdyn.parallel.launch import World
 from distdyn.run import columns, store
 from distdyn.run.checkpoint.stored import Stored
@@ -44,6 +48,17 @@ def whole(path: Path) -> None:
             raise dd.errors.CheckpointError(verdict.fault)
 
 
+def cli(words: list[str]) -> None:
+    """A command; what it prints goes nowhere."""
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        try:
+            code = main(words)
+        except SystemExit as ended:  # argparse
+            code = ended.code
+    if code not in list(ExitCode):
+        raise AssertionError(f"exit status {code!r}")
+
+
 def heidelberg(path: Path) -> None:
     task = SpikingHeidelberg.__new__(SpikingHeidelberg)
     object.__setattr__(task, "pool", 1)
@@ -62,18 +77,20 @@ READERS = {
     "edges": dd.Edges.from_file,
     "decomposition": load_decomposition,
     "heidelberg": heidelberg,
+    "cli": cli,
 }
 
 
-def answer(kind: str, path: str) -> dict:
+def answer(kind: str, what: str | list[str]) -> dict:
     began = time.perf_counter()
     try:
-        READERS[kind](Path(path))
+        READERS[kind](Path(what) if isinstance(what, str) else what)
         error, text = "", ""
     except (DistDynError, DecompositionError) as found:
         error, text = type(found).__name__, str(found)
     except BaseException as found:
-        error, text = f"UNLISTED {type(found).__name__}", str(found)
+        error = f"UNLISTED {type(found).__name__}"
+        text = "".join(traceback.format_exception(found))[-1500:]
     seconds = time.perf_counter() - began
     return {"error": error, "text": text, "seconds": seconds, "rss": peak_rss()}
 
