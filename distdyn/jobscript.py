@@ -191,11 +191,10 @@ COMMANDS = {
         "what": "the run",
         "example": "microcircuit --set scale=0.5 --duration 10000",
         "again": """\
-# Started again, it begins anew in its own directory: the same seed, so the same spikes.
-if [ "${SLURM_RESTART_COUNT:-0}" -gt 0 ]; then
-    set -- "$@" --overwrite
-fi""",
-        "where": '--out "runs/$SLURM_JOB_NAME-$job"',
+# The run is kept there. When USR1 comes it stops at a checkpoint; started again, it goes on from
+# it, to the same spikes. With --checkpoint-every 30min also after the failure of a node.
+out=runs/$SLURM_JOB_NAME-$job""",
+        "where": '--resume auto --out "$out"',
     },
     "train": {
         "what": "the task",

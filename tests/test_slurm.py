@@ -179,7 +179,7 @@ def test_what_it_runs_is_a_command_of_ours(script, site):
     job = "4700_7" if script.startswith("array") else "4711"
     assert options.out == f"runs/distdyn-{job}"
     assert options.seed == (7 if script.startswith("array") else 0)
-    assert not options.overwrite
+    assert not options.overwrite and options.resume == "auto"
 
 
 @of_runs
@@ -264,9 +264,11 @@ def test_ranks_that_die_of_the_signal_are_not_started_again(site):
     assert not Path("scontrol.log").exists()
 
 
-def test_a_job_that_is_started_again_begins_anew(site):
+def test_a_job_that_is_started_again_has_the_same_words(site):
+    status(submit("cpu_mpi.sbatch"))
+    first = words()
     status(submit("cpu_mpi.sbatch", SLURM_RESTART_COUNT="1"))
-    assert cli._parser().parse_args(words()).overwrite
+    assert words() == first
 
 
 def test_the_environment_beside_it_is_used(site):

@@ -3,14 +3,14 @@
     runner = DSRunner(Balanced(), dt=.1, seed=1, record=["E.spikes"])
     recording = runner.run(1000.)
 
-The run goes in chunks of about a second of wall time; between two of them the host drains what was
-recorded, and the ranks of a job agree on how long the next one is and whether there is one.
+The run goes in chunks of about a second of wall time (`chunks`). Where it is kept in a directory it
+goes on, after whatever has ended it, from a checkpoint (`checkpoint`).
 """
 
+import functools
 import os
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,7 +21,6 @@ import numpy as np
 from distdyn.core.system import DynamicalSystem
 from distdyn.errors import (
     CheckpointError,
-    DistDynError,
     NetworkError,
     ParameterError,
     RecordError,
@@ -36,12 +35,11 @@ from distdyn.parallel.launch import cores, distributed
 from distdyn.parallel.launch.detect import detect
 from distdyn.parallel.launch.devices import local_devices
 from distdyn.parallel.parameters import Setting
-from distdyn.parallel.shard import ChunkResult, Shard
+from distdyn.parallel.shard import Shard
 from distdyn.run import arguments, faults, report
 from distdyn.run.access import Behind, PopulationAccess, ProjectionAccess
 from distdyn.run.agreement import agreed, check_common, description, text_of, versions
 from distdyn.run.checkpoint.course import (
-    WRITE,
     Change,
     Course,
     changes_of,
@@ -51,20 +49,17 @@ from distdyn.run.checkpoint.course import (
 )
 from distdyn.run.checkpoint.schedule import Schedule
 from distdyn.run.checkpoint.stored import Stored
+from distdyn.run.chunks import NO_TURN, Chunks, Keeping, Turn
 from distdyn.run.earlier import load_aside
-from distdyn.run.interrupt import Deferred, Interrupted
+from distdyn.run.interrupt import Interrupted
 from distdyn.run.memory import Memory
 from distdyn.run.progress import Progress, check_mode
 from distdyn.run.provenance import describe_run, version_of
 from distdyn.run.record import CELL, parse, spiking_populations
 from distdyn.run.recording import Header, Recording, Share
-from distdyn.run.rows import columns_of
 from distdyn.run.trained import with_parameters
 from distdyn.run.weights import WeightTrace
 from distdyn.units import check_dt
-
-CHUNK_SECONDS = 1.0  # of wall time, about
-FIRST_CHUNK = 200  # steps
 
 
 class DSRunner:
@@ -215,11 +210,14 @@ class DSRunner:
             if self._directory is not None:
                 self._directory.close()
             raise
-        self._steps = FIRST_CHUNK
         self.recording: Recording | None = None
         self.phases = {
             "build": time.perf_counter() - began, "compile": 0.0, "run": 0.0, "record": 0.0
         }  # fmt: skip
+        keeping = Keeping(self._course, self._about(), self._all_changes)
+        self._chunks = Chunks(
+            self.world, self._sink, self._request.traces, self._weights, self.phases, keeping
+        )
         self._before: dict[str, float] = {}  # the shard's phases that are outside of the results
 
     # --- running ---------------------------------------------------------------------------------
@@ -249,19 +247,19 @@ class DSRunner:
         begin, self._cursor = self._cursor, self._cursor + steps
         if begin < self.step and self._cursor <= self.step:  # an earlier process has done it
             return self._sink.part(begin, self._cursor)
-        steps = self._cursor - self.step
-        progress = self._progress(steps)
+        progress = self._progress(self._cursor - self.step)
+        turn = NO_TURN if call is None else Turn(interval, functools.partial(call, self))
         with agreed(self.world):
             self._sink.begin(self.step, begin)
         try:
-            with self._place():
-                self._advance(steps, interval, call, progress)
+            self._advance(self._cursor, progress, turn)
             return self._finish()
         except Interrupted:
             self._cursor = self.step
             self.recording = self._finish("KeyboardInterrupt")
             raise
         except Stopped:
+            self._directory.merge = False  # the next start will want the time, and reads both
             self.recording = self._finish(f"stopped at a checkpoint of step {self.step}")
             raise
         except BaseException as error:
@@ -279,107 +277,28 @@ class DSRunner:
         self._cursor += steps
         if not steps or self._cursor <= self.step:
             return
-        progress = self._progress(steps)
+        progress = self._progress(self._cursor - self.step)
         spent = self.phases["run"]
         with self._place():
             self._shard.watch((), ())
-            try:
-                self._advance(steps, None, None, progress, is_recorded=False)
-            except BaseException as error:
-                self._sink.fail(error)
-                raise
-            finally:
+        try:
+            self._advance(self._cursor, progress, is_recorded=False)
+        except BaseException as error:
+            self._sink.fail(error)
+            raise
+        finally:
+            with self._place():
                 self._watch()
-                progress.close()
+            progress.close()
         warm_up = self.phases["run"] - spent
         self.phases |= {"run": spent, "warmup": self.phases.get("warmup", 0.0) + warm_up}
         self._before = self._shard.phases
 
     def _advance(
-        self,
-        steps: int,
-        interval: int | None,
-        call: Any,
-        progress: Progress,
-        *,
-        is_recorded: bool = True,
+        self, last: int, progress: Progress, turn: Turn = NO_TURN, *, is_recorded: bool = True
     ) -> None:
-        """Compile and run, chunk after chunk.
-
-        Raises:
-            Interrupted: there was a Ctrl-C on some rank; all are at the same whole step.
-        """
-        first, last = self.step, self.step + steps
-        course = self._course if is_recorded else nullcontext()
-        with Deferred() as interrupt, course:
-            self._compile(progress)
-            is_stopped, due = self._agree(interrupt, None, is_recorded=False)
-            while self.step < last and not is_stopped:
-                began = time.perf_counter()
-                stop = self._course.until(self.step, last) if is_recorded else last
-                if interval is not None:
-                    stop = min(stop, _next_multiple(self.step, interval))
-                for weights in self._weights if is_recorded else ():
-                    stop = min(stop, _next_multiple(self.step, weights.every))
-                result = self._shard.run(min(self._steps, stop - self.step))
-                error = self._drain(result, self._due_weights()) if is_recorded else None
-                seconds = time.perf_counter() - began
-                self.phases["run"] += seconds
-                self._steps = _next_chunk(result.done, seconds)
-                self.world.watch.progress(self.step)
-                progress.at((self.step - first) * self.dt)
-                faults.reach("step", self.world.rank, self.step)
-                is_stopped, due = self._agree(interrupt, error, is_recorded=is_recorded)
-                is_called = interval is not None and self.step % interval == 0
-                if is_called and call is not None and not is_stopped:
-                    self._cursor, end = self.step, self._cursor
-                    call(self)
-                    self._cursor = end
-                if due:
-                    self._write_checkpoint(due)
-        self.world.watch.progress(None)
-        if is_stopped:
-            raise Interrupted
-
-    def _compile(self, progress: Progress) -> None:
-        """Zero steps: what is not compiled yet is compiled, and its time is known."""
-        began = time.perf_counter()
-        self._shard.run(0)
-        seconds = time.perf_counter() - began
-        self.phases["compile"] += seconds
-        progress.compiled(seconds)
-
-    def _agree(
-        self, interrupt: Deferred, error: DistDynError | None, *, is_recorded: bool
-    ) -> tuple[bool, int]:
-        """All ranks: is there an interrupt or an error, what of a checkpoint, how long is a chunk.
-
-        The length is that of rank 0, which would have made the chunk a second long.
-        """
-        steps = 0 if self.world.rank else self._steps
-        wish = self._course.wish(self.step) if is_recorded else 0
-        said = np.array([interrupt.is_pending, error is not None, steps, wish], np.int64)
-        is_stopped, has_failed, self._steps, due = self.world.max(said).tolist()
-        if has_failed:
-            self.world.agree(error)
-        if is_stopped:
-            interrupt.is_pending = False
-        return bool(is_stopped), due
-
-    def _write_checkpoint(self, due: int) -> None:
-        """Write one, with all that was recorded before it.
-
-        Raises:
-            Stopped: it is the one to stop at.
-        """
-        began = time.perf_counter()
-        with agreed(self.world):
-            self._sink.sync()
-        self._course.write(self._shard, self._about(), self._all_changes())
-        self.phases["checkpoint"] = self.phases.get("checkpoint", 0.0) + time.perf_counter() - began
-        if due > WRITE:
-            self._directory.merge = False  # the next start will want the time, and reads both
-            raise Stopped(due)
+        with self._place():
+            self._chunks.advance(self._shard, last, progress, turn, is_recorded=is_recorded)
 
     def _about(self) -> dict[str, Any]:
         """What a checkpoint says of the run."""
@@ -396,34 +315,6 @@ class DSRunner:
                     "numbers and arrays. Give the network that weight from the beginning."
                 )
         return [(path, name, value) for (path, name), value in last.items()]
-
-    def _due_weights(self) -> dict[str, np.ndarray]:
-        """The weights that are recorded at this step, by name."""
-        due = [trace for trace in self._weights if self.step % trace.every == 0]
-        return {trace.name: trace.read(self._shard) for trace in due}
-
-    def _drain(self, result: ChunkResult, weights: dict[str, np.ndarray]) -> DistDynError | None:
-        """Hand over what a chunk recorded; what cannot be written is for all ranks to hear."""
-        began = time.perf_counter()
-        try:
-            for path, (step, id) in result.spikes.items():
-                self._sink.append_spikes(path, step, id)
-            for (name, *_), (step, ids, values) in zip(
-                self._request.traces, result.samples, strict=True
-            ):
-                own = self._sink.header.traces[name].id
-                if not np.array_equal(own, ids):
-                    values = values[:, columns_of(own, ids)]
-                self._sink.append_trace(name, step, own, values)
-            for name, values in weights.items():
-                own = self._sink.header.traces[name].id
-                self._sink.append_trace(name, np.array([self.step]), own, values[None])
-            self._sink.flush(self.step)
-        except DistDynError as error:
-            return error
-        finally:
-            self.phases["record"] += time.perf_counter() - began
-        return None
 
     def _finish(self, reason: str = "completed") -> Recording:
         began = time.perf_counter()
@@ -741,13 +632,3 @@ def _claimed(
         raise RunDirectoryError(f'out: "{out}" cannot be made: {error}. Use another.') from error
     goes_on = resume != "never"
     return RunDirectory(out, overwrite=overwrite, world=world, merge=merge, goes_on=goes_on)
-
-
-def _next_multiple(step: int, interval: int) -> int:
-    """The first multiple of the interval after a step."""
-    return (step // interval + 1) * interval
-
-
-def _next_chunk(done: int, seconds: float) -> int:
-    """How many steps take about a second, if the next ones are like these."""
-    return max(1, min(int(done * CHUNK_SECONDS / max(seconds, 1e-6)), 10 * max(done, FIRST_CHUNK)))

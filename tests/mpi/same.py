@@ -14,14 +14,14 @@ import jax
 import numpy as np
 
 import distdyn as dd
-from distdyn.run import runner as runs
+from distdyn.run import chunks
 from distdyn.zoo import by_name
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.models.library import Everyone, Rates
 
 # Exchanges are counted: no chunk is cut short because the machine is busy.
-runs.CHUNK_SECONDS = 3600.0
+chunks.CHUNK_SECONDS = 3600.0
 
 
 class Golden(dd.Network):

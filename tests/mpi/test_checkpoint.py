@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import distdyn as dd
+from distdyn.parallel.launch import World
 from distdyn.run.checkpoint.stored import Stored
 from distdyn.run.checkpoint.writing import kept
 
@@ -133,6 +135,32 @@ def test_a_checkpoint_that_one_rank_finds_damaged_stops_all(start, tmp_path):
     assert ended.code == 1
     assert ended.err.count("none of the checkpoints") == 1
     assert "part-0001.h5" in ended.err
+
+
+def test_told_twice_it_still_stops_in_order(start, tmp_path):
+    job = start(2, RUN, *words("golden", tmp_path / "a", 1e6, every="1h", pause=0.2))
+    ranks = pids(job)
+    time.sleep(1.0)
+    for _ in range(2):
+        for pid in ranks:
+            os.kill(pid, signal.SIGTERM)
+        time.sleep(0.05)
+    assert job.wait(40.0).code == 143
+    [(step, path)] = kept(tmp_path / "a" / "checkpoints")
+    Stored(path).verify(World())
+    assert dd.load(tmp_path / "a").stop == step
+
+
+@slow
+@pytest.mark.parametrize("before", [(1, 1), (2, 2), (3, 1), (4, 1), (7, 1)])
+def test_from_any_ranks_and_devices_to_any_others(start, tmp_path, before):
+    whole = result(start(1, RUN, *words("plastic", tmp_path / "whole", 30.0)).wait(200.0))
+    given = words("plastic", tmp_path / "a", 30.0, every="11ms", devices=before[1])
+    start(before[0], RUN, *given, env={"DISTDYN_FAULT": "step-250"}).wait(300.0)
+    for n, devices in ((1, 4), (2, 1), (3, 2), (4, 1), (7, 1)):
+        shutil.copytree(tmp_path / "a", tmp_path / f"{n}")
+        given = words("plastic", tmp_path / f"{n}", 30.0, devices=devices)
+        assert result(start(n, RUN, *given).wait(300.0)) == whole
 
 
 @slow
