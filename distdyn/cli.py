@@ -60,6 +60,7 @@ from distdyn.run.recording import Recording
 from distdyn.run.runner import DSRunner
 from distdyn.units import printable
 
+VARIABLE = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 NETWORK = "a published network by name, FILE.py:CLASS, or PACKAGE.MODULE:CLASS of what is installed"
 
 
@@ -502,14 +503,34 @@ def network_of(name: str, assignments: Sequence[str] = ()) -> Network:
     """A published network by name, or a class of one's own, with `NAME=VALUE` arguments."""
     factory = _from_user(name) if ":" in name or name.endswith(".py") else _from_zoo(name)
     arguments = dict(_assignment(text) for text in assignments)
-    known = inspect.signature(factory).parameters
+    known = _parameters(name, factory)
     takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values())
     for key in arguments:
         if key not in known and not takes_any:
             raise NameLookupError(
                 f'{name} has no argument "{key}" (--set). {suggestion(key, known)}'
             )
-    return factory(**arguments)
+    needed = (k for k, p in known.items() if p.default is p.empty and p.kind not in VARIABLE)
+    missing = [name for name in needed if name not in arguments]
+    if missing:
+        raise ParameterError(f"{name} needs {', '.join(missing)}. Use --set {missing[0]}=VALUE.")
+    try:
+        found = factory(**arguments)
+    except (TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, DistDynError) or factory.__module__.partition(".")[0] != "distdyn":
+            raise  # of a user's own network the place counts
+        said = ", ".join(assignments)
+        raise ParameterError(f"{name} takes no {said}: {error}. See distdyn describe.") from error
+    if not isinstance(found, Network):
+        raise NetworkError(f'"{name}" makes a {type(found).__name__}, no network.')
+    return found
+
+
+def _parameters(name: str, factory: Any) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(factory).parameters
+    except ValueError:  # of some that are not written in Python
+        raise NetworkError(f'"{name}" is no network.') from None
 
 
 def _describe(options: argparse.Namespace) -> int:

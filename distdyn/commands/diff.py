@@ -7,6 +7,7 @@ distdyn diff runs/a/checkpoints/step-000000010000 runs/b        # with the one o
 
 import argparse
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def _difference(first: str, second: str) -> Any:
     from distdyn.run.reader import load
 
     a, b = Path(first), Path(second)
-    is_state = {path: (path / MANIFEST).exists() for path in (a, b)}
+    is_state = {path: os.path.exists(path / MANIFEST) for path in (a, b)}
     if not any(is_state.values()):
         return of_runs.difference(load(a), load(b))
     if not is_state[a]:

@@ -4,6 +4,7 @@
     /state            int32 [n]              0: the row is not filled yet; what others mean is up to
                                              those who write them
     /notes            uint8 [m, 256]         texts, to which states may point
+    /text/about       uint8 [k]              where it comes from (JSON), and the names of columns
 
 All room is there from the beginning: to fill a row changes no structure of the file, and its state
 is written after its values. Whatever ends the process, what counts as filled is filled.
@@ -122,8 +123,8 @@ def read(path: Path) -> Table:
     with store.opened(path, "r") as file:
         if store.attribute(file, "", "format") != FORMAT:
             raise store.unusable(path, "r", ValueError("it is not a table of a sweep"))
-        about = json.loads(store.attribute(file, "", "about"))
-        of = json.loads(store.attribute(file, "", "columns"))
+        about = json.loads(store.read_text(file, "about"))
+        of = json.loads(store.read_text(file, "columns"))
         state = store.dataset(file, "state", "i", 1)
         named = {group: {n: store.dataset(file, f"{group}/{n}", "if", 1) for n in names}
                  for group, names in of.items()}  # fmt: skip
@@ -149,9 +150,9 @@ def _write(path: Path, table: Table) -> None:
     path.unlink(missing_ok=True)  # of a process that had our number
     with store.opened(path, "x") as file:
         file.attrs["format"] = FORMAT
-        file.attrs["about"] = json.dumps(table.about)
+        store.write_text(file, "about", json.dumps(table.about))
         names = {group: list(columns) for group, columns in table.columns.items()}
-        file.attrs["columns"] = json.dumps(names)
+        store.write_text(file, "columns", json.dumps(names))
         for group, columns in table.columns.items():
             for name, column in columns.items():
                 file[f"{group}/{name}"] = column

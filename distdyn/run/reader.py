@@ -113,9 +113,9 @@ def read_run(directory: str | os.PathLike) -> dict:
         RunDirectoryError: there is none, or it cannot be read.
     """
     path = Path(directory) / "run.json"
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise RunDirectoryError(f'"{path.parent}" is not a directory. Give the directory of a run.')
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise RunDirectoryError(f'"{path.parent}" holds no run: there is no run.json in it.')
     try:
         run = read_json(path)

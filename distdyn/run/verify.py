@@ -76,14 +76,16 @@ def verify(path: str | os.PathLike, world: "World") -> list[Verdict]:
 
 def _places(path: Path) -> list[tuple[str, Path]]:
     """What is to be looked at, and what kind it is."""
-    if path.is_file():
+    if os.path.isfile(path):  # which knows no errors, as of a name that is too long
         return [("arrays", path)]
-    if NAME.fullmatch(path.absolute().name) or os.path.lexists(path / MANIFEST):
-        if path.is_dir():
-            return [("checkpoint", path)]
+    is_there = os.path.isdir(path)
+    is_state = NAME.fullmatch(path.absolute().name) or os.path.lexists(path / MANIFEST)
+    if is_there and is_state:
+        return [("checkpoint", path)]
     is_run = any(os.path.lexists(path / name) for name in OF_A_RUN)
-    found = [("recording", path)] if is_run else []
-    found += [("checkpoint", each) for of in (path, path / CHECKPOINTS) for _, each in kept(of)]
+    found = [("recording", path)] * (is_there and is_run)
+    for of in (path, path / CHECKPOINTS) * is_there:
+        found += [("checkpoint", each) for _, each in kept(of)]
     if not found:
         raise RunDirectoryError(
             f'"{path}" is no checkpoint, no directory of any, and no directory of a run. Give one '

@@ -262,18 +262,25 @@ def test_what_a_file_hides_is_refused_before_it_is_read(tmp_path, judge, kind):
             assert f'object "/{name.split("/")[0]}' in text, where
 
 
-def test_text_and_numbers_without_end_in_attributes(tmp_path, monkeypatch):
-    """S3: what is no text of ours is as large as it says; how long text is, only reading tells."""
+def test_text_and_numbers_without_end_in_attributes(tmp_path):
+    """S3: an attribute is as large as it says; of text without a length only reading tells."""
     path, _ = of_arrays(tmp_path)
     with h5py.File(path, "w", libver="latest") as file:
         file.attrs["kind"] = np.zeros(opening.LARGEST_ATTRIBUTE + 1, np.uint8)
-    with pytest.raises(RunDirectoryError, match='attribute "kind" may be of 1048577 bytes'):
+    with pytest.raises(RunDirectoryError, match='attribute "kind" has type uint8 and 1048577'):
         store.read_arrays(path)
-    with h5py.File(path, "r+") as file:
-        file.attrs["kind"] = "k" * 5000
-    monkeypatch.setattr(opening, "LARGEST_WITH_TEXT", 5000)
-    with pytest.raises(RunDirectoryError, match='attribute "kind" may be of'):
-        store.read_arrays(path)
+    for value in ("text", ["some", "text"], h5py.Empty("f8"), (1, 2.5)):
+        path.unlink()
+        store.write_arrays(
+            path, {"x": np.arange(9.0)}, kind=3, names=["a", "\u00e9"], about="t" * 99_999
+        )
+        arrays, attributes = store.read_arrays(path)
+        assert attributes["kind"] == 3 and attributes["about"] == "t" * 99_999
+        assert [name.decode() for name in attributes["names"]] == ["a", "\u00e9"]
+        with h5py.File(path, "r+") as file:
+            file.attrs["kind"] = np.array([1.0, 2.5]) if isinstance(value, tuple) else value
+        with pytest.raises(RunDirectoryError):
+            store.read_arrays(path)
     with h5py.File(path, "r+") as file:
         file.attrs["kind"] = file.ref
     with pytest.raises(RunDirectoryError, match='attribute "kind" has type object'):

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from distdyn.errors import RunDirectoryError
 
@@ -24,7 +25,7 @@ METADATA = 1 << 16  # bytes that a file may need besides its values
 MOST_OBJECTS = 1 << 18  # of a file
 DEEPEST = 16  # groups within each other
 LARGEST_ATTRIBUTE = 1 << 20  # bytes
-LARGEST_WITH_TEXT = 1 << 28  # bytes of a file in which there is text of any length
+TEXT = "text/"  # the group of all text
 _SPARE = 1 << 22  # bytes that must stay free on a disk
 _DAMAGE = (  # what is raised by files that are not what they should be
     OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, OverflowError,
@@ -189,23 +190,36 @@ def attribute(file: h5py.File, name: str, attribute: str) -> Any:
     """An attribute: a number, an array, or text; None if there is none.
 
     Raises:
-        RunDirectoryError: it is larger than any of ours.
+        RunDirectoryError: it is larger than any of ours, or of variable length: a damaged one
+            makes HDF5 go round and round.
     """
     of = found(file, name)
     if of is None or attribute not in of.attrs:
         return None
-    place = f'{_place(file, name)}, attribute "{attribute}"'
-    stored = of.attrs.get_id(attribute)
-    text = h5py.check_string_dtype(stored.dtype)
-    is_long = text is not None and text.length is None  # how long is known once it was read
-    largest = os.path.getsize(file.filename)
-    size = largest if is_long else math.prod(stored.shape) * stored.dtype.itemsize
-    if size > (LARGEST_WITH_TEXT if is_long else min(largest, LARGEST_ATTRIBUTE)):
-        raise RunDirectoryError(f"{place} may be of {size} bytes. {_NOT_OURS}")
-    if stored.dtype.kind not in "iufbSO" or (stored.dtype.kind == "O" and text is None):
-        raise RunDirectoryError(f"{place} has type {stored.dtype}. {_NOT_OURS}")
+    stored, largest = of.attrs.get_id(attribute), os.path.getsize(file.filename)
+    size = math.prod(stored.shape or ()) * stored.dtype.itemsize
+    if stored.dtype.kind not in "iufbS" or size > min(largest, LARGEST_ATTRIBUTE):
+        raise RunDirectoryError(
+            f'{_place(file, name)}, attribute "{attribute}" has type {stored.dtype} and {size} '
+            f"bytes. {_NOT_OURS}"
+        )
     value = of.attrs[attribute]
     return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
+def write_text(file: h5py.File, name: str, text: str) -> None:
+    """Text of any length, as bytes in a dataset of that name."""
+    file[f"{TEXT}{name}"] = np.frombuffer(text.encode(), np.uint8)
+
+
+def read_text(file: h5py.File, name: str) -> str:
+    """What `write_text` wrote; empty if there is none."""
+    if found(file, f"{TEXT}{name}") is None:
+        return ""
+    data: Any = dataset(file, f"{TEXT}{name}", "u", 1)
+    if data.dtype != np.uint8:
+        raise RunDirectoryError(f"{_place(file, TEXT + name)} is no text. {_NOT_OURS}")
+    return data[...].tobytes().decode(errors="replace")
 
 
 def _place(file: h5py.File, name: str) -> str:
