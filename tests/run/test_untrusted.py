@@ -274,7 +274,7 @@ def test_text_and_numbers_without_end_in_attributes(tmp_path):
         store.write_arrays(
             path, {"x": np.arange(9.0)}, kind=3, names=["a", "\u00e9"], about="t" * 99_999
         )
-        arrays, attributes = store.read_arrays(path)
+        _, attributes = store.read_arrays(path)
         assert attributes["kind"] == 3 and attributes["about"] == "t" * 99_999
         assert [name.decode() for name in attributes["names"]] == ["a", "\u00e9"]
         with h5py.File(path, "r+") as file:
