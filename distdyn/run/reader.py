@@ -172,7 +172,7 @@ def header_from_json(run: dict, directory: Path) -> Header:
             raise ValueError("the intervals of the traces must be positive")
         if any(not 0 <= n < END for n in (*header.sizes.values(), *header.offsets.values())):
             raise ValueError("sizes and offsets of populations must be numbers of neurons")
-        if unknown := set(header.spikes) - set(header.sizes):
+        if unknown := {*header.spikes, *(header.spiking or ())} - set(header.sizes):
             raise ValueError(f"spikes of unknown populations: {sorted(unknown)}")
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise _not_ours(directory / "run.json", error) from error

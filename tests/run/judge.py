@@ -50,7 +50,8 @@ def whole(path: Path) -> None:
 
 def cli(words: list[str]) -> None:
     """A command; what it prints goes nowhere."""
-    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+    out, err = (open(os.devnull, "w", errors=how) for how in ("strict", "backslashreplace"))
+    with out, err, redirect_stdout(out), redirect_stderr(err):
         try:
             code = main(words)
         except SystemExit as ended:  # argparse

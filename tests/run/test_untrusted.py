@@ -421,7 +421,7 @@ def test_a_part_that_is_no_file(tmp_path, judge):
         (("populations", "E", "size"), -1), (("populations", "E", "size"), 1 << 70),
         (("populations", "E", "offset"), 1e300), (("populations",), {"E" * 10**6: {"size": 1}}),
         (("recorded", "traces", "E.V", "interval"), 1 << 70), (("rank_files",), 1 << 70),
-        (("recorded", "spikes"), 7), (("recorded", "spiking"), 7), (("format",), "\x1b[31m" * 99),
+        (("recorded", "spikes"), 7), (("recorded", "spiking"), 7), (("recorded", "spiking"), [[]]), (("format",), "\x1b[31m" * 99),
     ],
 )  # fmt: skip
 def test_nonsense_in_run_json(tmp_path, judge, where, value):
