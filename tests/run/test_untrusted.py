@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from distdyn.errors import RunDirectoryError
+from distdyn.jobscript import Job, script
 from distdyn.run import columns, store
 from distdyn.run.checkpoint.writing import checksum, digest
 from distdyn.run.directory import RunDirectory
@@ -421,7 +422,8 @@ def test_a_part_that_is_no_file(tmp_path, judge):
         (("populations", "E", "size"), -1), (("populations", "E", "size"), 1 << 70),
         (("populations", "E", "offset"), 1e300), (("populations",), {"E" * 10**6: {"size": 1}}),
         (("recorded", "traces", "E.V", "interval"), 1 << 70), (("rank_files",), 1 << 70),
-        (("recorded", "spikes"), 7), (("recorded", "spiking"), 7), (("recorded", "spiking"), [[]]), (("format",), "\x1b[31m" * 99),
+        (("recorded", "spikes"), 7), (("recorded", "spiking"), 7),
+        (("recorded", "spiking"), [[]]), (("format",), "\x1b[31m" * 99),
     ],
 )  # fmt: skip
 def test_nonsense_in_run_json(tmp_path, judge, where, value):
@@ -620,3 +622,14 @@ print(found)
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines()[-1] in ("['0100007F']", "['0000000000000000FFFF00000100007F']")
+
+
+def test_words_of_a_job_stay_words():
+    """S9: whatever they are, bash hands them on as they were given."""
+    words = ("net.py:N; touch sentinel", "--set", "a=$(id) `id`", "--set", "b='\"\n#SBATCH x", "*")
+    text = script(Job(words))
+    given = text.partition("    set -- ")[2].partition("\nfi\njob=")[0]
+    ended = subprocess.run(
+        ["bash", "-c", f"set -- {given}\nprintf '%s\\0' \"$@\""], capture_output=True, check=True
+    )
+    assert ended.stdout.decode().split("\0")[:-1] == list(words)
