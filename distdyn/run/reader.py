@@ -56,7 +56,10 @@ def _load_trace(file: Path, header: Header, name: str, stop: int) -> tuple[Sampl
     """One trace: how it is recorded, and its samples up to a step."""
     interval, population = header.traces[name].interval, population_of(name, header.sizes)
     id, dtype, time, count = store.read_trace(file, population)
-    first = round((time - header.t0) / header.dt)
+    begin = (time - header.t0) / header.dt
+    if not abs(begin) < END:
+        raise RunDirectoryError(f'"{file}" begins at {time} ms, which is no step. It is damaged.')
+    first = round(begin)
     count = min(count, max(0, (stop - first) // interval + 1))  # the spikes came last
     sampling = Sampling(id, interval, header.traces[name].unit, dtype)
     return sampling, StoredTrace(file, population, count, first, interval)
