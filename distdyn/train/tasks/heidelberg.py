@@ -113,8 +113,8 @@ def _dataset(source: Path, file: Any, name: str, kind: str, *, each: bool = Fals
         wanted = ("arrays of " if each else "") + ("floats" if kind == "f" else "ints")
         found = f"{found.dtype} of shape {found.shape}"
         unreadable(source, f"has in /{name} {found}, not {wanted} [trial]", CURE)
-    if found.size > MOST_TRIALS:
-        unreadable(source, f"claims {found.size} trials", CURE)
+    if len(found) > MOST_TRIALS:
+        unreadable(source, f"claims {len(found)} trials", CURE)
     plan = found.id.get_create_plist()
     for k in range(plan.get_nfilters()):
         if plan.get_filter(k)[0] not in FILTERS:
