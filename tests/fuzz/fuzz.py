@@ -65,7 +65,7 @@ class Judge:
         line = process.stdout.readline()
         if not line:
             code = process.wait()
-            self.process = None
+            self.stop()
             return {"error": "UNLISTED crash", "text": f"status {code}"}
         found = json.loads(line)
         if found["rss"] > MEMORY:
@@ -85,8 +85,8 @@ class Judge:
     def stop(self) -> None:
         if self.process is not None:
             self.process.kill()
-            self.process.wait()
-            self.process = None
+            with self.process:  # waits, and closes the pipes
+                self.process = None
 
 
 # --- what is damaged -----------------------------------------------------------------------------
