@@ -418,7 +418,7 @@ def test_a_part_that_is_no_file(tmp_path, judge):
 @pytest.mark.parametrize(
     ("where", "value"),
     [
-        (("dt",), float("inf")), (("dt",), 10**400), (("t0",), float("nan")),
+        (("dt",), float("inf")), (("dt",), 5e-324), (("dt",), 10**400), (("t0",), float("nan")),
         (("populations", "E", "size"), -1), (("populations", "E", "size"), 1 << 70),
         (("populations", "E", "offset"), 1e300), (("populations",), {"E" * 10**6: {"size": 1}}),
         (("recorded", "traces", "E.V", "interval"), 1 << 70), (("rank_files",), 1 << 70),

@@ -124,7 +124,7 @@ def test_a_file_of_arrays(tmp_path):
 
 
 def test_what_is_none_of_these_is_wrong_input(tmp_path, capsys):
-    for path in (tmp_path, tmp_path / "missing"):
+    for path in (tmp_path, tmp_path / "missing", tmp_path / ("long" * 1000)):
         with pytest.raises(RunDirectoryError, match="is no checkpoint"):
             verify(path, World())
         assert main(["verify", str(path)]) == 2
