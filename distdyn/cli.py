@@ -10,6 +10,8 @@
     distdyn sweep LIF --grid I_e=0:600:50 --duration 500 --measure rate --out s.h5
     distdyn analyze FitzHughNagumo --continuation I_e=0:2 --limit-cycles --plot diagram.png
     distdyn compare runs/a runs/b
+    distdyn diff runs/a runs/b
+    distdyn verify runs/a
     distdyn plot runs/a
     distdyn describe AdEx
     distdyn doctor
@@ -36,7 +38,7 @@ from types import ModuleType
 from typing import Any
 
 from distdyn import sbatch
-from distdyn.commands import analyze, compare, sweep
+from distdyn.commands import analyze, compare, diff, sweep, verify
 from distdyn.errors import (
     DistDynError,
     ExitCode,
@@ -57,7 +59,9 @@ from distdyn.run.provenance import peak_rss
 from distdyn.run.record import every
 from distdyn.run.recording import Recording
 from distdyn.run.runner import DSRunner
+from distdyn.units import printable
 
+VARIABLE = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
 NETWORK = "a published network by name, FILE.py:CLASS, or PACKAGE.MODULE:CLASS of what is installed"
 
 
@@ -78,6 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _end(code: int, message: str, error: BaseException) -> int:
     """Say why this process ends; of several ranks that end for one reason, one says it."""
+    message = printable(message)
     if launch.world.cache_info().currsize and launch.world().size > 1:
         return launch.world().leave(code, message, key=str(error), is_echo=is_echo(error))
     print(message, file=sys.stderr)
@@ -109,6 +114,8 @@ def _parser() -> argparse.ArgumentParser:
     ask.set_defaults(command=_analyze)
     two = commands.add_parser("compare", help="tell how two runs differ")
     compare.add_options(two)
+    verify.add_options(commands.add_parser("verify", help="look whether a run is whole"))
+    diff.add_options(commands.add_parser("diff", help="tell where two runs begin to differ"))
     plot = commands.add_parser(
         "plot", help="draw a run: raster and rates", description=_plot.__doc__
     )
@@ -509,7 +516,10 @@ def _record(names: Sequence[str]) -> list[Any]:
 def network_of(name: str, assignments: Sequence[str] = ()) -> Network:
     """A published network by name, or a class of one's own, with `NAME=VALUE` arguments."""
     factory = _from_user(name) if ":" in name or name.endswith(".py") else _from_zoo(name)
-    return _made(name, factory, assignments)
+    found = _made(name, factory, assignments)
+    if not isinstance(found, Network):
+        raise NetworkError(f'"{name}" makes a {type(found).__name__}, no network.')
+    return found
 
 
 def _made(name: str, factory: Any, assignments: Sequence[str]) -> Any:
@@ -519,14 +529,31 @@ def _made(name: str, factory: Any, assignments: Sequence[str]) -> Any:
         if key in arguments:
             raise ParameterError(f"--set {key} is given twice. Give it once.")
         arguments[key] = value
-    known = inspect.signature(factory).parameters
+    known = _parameters(name, factory)
     takes_any = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in known.values())
     for key in arguments:
         if key not in known and not takes_any:
             raise NameLookupError(
                 f'{name} has no argument "{key}" (--set). {suggestion(key, known)}'
             )
-    return factory(**arguments)
+    needed = (k for k, p in known.items() if p.default is p.empty and p.kind not in VARIABLE)
+    missing = [name for name in needed if name not in arguments]
+    if missing:
+        raise ParameterError(f"{name} needs {', '.join(missing)}. Use --set {missing[0]}=VALUE.")
+    try:
+        return factory(**arguments)
+    except (TypeError, ValueError, OverflowError) as error:
+        if isinstance(error, DistDynError) or factory.__module__.partition(".")[0] != "distdyn":
+            raise  # of a user's own network the place counts
+        said = ", ".join(assignments)
+        raise ParameterError(f"{name} takes no {said}: {error}. See distdyn describe.") from error
+
+
+def _parameters(name: str, factory: Any) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(factory).parameters
+    except ValueError:  # of some that are not written in Python
+        raise NetworkError(f'"{name}" is no network.') from None
 
 
 def _describe(options: argparse.Namespace) -> int:
@@ -631,7 +658,7 @@ def _assignment(text: str) -> tuple[str, Any]:
         raise ParameterError(f"--set {text}: use NAME=VALUE, e.g. --set scale=0.1.")
     try:
         return name, ast.literal_eval(value)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, RecursionError, MemoryError):  # of what is nested too deep
         return name, value
 
 

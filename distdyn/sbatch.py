@@ -24,6 +24,7 @@ STEP = 30e-6  # s that a step takes besides its work: exchange, and what the par
 START = 60.0  # s of imports, MPI and compilation
 FACTOR = 3.0  # of time: for another machine, and other rates than the plan's
 LEAST = 600.0  # s
+LONGEST = 1e12  # ms of a model
 UNITS = "KMGT"
 MARGIN = 1.25  # of memory
 
@@ -90,6 +91,11 @@ def with_needs(job: Job, plan: Plan, options: argparse.Namespace) -> Job:
     if nbytes := slurm_bytes(job.memory):  # 0 is all that a node has
         plan.check(nbytes / job.ranks_per_node)
     duration = options.duration + options.warmup
+    if not 0 <= duration < LONGEST:
+        raise ParameterError(
+            f"--duration {options.duration:g} and --warmup {options.warmup:g} ms are not possible. "
+            f"Use times from 0 to {LONGEST:g} ms."
+        )
     seconds = seconds_for(plan, duration)
     size = f"Expected: {plan.synapses.sum():,.0f} synapses, {bytes_for(plan) / MARGIN / 1e9:.2g} GB"
     speed = f"{duration:g} ms of model time on {plan.topology.parts} cores of ours"

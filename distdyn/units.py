@@ -39,10 +39,20 @@ _short.maxother = 80
 def shown(value: Any) -> str:
     """A value as an error message shows it: short, however large the value is."""
     if isinstance(value, str):
-        return f'"{value}"' if len(value) <= 80 else f'"{value[:77]}..."'
+        text = value if len(value) <= 80 else f"{value[:77]}..."
+        return f'"{printable(text)}"'.replace("\n", "\\n")
     if isinstance(value, np.ndarray) and value.ndim:
         return f"an array of shape {value.shape} and type {value.dtype}"
     return _short.repr(value)
+
+
+def printable(text: str) -> str:
+    """Text of others as a terminal can show it: what would command it is spelled out."""
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
+    )
 
 
 def real(

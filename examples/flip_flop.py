@@ -111,7 +111,7 @@ def main(is_quick, out):
 def draw(recording, pulses, points, out):
     """Pulses and what the network shows, in time; and the points among the states, both of bits."""
     figure = Figure(figsize=(10, 4.4), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=[1.25, 1])
+    left, right = np.ravel(figure.subfigures(1, 2, width_ratios=[1.25, 1]))
     trace = recording.traces["out.x"]
     bits = trace.value.shape[1]
     shown = slice(0, 150)

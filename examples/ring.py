@@ -83,13 +83,13 @@ def main(is_quick, out):
     for part in parts:
         k = part * critical(n)
         found = an.slow_points(bumps(n, k, 1), parameters={"pool.weight": k})
-        spectra.append(found.eigenvalues[0, :6].real)
+        spectra.append(np.real(found.eigenvalues[0, :6]))
     (ring,) = points.manifolds
     known = np.sort([0, -1 / 2, -3 / 4, -7 / 8, -15 / 16, -np.sqrt(0.5)])[::-1]
     print(
         f"one {ring.kind} of {len(ring.points)} points; the largest eigenvalue is "
         f"{np.abs(points.eigenvalues[:, 0]).max():.0e}, the next five are those of theory within "
-        f"{np.abs(points.eigenvalues[0, :6].real - known).max():.0e}; "
+        f"{np.abs(np.real(points.eigenvalues[0, :6]) - known).max():.0e}; "
         f"{time.perf_counter() - start:.0f} s"
     )
     draw(points, parts, np.array(spectra), out)

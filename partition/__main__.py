@@ -123,7 +123,7 @@ def read(path: str | Path) -> tuple[list[str], CommunicationGraph, list[str]]:
     """
     try:
         told = json.loads(Path(path).read_text("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DecompositionError(f"{path} is not JSON: {error}.") from error
     if not isinstance(told, dict) or not isinstance(told.get("populations"), dict):
         raise DecompositionError(f'{path} has no "populations": {{"E": {{"size": 80000}}, ...}}.')

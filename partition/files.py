@@ -13,13 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from partition import archive
 from partition.decomposition import Decomposition
 from partition.topology import DecompositionError, Topology
 
 KIND, VERSION = "distdyn decomposition", 1
 _DAMAGE = (
     ValueError, KeyError, TypeError, EOFError, AttributeError, IndexError, zipfile.BadZipFile,
-    zlib.error,
+    zlib.error, RecursionError, OverflowError,
 )  # fmt: skip
 
 
@@ -40,7 +41,8 @@ def save(decomposition: Decomposition, path: str | Path) -> None:
     path = Path(path)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with unfinished.open("wb") as file:
+        unfinished.unlink(missing_ok=True)  # of a process that had our number, or a link
+        with unfinished.open("xb") as file:
             np.savez_compressed(file, head=text, **arrays)  # pyright: ignore[reportArgumentType]
         unfinished.replace(path)
     finally:
@@ -55,9 +57,10 @@ def load(path: str | Path) -> Decomposition:
         OSError: it cannot be read.
     """
     try:
-        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            head = _head(json.loads(archive["head"].tobytes()), path)
-            owners = tuple(archive[f"owner{k}"] for k in range(len(head["sizes"])))
+        archive.check(path)
+        with Path(path).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            head = _head(json.loads(arrays["head"].tobytes()), path)
+            owners = tuple(arrays[f"owner{k}"] for k in range(len(head["sizes"])))
             topology = Topology(tuple(head["node_of"]), head["devices"])
             sizes, blocks = tuple(head["sizes"]), tuple(head["blocks"])
         found = Decomposition(sizes, blocks, owners, topology.parts, topology)

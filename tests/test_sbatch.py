@@ -109,6 +109,7 @@ def test_output_is_a_script_that_is_not_overwritten(capsys, tmp_path):
         (["--partition", "a\nrm -r ."], "partition"),
         (["--name", "a b"], "--name"),
         (["--set", "m=3"], "no argument"),
+        (["--warmup", "inf"], "--warmup inf"),
     ],
     ids=lambda x: " ".join(x) if isinstance(x, list) else "",
 )

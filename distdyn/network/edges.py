@@ -4,6 +4,7 @@ A matrix and a file may bring weights and delays of the edges; a projection take
 its own. What they hold is whole on every rank: 16 bytes an edge, and 8 for each of its values.
 """
 
+import zlib
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -15,6 +16,7 @@ from distdyn.errors import RuleError
 from distdyn.network.ends import Ends
 from distdyn.network.rule import AbstractPairRule, Key, Listing, Part
 from distdyn.units import real, shown
+from partition import archive
 
 COLUMNS = ("pre", "post", "weight", "delay")
 
@@ -106,8 +108,8 @@ class Edges(AbstractPairRule):
             raise RuleError(f"{what}: the format {path.suffix!r} is unknown. Use .csv or .npz.")
         try:
             return read(path, what)
-        except (OSError, ValueError, EOFError) as error:  # a RuleError is a ValueError
-            if isinstance(error, RuleError):
+        except (OSError, ValueError, KeyError, EOFError, zlib.error) as error:
+            if isinstance(error, RuleError):  # which is a ValueError
                 raise
             cure = "Give a table of pre, post, weight, delay, or a matrix of scipy.sparse."
             raise RuleError(f"{what}: it cannot be read: {error}. {cure}") from error
@@ -162,6 +164,8 @@ class Edges(AbstractPairRule):
 
 
 def _read_csv(path: Path, what: str) -> Edges:
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise OSError("it is no file")
     with path.open() as file:
         names = [name.strip() for name in file.readline().split(",")]
         _check_columns(names, what)
@@ -175,6 +179,7 @@ def _of_columns(columns: dict[str, np.ndarray]) -> Edges:
 
 
 def _read_npz(path: Path, what: str) -> Edges:
+    archive.check(path)
     with np.load(path, allow_pickle=False) as file:
         if "format" not in file:
             _check_columns(list(file), what)
@@ -188,8 +193,8 @@ def _check_columns(names: list[str], what: str) -> None:
     unknown = [name for name in names if name not in COLUMNS]
     if unknown or not {"pre", "post"} <= set(names) or len(names) > len(set(names)):
         raise RuleError(
-            f"{what}: the columns are {', '.join(names)}. Name pre and post, and if need be weight "
-            "and delay, once each."
+            f"{what}: the columns are {', '.join(names)[:200]}. Name pre and post, and if need be "
+            "weight and delay, once each."
         )
 
 

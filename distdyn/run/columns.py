@@ -4,6 +4,7 @@
     /state            int32 [n]              0: the row is not filled yet; what others mean is up to
                                              those who write them
     /notes            uint8 [m, 256]         texts, to which states may point
+    /text/about       uint8 [k]              where it comes from (JSON), and the names of columns
 
 All room is there from the beginning: to fill a row changes no structure of the file, and its state
 is written after its values. Whatever ends the process, what counts as filled is filled.
@@ -120,17 +121,23 @@ def read(path: Path) -> Table:
         RunDirectoryError: it is missing, damaged, or holds something else.
     """
     with store.opened(path, "r") as file:
-        if file.attrs.get("format") != FORMAT:
+        if store.attribute(file, "", "format") != FORMAT:
             raise store.unusable(path, "r", ValueError("it is not a table of a sweep"))
-        about = json.loads(file.attrs["about"])
-        state = store.dataset(file, "state", "i", 1)[...]
-        columns: dict[str, dict[str, np.ndarray]] = {}
-        for group, names in json.loads(file.attrs["columns"]).items():
-            found = {n: store.dataset(file, f"{group}/{n}", "if", 1)[...] for n in names}
-            if any(len(column) != len(state) for column in found.values()):
-                raise store.unusable(path, "r", ValueError("its columns are of different lengths"))
-            columns[group] = found
-        notes = store.dataset(file, "notes", "u", 2)[...]
+        about = json.loads(store.read_text(file, "about"))
+        of = json.loads(store.read_text(file, "columns"))
+        state = store.dataset(file, "state", "i", 1)
+        named = {group: {n: store.dataset(file, f"{group}/{n}", "if", 1) for n in names}
+                 for group, names in of.items()}  # fmt: skip
+        every = [column for group in named.values() for column in group.values()]
+        if sum(column.nbytes for column in every) > path.stat().st_size:
+            raise store.unusable(path, "r", ValueError("its columns are larger than the file"))
+        if any(len(column) != len(state) for column in every):
+            raise store.unusable(path, "r", ValueError("its columns are of different lengths"))
+        columns = {
+            group: {n: column[...] for n, column in found.items()} for group, found in named.items()
+        }
+        state = state[...]
+        notes = store.dataset(file, "notes", "u", 2, most=NOTES * WIDTH)[...]
     texts = [bytes(note).rstrip(b"\0").decode(errors="replace") for note in notes]
     while texts and not texts[-1]:
         texts.pop()
@@ -140,11 +147,12 @@ def read(path: Path) -> Table:
 def _write(path: Path, table: Table) -> None:
     arrays = [column for group in table.columns.values() for column in group.values()]
     store.check_free(path, sum(array.nbytes for array in arrays) + NOTES * WIDTH)
+    path.unlink(missing_ok=True)  # of a process that had our number
     with store.opened(path, "x") as file:
         file.attrs["format"] = FORMAT
-        file.attrs["about"] = json.dumps(table.about)
+        store.write_text(file, "about", json.dumps(table.about))
         names = {group: list(columns) for group, columns in table.columns.items()}
-        file.attrs["columns"] = json.dumps(names)
+        store.write_text(file, "columns", json.dumps(names))
         for group, columns in table.columns.items():
             for name, column in columns.items():
                 file[f"{group}/{name}"] = column

@@ -29,6 +29,7 @@ from distdyn.run.merging import draft_of
 from distdyn.run.reader import header_from_json, of_rank, read_run, trace_files
 from distdyn.run.recording import Header, Share
 from distdyn.run.writer import Writer
+from distdyn.units import shown
 
 if TYPE_CHECKING:
     from distdyn.parallel.launch import World
@@ -158,7 +159,17 @@ def _made(directory: str | os.PathLike) -> tuple[Path, bool]:
     """The directory, made if only itself is missing, and whether it was made."""
     if not os.fspath(directory):
         raise RunDirectoryError("out: the name of the directory is empty. Give a name.")
+    if not os.fspath(directory).isprintable():
+        raise RunDirectoryError(
+            f"out: {shown(os.fspath(directory))} has characters that cannot be shown. Give another "
+            "name."
+        )
     path = Path(directory).absolute()
+    if path.is_symlink() and path.lstat().st_uid not in (0, os.geteuid()):
+        raise RunDirectoryError(
+            f'out: "{path}" is a link that someone else has made: it is not followed. Use another '
+            "directory, or the one that it leads to."
+        )
     if path.is_dir():
         return path, False
     if not path.parent.is_dir():

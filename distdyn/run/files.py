@@ -176,7 +176,8 @@ class Files:
         """The spikes of a population that this process has written, at least the first `last`."""
         if not self.is_merged:
             dt, t0 = self.header.dt, self.header.t0
-            return StoredSpikes(self._files[""], path, self.count[path], dt, t0)
+            size = self.header.sizes[path]
+            return StoredSpikes(self._files[""], path, size, self.count[path], dt, t0)
         if path not in self._owned_spikes:
             id = self.owned[0][path]  # pyright: ignore
             self._owned_spikes[path] = OwnedSpikes(self._whole().spike_rows[path], id)

@@ -96,7 +96,10 @@ def _unwritable(directory: Path, error: OSError) -> RunDirectoryError:
 
 def _read(path: Path) -> str | None:
     try:
-        return path.read_text(errors="replace")[:1000]
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            return ""
+        with open(path, errors="replace") as file:
+            return file.read(1000)
     except FileNotFoundError:
         return None
 
@@ -104,7 +107,7 @@ def _read(path: Path) -> str | None:
 def _parse(text: str) -> dict:
     try:
         holder = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         holder = None
     return holder if isinstance(holder, dict) else {}
 

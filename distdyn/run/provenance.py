@@ -6,6 +6,7 @@ import os
 import platform
 import resource
 import socket
+import stat
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -18,6 +19,8 @@ import numpy as np
 from distdyn.units import shown
 
 PACKAGES = ("distdyn", "jax", "jaxlib", "numpy", "scipy", "numba", "h5py", "mpi4py")
+_LARGEST_JSON = 1 << 26  # bytes
+_MOST_VALUES = 1 << 21  # of which each may become some 100 bytes
 
 
 def describe_run(
@@ -97,10 +100,11 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     Raises:
         OSError: the directory cannot be written or the disk is full; the old file is still there.
     """
-    text = json.dumps(_plain(content), indent=1) + "\n"
+    text = json.dumps(plain(content), indent=1) + "\n"
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with open(draft, "w", encoding="utf-8") as file:
+        draft.unlink(missing_ok=True)  # of a process that had our number; or a link of others
+        with open(draft, "x", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -110,7 +114,29 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         raise
 
 
-def _plain(value: Any) -> Any:
+def read_json(path: Path) -> Any:
+    """What `write_json` wrote, however large what stands there in its place would become.
+
+    Raises:
+        OSError: there is no such file.
+        ValueError: it is none of ours.
+    """
+    found = path.stat()
+    if (
+        not stat.S_ISREG(found.st_mode) or found.st_size > _LARGEST_JSON
+    ):  # a pipe would be waited for
+        raise ValueError(f"{found.st_size} bytes are more than any such file has")
+    text = path.read_text(encoding="ascii")
+    if text.count(",") > _MOST_VALUES or text.count("[") + text.count("{") > _MOST_VALUES:
+        raise ValueError("it has more values than any such file has")
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("it is too deep") from None
+
+
+def plain(value: Any) -> Any:
+    """What JSON will hold of a value."""
     if isinstance(value, np.ndarray | np.generic) and value.size <= 100:
         value = value.tolist()
     if isinstance(value, float) and not math.isfinite(value):
@@ -118,9 +144,9 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return shown(value)
 
 

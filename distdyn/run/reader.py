@@ -1,7 +1,7 @@
 """Reads a run directory back; what lies where in it."""
 
 import hashlib
-import json
+import math
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -13,12 +13,14 @@ import numpy as np
 from distdyn.errors import RunDirectoryError
 from distdyn.run import store
 from distdyn.run.joined import JoinedSpikes, JoinedTrace
+from distdyn.run.provenance import read_json
 from distdyn.run.recording import Header, Recording, Sampling
 from distdyn.run.rows import Rows, SomeRows, rows_until
 from distdyn.run.store import StoredSpikes, StoredTrace
+from distdyn.run.stream import END
+from distdyn.units import shown
 
 FORMAT = 1
-_LARGEST_JSON = 1 << 26  # bytes
 
 
 def load(directory: str | os.PathLike) -> Recording:
@@ -38,8 +40,7 @@ def load(directory: str | os.PathLike) -> Recording:
         return _load_ranks(path, header, ranks)
     start, stop, counts = store.read_committed(path / "spikes.h5", header.spikes)
     spikes = {
-        name: StoredSpikes(path / "spikes.h5", name, counts[name], header.dt, header.t0)
-        for name in header.spikes
+        name: _spikes(path / "spikes.h5", header, name, counts[name]) for name in header.spikes
     }
     samplings, traces = {}, {}
     for name, file in trace_files(header.traces).items():
@@ -47,11 +48,18 @@ def load(directory: str | os.PathLike) -> Recording:
     return Recording(replace(header, traces=samplings), start, stop, spikes, traces)
 
 
+def _spikes(file: Path, header: Header, name: str, count: int) -> StoredSpikes:
+    return StoredSpikes(file, name, header.sizes[name], count, header.dt, header.t0)
+
+
 def _load_trace(file: Path, header: Header, name: str, stop: int) -> tuple[Sampling, StoredTrace]:
     """One trace: how it is recorded, and its samples up to a step."""
     interval, population = header.traces[name].interval, population_of(name, header.sizes)
     id, dtype, time, count = store.read_trace(file, population)
-    first = round((time - header.t0) / header.dt)
+    begin = (time - header.t0) / header.dt
+    if not abs(begin) < END:
+        raise RunDirectoryError(f'"{file}" begins at {time} ms, which is no step. It is damaged.')
+    first = round(begin)
     count = min(count, max(0, (stop - first) // interval + 1))  # the spikes came last
     sampling = Sampling(id, interval, header.traces[name].unit, dtype)
     return sampling, StoredTrace(file, population, count, first, interval)
@@ -67,7 +75,7 @@ def _load_ranks(path: Path, header: Header, ranks: int) -> Recording:
     for name in header.spikes:
         parts: list[Rows] = []
         for file, (_, last, counts) in zip(files, committed, strict=True):
-            rows = StoredSpikes(file, name, counts[name], header.dt, header.t0)
+            rows = _spikes(file, header, name, counts[name])
             parts.append(rows if last <= stop else SomeRows(rows, 0, rows_until(rows, stop)))
         spikes[name] = JoinedSpikes(parts)
     samplings, traces = {}, {}
@@ -108,17 +116,15 @@ def read_run(directory: str | os.PathLike) -> dict:
         RunDirectoryError: there is none, or it cannot be read.
     """
     path = Path(directory) / "run.json"
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):
         raise RunDirectoryError(f'"{path.parent}" is not a directory. Give the directory of a run.')
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise RunDirectoryError(f'"{path.parent}" holds no run: there is no run.json in it.')
     try:
-        if path.stat().st_size > _LARGEST_JSON:
-            raise ValueError(f"{path.stat().st_size} bytes are more than any run.json has")
-        run = json.loads(path.read_text(encoding="utf-8"))
+        run = read_json(path)
         if run["format"] != FORMAT:
-            raise ValueError(f"format {run['format']!r} where {FORMAT} is known")
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ValueError(f"format {shown(run['format'])} where {FORMAT} is known")
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise _not_ours(path, error) from error
     return run
 
@@ -163,9 +169,13 @@ def header_from_json(run: dict, directory: Path) -> Header:
         for path in (*header.sizes, *header.spikes, *header.traces):
             if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", path):
                 raise ValueError(f"{path[:80]!r} is not a path of a network")
-        if not header.dt > 0 or any(how.interval < 1 for how in header.traces.values()):
-            raise ValueError("dt and the intervals of the traces must be positive")
-        if unknown := set(header.spikes) - set(header.sizes):
+        if not 0 < header.dt < math.inf or not math.isfinite(header.t0):
+            raise ValueError(f"dt is {header.dt} and t0 {header.t0}")
+        if any(not 1 <= how.interval < END for how in header.traces.values()):
+            raise ValueError("the intervals of the traces must be positive")
+        if any(not 0 <= n < END for n in (*header.sizes.values(), *header.offsets.values())):
+            raise ValueError("sizes and offsets of populations must be numbers of neurons")
+        if unknown := {*header.spikes, *(header.spiking or ())} - set(header.sizes):
             raise ValueError(f"spikes of unknown populations: {sorted(unknown)}")
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise _not_ours(directory / "run.json", error) from error

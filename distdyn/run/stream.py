@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from distdyn.errors import RunDirectoryError
 from distdyn.run.rows import Rows
 
 END = 2**63 - 1  # a step after all others
@@ -56,6 +57,10 @@ class _Cursor:
         ):
             last = min(self.at + self.block, self.rows.count)
             step, content = self.rows.read(self.at, last)
+            if (np.diff(step, prepend=self.step[-1:]) < 0).any():
+                raise RunDirectoryError(
+                    f"the rows of a recording are out of order near step {step[0]}. It is damaged."
+                )
             self.step = np.concatenate([self.step, step])
             self.content = np.concatenate([self.content, content])
             self.at = last

@@ -153,7 +153,7 @@ def course_of(path: str, array: np.ndarray | None) -> tuple[Course, dict[str, st
             said["waited"],
         )
         return course, said["training"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RunDirectoryError(
             f'"{path}" is no checkpoint of a fit. Give another file; `load` (--resume) takes what '
             "`save` (--out) wrote."

@@ -27,7 +27,7 @@ from jax.sharding import NamedSharding
 
 from distdyn.core.firing import Firing
 from distdyn.core.system import DynamicalSystem
-from distdyn.errors import ExitCode, NetworkError, Stopped, TrainError
+from distdyn.errors import ExitCode, NetworkError, RunDirectoryError, Stopped, TrainError
 from distdyn.network.network import Network, graph
 from distdyn.parallel import launch
 from distdyn.parallel.parameters import Setting
@@ -394,6 +394,8 @@ class DSTrainer:
             check_training(str(path), found, training)
             self._take(path, arrays, expected, counters)
             if course.least is not None:
+                if not {BEST + p for p in self._parameters} <= set(arrays):
+                    raise RunDirectoryError(f'"{path}" has not the best parameters of its fit.')
                 course.best = {p: self._net.laid(p, arrays[BEST + p]) for p in self._parameters}
         if self.world.rank == 0 and self.progress != "off":
             print(f'goes on after update {self.updates}, from "{path}"', file=sys.stderr)
@@ -555,6 +557,8 @@ class DSTrainer:
         self, path: Path, arrays: Mapping[str, np.ndarray], expected: Mapping[str, np.ndarray],
         counters: Any,
     ) -> None:  # fmt: skip
+        if not all(isinstance(counters.get(name), int | np.integer) for name in COUNTERS):
+            raise RunDirectoryError(f'"{path}" does not say how far the training was.')
         learned = to_mesh(
             self._net, self.optimizer, self._learned(), arrays, expected, source=str(path)
         )

@@ -139,7 +139,14 @@ def _delays(C: np.ndarray, lengths: Any, speed: float) -> Any:
 def _matrix(given: Any, name: str) -> np.ndarray:
     if isinstance(given, str | Path):
         path = Path(given)
-        given = np.load(path) if path.suffix == ".npy" else np.loadtxt(path)
+        try:
+            is_array = path.suffix == ".npy"  # mapped: its head may claim more than there is
+            given = np.load(path, mmap_mode="r") if is_array else np.loadtxt(path)
+        except (OSError, ValueError) as error:
+            raise dd.errors.ParameterError(
+                f"whole_brain: {name}: {str(path)!r} cannot be read: {error}. Give a table of "
+                "numbers, or what numpy.save wrote."
+            ) from error
     matrix = np.asarray(given, np.float64)
     if matrix.ndim != 2 or len(set(matrix.shape)) > 1 or not (matrix >= 0).all():
         raise dd.errors.ParameterError(

@@ -21,7 +21,7 @@ from distdyn.parallel.launch import World
 from distdyn.run.checkpoint import schedule
 from distdyn.run.checkpoint.schedule import Schedule
 from distdyn.run.checkpoint.stored import Stored
-from distdyn.run.checkpoint.writing import kept
+from distdyn.run.checkpoint.writing import digest, kept
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "mpi"))
 from same import NETWORKS, state_of
@@ -349,7 +349,8 @@ def test_made_elsewhere_it_warns(a):
     manifest = a / "checkpoints" / "step-000000000600" / "manifest.json"
     said = json.loads(manifest.read_text())
     said["made_by"]["jax"] = "0.0.1"
-    manifest.write_text(json.dumps(said))
+    del said["sha256"]
+    manifest.write_text(json.dumps({**said, "sha256": digest(said)}))
     with pytest.warns(UserWarning, match=r"jax 0\.0\.1 -> "):
         runner(out=a, resume="auto").close()
 

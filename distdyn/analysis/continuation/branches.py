@@ -228,7 +228,15 @@ def load_branches(path: str | Path) -> Branches:
             f'"{path}" holds {attributes.get("kind", "something else")}, not branches. Give a file '
             "that Branches.save wrote."
         )
-    about = json.loads(str(attributes["about"]))
+    try:
+        return _branches(arrays, json.loads(str(attributes["about"])))
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+        raise AnalysisError(
+            f'"{path}" is not what Branches.save writes ({type(error).__name__}: {error}).'
+        ) from error
+
+
+def _branches(arrays: Mapping[str, np.ndarray], about: Any) -> Branches:
     points = [
         SpecialPoint(
             of["kind"], _value(arrays[f"special/{k}/value"]), arrays[f"special/{k}/x"],

@@ -18,6 +18,7 @@ from distdyn.errors import LaunchError
 from distdyn.parallel.launch import World, ranks_text
 from distdyn.parallel.launch.detect import Task, slurm_task
 
+LOOPBACK = "127.0.0.1"
 TIMEOUT = 60.0  # s in which all processes must have come
 HEARTBEAT = 60  # s after which JAX takes a silent process for dead
 FIRST_PORT, PORTS = 20000, 10000  # below the ports that systems give away by themselves
@@ -64,6 +65,7 @@ def start_distributed(
             meeting.address,
             meeting.size,
             meeting.index,
+            coordinator_bind_address=meeting.address if _is_local(meeting) else None,
             local_device_ids=local_device_ids,
             cluster_detection_method="deactivate",
             initialization_timeout=max(1, round(timeout)),
@@ -118,7 +120,7 @@ def choose_meeting(us: World) -> Meeting:
             probe.bind(("", 0))
             port = probe.getsockname()[1]
         # On one machine the loopback: its name need not lead anywhere.
-        name = "127.0.0.1" if len(set(hosts)) == 1 else us.hostname
+        name = LOOPBACK if len(set(hosts)) == 1 else us.hostname
         address = f"{name}:{port}"
     return Meeting(us.bcast(address), us.size, us.rank)
 
@@ -135,6 +137,11 @@ def slurm_meeting(environment: Mapping[str, str]) -> Meeting:
     return Meeting(f"{task.first_host}:{FIRST_PORT + job % PORTS}", task.size, task.rank)
 
 
+def _is_local(meeting: Meeting) -> bool:
+    """Whether nobody outside of this machine is to come: then nobody can."""
+    return meeting.address.rpartition(":")[0] == LOOPBACK
+
+
 def _gather(meeting: Meeting, end: float) -> None:
     """Process 0: wait until every other one has knocked, then answer them all."""
     port = int(meeting.address.rpartition(":")[2])
@@ -143,7 +150,7 @@ def _gather(meeting: Meeting, end: float) -> None:
         door = stack.enter_context(socket.socket())
         door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            door.bind(("", port))
+            door.bind((LOOPBACK if _is_local(meeting) else "", port))
             door.listen(meeting.size)
         except OSError as error:
             raise LaunchError(

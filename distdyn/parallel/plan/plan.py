@@ -27,6 +27,7 @@ from distdyn.parallel.plan.traffic import Exchanges, communication, exchanges, l
 from partition import Decomposition, DecompositionError, Topology, decompose
 from partition.metrics import balance, counts_of
 
+MOST_PARTS = 1 << 20
 RATE = 8.0  # Hz, where nobody knows better
 PROCESS_BYTES = 5e8  # of a rank before it has any part: Python, JAX, compiled code
 MOST_RANKS, TRIES = 1 << 17, 6  # of other numbers of ranks, when too few are given
@@ -192,6 +193,11 @@ def topology(
     Raises:
         ParameterError: there are more nodes than ranks, or a number is not possible.
     """
+    if ranks * devices > MOST_PARTS:  # each has its line in a plan
+        raise ParameterError(
+            f"ranks = {ranks} with devices = {devices} are more than {MOST_PARTS} parts, for which "
+            "nothing can be planned. Use fewer."
+        )
     try:
         if nodes is None:
             return Topology.regular(ranks, devices, ranks_per_node=ranks_per_node)

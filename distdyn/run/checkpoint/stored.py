@@ -9,8 +9,8 @@ Nothing in it is trusted: names of files are looked at before they are opened, t
 numbers within their own file, and all sizes are those that the manifest says.
 """
 
-import json
 import re
+import stat
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,10 +23,12 @@ from distdyn.errors import CheckpointError, RunDirectoryError
 from distdyn.parallel.launch import World
 from distdyn.parallel.snapshot import Fields
 from distdyn.run.agreement import agreed
-from distdyn.run.checkpoint.writing import FORMAT, MANIFEST, checksum, kept
+from distdyn.run.checkpoint.writing import FORMAT, MANIFEST, NAME, checksum, digest, kept
+from distdyn.run.provenance import read_json
 from distdyn.run.store import StoredTables
+from distdyn.run.stream import END
+from distdyn.units import shown
 
-_LARGEST_MANIFEST = 1 << 26  # bytes
 _MOST_SHOWN = 5  # differences in a message
 _LONGEST = 200  # characters of a value in a message
 _PART = re.compile(r"part-\d{4,}\.h5")
@@ -41,6 +43,7 @@ class Stored:
     Attributes:
         manifest: what it says of itself.
         step: the last one that was done.
+        n_parts: of as many ranks.
 
     Raises:
         CheckpointError: it is none, or of another format.
@@ -51,6 +54,7 @@ class Stored:
         self.manifest = _manifest(self.path)
         self.step: int = self.manifest["step"]
         self._parts = [(self.path / p["file"], p) for p in self.manifest["parts"]]
+        self.n_parts = len(self._parts)
         self._tables: dict[Path, StoredTables] = {}
 
     def verify(self, world: World) -> None:
@@ -95,6 +99,13 @@ class Stored:
                 stacklevel=2,
             )
 
+    def part(self, k: int) -> StoredTables:
+        """The tables of a part; its file is opened when it is needed."""
+        file, _ = self._parts[k]
+        if file not in self._tables:
+            self._tables[file] = StoredTables(file)
+        return self._tables[file]
+
     def read(self, name: str, key: Int64[np.ndarray, "n"], first: int = 0) -> Fields:
         """The fields of a table at these keys.
 
@@ -109,9 +120,9 @@ class Stored:
         found: dict[str, np.ndarray] = {}
         missing = np.ones(len(key), bool)
         turn = np.arange(len(key)) - np.searchsorted(key, key)
-        order = [*self._parts[first:], *self._parts[:first]]
-        for file, _ in order:
-            tables = self._opened(file)
+        parts = range(self.n_parts)
+        for k in (*parts[first:], *parts[:first]):
+            tables = self.part(k)
             have = tables.key(name)
             at = np.searchsorted(have, key) + turn
             here = missing & (at < len(have))
@@ -126,11 +137,6 @@ class Stored:
             f'"{self.path}": {missing.sum()} of {len(key)} rows of "{name}" are missing, the first '
             f"is {key[missing][0]}. It is of another network, or was changed."
         )
-
-    def _opened(self, file: Path) -> StoredTables:
-        if file not in self._tables:
-            self._tables[file] = StoredTables(file)
-        return self._tables[file]
 
     def _place(
         self, found: dict[str, np.ndarray], name: str, field: str, values: Any, here: Any
@@ -169,42 +175,56 @@ def newest(directory: Path, world: World) -> Stored | None:
 
 def _check_part(file: Path, said: Mapping[str, Any]) -> None:
     try:
-        size = file.lstat().st_size
-        is_same = size == said["bytes"] and not file.is_symlink()
+        found = file.lstat()
+        is_file, size = stat.S_ISREG(found.st_mode), found.st_size
+        is_same = is_file and size == said["bytes"]
         if is_same and checksum(file) == said["sha256"]:
             return
     except OSError as error:
         raise CheckpointError(f'"{file}" cannot be read: {error.strerror}.') from error
     what = "was changed" if is_same else f"has {size} bytes where {said['bytes']} were written"
+    what = what if is_file else "is a link, or no file at all"
     raise CheckpointError(f'"{file}" {what}. It is damaged.')
 
 
 def _manifest(path: Path) -> dict[str, Any]:
     file = path / MANIFEST
     try:
-        if file.lstat().st_size > _LARGEST_MANIFEST or file.is_symlink():
-            raise ValueError("it is a link, or larger than any manifest is")
-        said = json.loads(file.read_text(encoding="utf-8"))
+        if file.is_symlink():
+            raise ValueError("it is a link")
+        said = read_json(file)
         if said["format"] != FORMAT:
-            raise ValueError(f"format {said['format']!r} where {FORMAT} is known")
-        if type(said["step"]) is not int or said["step"] < 0:
-            raise ValueError(f"step {said['step']!r}")
-        for part in said["parts"]:
-            if not _PART.fullmatch(part["file"]) or type(part["bytes"]) is not int:
-                raise ValueError(f"the part {str(part)[:_LONGEST]}")
-            part["sha256"] = str(part["sha256"])
-        for name in ("of", "made_by"):
-            if not isinstance(said[name], dict):
-                raise ValueError(f'no "{name}"')
-        for change in said["changes"]:
-            if [type(x) for x in change] != [str, str]:
-                raise ValueError(f"the change {str(change)[:_LONGEST]}")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise ValueError(f"format {shown(said['format'])} where {FORMAT} is known")
+        _check_manifest(said)
+        if said.pop("sha256") != digest(said):
+            raise ValueError("it was changed")
+        name = NAME.fullmatch(path.absolute().name)
+        if name is not None and int(name[1]) != said["step"]:
+            raise ValueError(f"it is of step {said['step']}")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise CheckpointError(
-            f'"{path}" is no checkpoint that can be read ({MANIFEST}: {error}). Give the directory '
-            "of one, such as out/checkpoints/step-000000010000."
+            f'"{path}" is no checkpoint that can be read ({MANIFEST}: {what[:_LONGEST]}). Give the '
+            "directory of one, such as out/checkpoints/step-000000010000."
         ) from error
     return said
+
+
+def _check_manifest(said: Any) -> None:
+    """Raise ValueError, KeyError or TypeError where it is not what `writing` writes."""
+    if type(said["step"]) is not int or not 0 <= said["step"] < END:
+        raise ValueError(f"step {shown(said['step'])}")
+    for part in said["parts"]:
+        if not _PART.fullmatch(part["file"]) or type(part["bytes"]) is not int:
+            raise ValueError(f"the part {shown(part)}")
+    if not len(said["parts"]) == len({part["file"] for part in said["parts"]}) > 0:
+        raise ValueError("it names no part, or one several times")
+    for name in ("of", "made_by"):
+        if not isinstance(said[name], dict):
+            raise ValueError(f'no "{name}"')
+    for change in said["changes"]:
+        if type(change) is not list or [type(x) for x in change] != [str, str]:
+            raise ValueError(f"the change {shown(change)}")
 
 
 def _flat(said: Mapping[str, Any]) -> dict[str, str]:

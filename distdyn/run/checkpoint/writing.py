@@ -9,6 +9,7 @@ Whatever ends the job, what bears that name is whole. Drafts that were left behi
 """
 
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from distdyn.errors import DistDynError
 from distdyn.run import faults, store
 from distdyn.run.checkpoint import FAILED
-from distdyn.run.provenance import write_json
+from distdyn.run.provenance import plain, write_json
 
 if TYPE_CHECKING:
     from distdyn.parallel.launch import World
@@ -75,8 +76,8 @@ def write(
         with agreed(world):
             if world.rank == 0:
                 faults.reach("manifest", 0)
-                content = {"format": FORMAT, "step": step, "parts": parts, **about}
-                _finish(draft, whole, content)
+                content = plain({"format": FORMAT, "step": step, "parts": parts, **about})
+                _finish(draft, whole, {**content, "sha256": digest(content)})
                 if not prefix:
                     _prune(directory, keep)
     except DistDynError:
@@ -121,6 +122,11 @@ def checksum(path: Path) -> str:
         while block := file.read(_BLOCK):
             words.update(block)
     return words.hexdigest()
+
+
+def digest(content: Mapping[str, Any]) -> str:
+    """SHA-256 of what a manifest says besides it."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _begin(directory: Path, draft: Path) -> None:

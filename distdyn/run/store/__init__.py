@@ -8,11 +8,15 @@ opening         how all of them are opened, and what is refused
 
 from distdyn.run.store.arrays import read_arrays as read_arrays
 from distdyn.run.store.arrays import write_arrays as write_arrays
+from distdyn.run.store.opening import attribute as attribute
 from distdyn.run.store.opening import check_free as check_free
 from distdyn.run.store.opening import dataset as dataset
+from distdyn.run.store.opening import found as found
 from distdyn.run.store.opening import opened as opened
+from distdyn.run.store.opening import read_text as read_text
 from distdyn.run.store.opening import to_disk as to_disk
 from distdyn.run.store.opening import unusable as unusable
+from distdyn.run.store.opening import write_text as write_text
 from distdyn.run.store.recording import StoredSpikes as StoredSpikes
 from distdyn.run.store.recording import StoredTrace as StoredTrace
 from distdyn.run.store.recording import append_spikes as append_spikes

@@ -2,16 +2,29 @@
 
 import os
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from distdyn.errors import RunDirectoryError
-from distdyn.run.store.opening import METADATA, check_free, dataset, opened, to_disk, unusable
+from distdyn.run.store.opening import (
+    METADATA,
+    TEXT,
+    attribute,
+    check_free,
+    dataset,
+    datasets,
+    opened,
+    read_text,
+    to_disk,
+    unusable,
+    write_text,
+)
+
+_MOST_ATTRIBUTES = 1000
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], **attributes: Any) -> None:
@@ -24,12 +37,16 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], **attributes: Any
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         check_free(path, sum(array.nbytes + METADATA for array in arrays.values()))
+        new.unlink(missing_ok=True)  # of a process that had our number
         with opened(new, "x") as file:
             for name, array in arrays.items():
                 file[name] = array
             for name, value in attributes.items():
-                file.attrs[name] = value
-            file.attrs["checksum"] = _checksum(arrays)
+                if isinstance(value, str):
+                    write_text(file, name, value)
+                else:
+                    file.attrs[name] = _stored(value)
+            file.attrs["checksum"] = _checksum(arrays, attributes)
         to_disk(new)  # its content precedes its name
         os.replace(new, path)
     except RunDirectoryError:
@@ -48,29 +65,33 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         RunDirectoryError: it is missing, damaged, or holds something else.
     """
     with opened(path, "r") as file:
-        found: dict[str, np.ndarray] = {}
-        for name in _names(file, ""):
-            n_axes = file[name].ndim
-            found[name] = np.asarray(dataset(file, name, "iuf", n_axes)[()])
-        attributes: dict[str, Any] = dict(file.attrs)
-        if attributes.pop("checksum", None) != _checksum(found):
+        if len(file.attrs) > _MOST_ATTRIBUTES:
+            raise unusable(path, "r", ValueError(f"it has {len(file.attrs)} attributes"))
+        attributes = {str(name): attribute(file, "", name) for name in file.attrs}
+        every = datasets(file)
+        texts = [name.removeprefix(TEXT) for name in every if name.startswith(TEXT)]
+        attributes |= {name: read_text(file, name) for name in texts}
+        arrays = [
+            (name, dataset(file, name, "iufb", None)) for name in every if not name.startswith(TEXT)
+        ]
+        if sum(array.nbytes for _, array in arrays) > os.path.getsize(path):
+            raise unusable(path, "r", ValueError("its arrays are larger than the file"))
+        found = {name: np.asarray(array[()]) for name, array in arrays}
+        if attributes.pop("checksum", None) != _checksum(found, attributes):
             raise unusable(path, "r", ValueError("its values are not those that were written"))
         return found, attributes
 
 
-def _checksum(arrays: Mapping[str, np.ndarray]) -> np.uint32:
+def _checksum(arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Any]) -> np.uint32:
     found = 0
-    for name, array in sorted(arrays.items()):
+    parts = {f"attribute {name}": _stored(value) for name, value in attributes.items()}
+    for name, array in sorted({**arrays, **parts}.items()):
         found = zlib.crc32(np.ascontiguousarray(array).tobytes(), zlib.crc32(name.encode(), found))
     return np.uint32(found)
 
 
-def _names(group: Any, before: str) -> Iterator[str]:
-    for name in group:
-        path = f"{before}{name}"
-        if isinstance(group.get(name, getlink=True), h5py.HardLink) and isinstance(
-            group[name], h5py.Group
-        ):
-            yield from _names(group[name], f"{path}/")
-        else:
-            yield path
+def _stored(value: Any) -> np.ndarray:
+    """An attribute as it is stored: text of fixed length."""
+    is_text = isinstance(value, list) and all(type(x) is str for x in value)
+    found = np.asarray([x.encode() for x in value] if is_text else value)
+    return np.frombuffer(value.encode(), np.uint8) if isinstance(value, str) else found

@@ -8,6 +8,7 @@ HDF5 that meets a full disk loses the file, and sometimes the process.
 import errno
 import math
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -16,11 +17,21 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 
 from distdyn.errors import RunDirectoryError
 
 METADATA = 1 << 16  # bytes that a file may need besides its values
+MOST_OBJECTS = 1 << 18  # of a file
+DEEPEST = 16  # groups within each other
+LARGEST_ATTRIBUTE = 1 << 20  # bytes
+TEXT = "text/"  # the group of all text
 _SPARE = 1 << 22  # bytes that must stay free on a disk
+_DAMAGE = (  # what is raised by files that are not what they should be
+    OSError, RuntimeError, ValueError, KeyError, TypeError, AttributeError, OverflowError,
+)  # fmt: skip
+_OF_HDF5 = re.compile(r"error message = '([^']+)'")  # what the system said, in a line of its words
+_NOT_OURS = "This is not a file of ours."
 
 
 @contextmanager
@@ -33,7 +44,7 @@ def opened(path: Path, mode: str) -> Iterator[Any]:
             yield file
     except RunDirectoryError:
         raise
-    except (OSError, RuntimeError, ValueError, KeyError) as error:
+    except _DAMAGE as error:
         raise unusable(path, mode, error) from error
 
 
@@ -77,39 +88,139 @@ def unusable(path: Path, mode: str, error: BaseException) -> RunDirectoryError:
     do, cure = "write", "Look at the space and the rights on that disk; earlier writes are safe."
     if mode == "r":
         do, cure = "read", "It is missing or damaged."
-    cause = getattr(error, "strerror", None) or error
+    told = _OF_HDF5.search(str(error))
+    cause = told[1] if told else getattr(error, "strerror", None) or error
     return RunDirectoryError(f'cannot {do} "{path}": {cause}. {cure}')
 
 
-def dataset(file: h5py.File, name: str, kind: str, n_axes: int) -> h5py.Dataset:
+def found(file: h5py.File, name: str) -> Any:
+    """The object of this name in this very file; None if there is none.
+
+    Raises:
+        RunDirectoryError: there is a link on the way to it.
+    """
+    here: Any = file
+    for part in filter(None, name.split("/")):
+        link = here.get(part, getlink=True) if isinstance(here, h5py.Group) else None
+        if link is None:
+            return None
+        if not isinstance(link, h5py.HardLink):
+            raise RunDirectoryError(
+                f"{_place(file, name)} is a {type(link).__name__}, which is not followed."
+            )
+        here = here[part]
+    return here
+
+
+def names(file: h5py.File, name: str = "") -> list[str]:
+    """What a group holds; nothing if it is not there.
+
+    Raises:
+        RunDirectoryError: it is no group, or holds more than any file of ours.
+    """
+    group = found(file, name)
+    if group is None:
+        return []
+    if not isinstance(group, h5py.Group):
+        raise RunDirectoryError(f"{_place(file, name)} is no group. {_NOT_OURS}")
+    if len(group) > MOST_OBJECTS:
+        raise RunDirectoryError(f"{_place(file, name)} holds {len(group)} objects. {_NOT_OURS}")
+    return [str(member) for member in group]
+
+
+def datasets(file: h5py.File) -> list[str]:
+    """The names of all datasets, in whatever groups.
+
+    Raises:
+        RunDirectoryError: there is a link, or more than in any file of ours.
+    """
+    ours, groups, seen = [], [""], 0
+    while groups:
+        group = groups.pop()
+        members = names(file, group)
+        seen += len(members)
+        if seen > MOST_OBJECTS or group.count("/") > DEEPEST:  # a group may hold itself
+            raise RunDirectoryError(f"{_place(file, group)} holds too much. {_NOT_OURS}")
+        for member in members:
+            path = f"{group}/{member}" if group else member
+            (groups if isinstance(found(file, path), h5py.Group) else ours).append(path)
+    return sorted(ours)
+
+
+def dataset(
+    file: h5py.File, name: str, kind: str, n_axes: int | None, *, most: int | None = None
+) -> h5py.Dataset:
     """A dataset whose values lie in this very file, as plain numbers.
+
+    Args:
+        file: that is open.
+        name: of the dataset.
+        kind: letters of the NumPy types that are possible.
+        n_axes: how many it has; None: any number.
+        most: values that it may have.
 
     Raises:
         RunDirectoryError: it is missing, lies elsewhere, is filtered, or larger than the file.
     """
-    place = f'"{file.filename}", object "/{name}"'
-    found: Any = file
-    for part in name.split("/"):
-        link = found.get(part, getlink=True) if isinstance(found, h5py.Group) else None
-        if link is None:
-            raise RunDirectoryError(f"{place} is missing. This is not a file of a run.")
-        if not isinstance(link, h5py.HardLink):
-            raise RunDirectoryError(f"{place} is a {type(link).__name__}, which is not followed.")
-        found = found[part]
-    if not isinstance(found, h5py.Dataset):
-        raise RunDirectoryError(f"{place} is not a dataset. This is not a file of a run.")
+    array, place = found(file, name), _place(file, name)
+    if array is None:
+        raise RunDirectoryError(f"{place} is missing. {_NOT_OURS}")
+    if not isinstance(array, h5py.Dataset):
+        raise RunDirectoryError(f"{place} is not a dataset. {_NOT_OURS}")
     largest = os.path.getsize(file.filename)
     what = ""
-    if found.external or found.is_virtual:
+    if array.external or array.is_virtual:
         what = "has its values in other files"
-    elif found.id.get_create_plist().get_nfilters():
+    elif array.id.get_create_plist().get_nfilters():
         what = "is filtered (compressed)"
-    elif found.dtype.kind not in kind or found.ndim != n_axes:
-        what = f"has type {found.dtype} and shape {found.shape}"
-    elif found.nbytes > largest:
-        what = f"claims {found.nbytes} bytes in a file of {largest}"
-    elif found.size and found.chunks and math.prod(found.chunks) * found.dtype.itemsize > largest:
-        what = f"claims chunks of shape {found.chunks} in a file of {largest} bytes"
+    elif array.shape is None or array.dtype.kind not in kind or n_axes not in (None, array.ndim):
+        what = f"has type {array.dtype} and shape {array.shape}"
+    elif array.nbytes > largest:
+        what = f"claims {array.nbytes} bytes in a file of {largest}"
+    elif array.size and array.chunks and math.prod(array.chunks) * array.dtype.itemsize > largest:
+        what = f"claims chunks of shape {array.chunks} in a file of {largest} bytes"
+    elif most is not None and math.prod(array.shape) > most:
+        what = f"has {array.size} values where at most {most} are possible"
     if what:
-        raise RunDirectoryError(f"{place} {what}, which no file of a run does. It is not read.")
-    return found
+        raise RunDirectoryError(f"{place} {what}, which no file of ours does. It is not read.")
+    return array
+
+
+def attribute(file: h5py.File, name: str, attribute: str) -> Any:
+    """An attribute: a number, an array, or text; None if there is none.
+
+    Raises:
+        RunDirectoryError: it is larger than any of ours, or of variable length: a damaged one
+            makes HDF5 go round and round.
+    """
+    of = found(file, name)
+    if of is None or attribute not in of.attrs:
+        return None
+    stored, largest = of.attrs.get_id(attribute), os.path.getsize(file.filename)
+    size = math.prod(stored.shape or ()) * stored.dtype.itemsize
+    if stored.dtype.kind not in "iufbS" or size > min(largest, LARGEST_ATTRIBUTE):
+        raise RunDirectoryError(
+            f'{_place(file, name)}, attribute "{attribute}" has type {stored.dtype} and {size} '
+            f"bytes. {_NOT_OURS}"
+        )
+    value = of.attrs[attribute]
+    return value.decode(errors="replace") if isinstance(value, bytes) else value
+
+
+def write_text(file: h5py.File, name: str, text: str) -> None:
+    """Text of any length, as bytes in a dataset of that name."""
+    file[f"{TEXT}{name}"] = np.frombuffer(text.encode(), np.uint8)
+
+
+def read_text(file: h5py.File, name: str) -> str:
+    """What `write_text` wrote; empty if there is none."""
+    if found(file, f"{TEXT}{name}") is None:
+        return ""
+    data: Any = dataset(file, f"{TEXT}{name}", "u", 1)
+    if data.dtype != np.uint8:
+        raise RunDirectoryError(f"{_place(file, TEXT + name)} is no text. {_NOT_OURS}")
+    return data[...].tobytes().decode(errors="replace")
+
+
+def _place(file: h5py.File, name: str) -> str:
+    return f'"{file.filename}", object "/{name}"'

@@ -22,19 +22,21 @@ import numpy as np
 from jaxtyping import Float64, Int64, Shaped
 
 from distdyn.errors import RunDirectoryError
-from distdyn.run.store.opening import check_free, dataset, opened, reserve
+from distdyn.run.store.opening import attribute, check_free, dataset, opened, reserve
 
 _MAGIC, _VERSION = np.uint32(0x0A7A), np.array([0, 1], np.uint32)  # of SONATA
 _SORTING = h5py.enum_dtype({"none": 0, "by_id": 1, "by_time": 2}, basetype="u1")
 _CHUNK = 1 << 16  # bytes
+_END = 2.0**62  # a step that is none
 
 
 @dataclass(frozen=True, eq=False)
 class StoredSpikes:
-    """The first `count` spikes of a population in a file; t = t0 + step * dt."""
+    """The first `count` spikes of a population of `size` in a file; t = t0 + step * dt."""
 
     file: Path
     population: str
+    size: int
     count: int
     dt: float
     t0: float
@@ -45,7 +47,13 @@ class StoredSpikes:
             time = dataset(file, f"{group}/timestamps", "f", 1)[first:last]
             id = dataset(file, f"{group}/node_ids", "iu", 1)[first:last]
         step = np.rint((time.astype(np.float64) - self.t0) / self.dt)
-        return step.astype(np.int64), id.astype(np.int64)
+        id = id.astype(np.int64)
+        if not (np.abs(step) < _END).all() or not ((id >= 0) & (id < self.size)).all():
+            raise RunDirectoryError(
+                f'"{self.file}" has spikes of "{self.population}" that are of none of its '
+                f"{self.size} neurons, or at no time. The file is damaged."
+            )
+        return step.astype(np.int64), id
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,8 +221,10 @@ def read_columns(path: Path, population: str) -> tuple[Int64[np.ndarray, "k"], i
         RunDirectoryError: the file is missing, damaged, or holds something else.
     """
     with opened(path, "r") as file:
-        data = dataset(file, f"report/{population}/mapping/columns", "iu", 1)
-        columns, total = data[...].astype(np.int64), int(data.attrs["total"])  # pyright: ignore
+        place = f"report/{population}/mapping/columns"
+        data = dataset(file, place, "iu", 1)
+        columns = data[...].astype(np.int64)
+        total = int(attribute(file, place, "total"))
     if len(columns) and not 0 <= columns.min() <= columns.max() < total:
         raise RunDirectoryError(f'"{path}" has columns beyond the {total} of all. It is damaged.')
     return columns, total

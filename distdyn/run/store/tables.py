@@ -10,22 +10,30 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from jaxtyping import Bool, Int64, Shaped
 
 from distdyn.errors import RunDirectoryError
-from distdyn.run.store.opening import METADATA, check_free, dataset, opened, reserve
+from distdyn.run.store.opening import (
+    METADATA,
+    attribute,
+    check_free,
+    dataset,
+    datasets,
+    found,
+    names,
+    opened,
+    reserve,
+)
 
 _KIND = "distdyn tables"
-_MOST_AXES = 4
 
 
 def create_tables(path: Path) -> None:
     """A new file without tables."""
     check_free(path, METADATA)
     with opened(path, "x") as file:
-        file.attrs["kind"] = _KIND
+        file.attrs["kind"] = np.bytes_(_KIND)
 
 
 def append_table(
@@ -58,13 +66,28 @@ class StoredTables:
     def __init__(self, path: Path) -> None:
         self.path = path
         with opened(path, "r") as file:
-            if file.attrs.get("kind") != _KIND:
+            if attribute(file, "", "kind") != _KIND:
                 raise RunDirectoryError(f'"{path}" does not hold the tables of a checkpoint.')
+
+    def names(self) -> list[str]:
+        """Of the tables, in the order of the alphabet.
+
+        Raises:
+            RunDirectoryError: the file holds something else besides.
+        """
+        with opened(self.path, "r") as file:
+            every = datasets(file)
+        tables = [name.removesuffix("/key") for name in every if name.endswith("/key")]
+        fields = tuple(f"{name}/fields/" for name in tables)
+        for name in every:
+            if not name.endswith("/key") and not name.startswith(fields):
+                raise RunDirectoryError(f'"{self.path}", object "/{name}" is of no table.')
+        return tables
 
     def key(self, name: str) -> Int64[np.ndarray, "n"]:
         """The keys of a table; none if it is not here."""
         with opened(self.path, "r") as file:
-            if name not in file:
+            if found(file, f"{name}/key") is None:
                 return np.zeros(0, np.int64)
             key = dataset(file, f"{name}/key", "i", 1)[...].astype(np.int64)
         if (np.diff(key) < 0).any():
@@ -77,18 +100,17 @@ class StoredTables:
         """The fields of a table, one after the other, at these rows."""
         with opened(self.path, "r") as file:
             n = len(dataset(file, f"{name}/key", "i", 1))
-            group = file.get(f"{name}/fields")
-            names = [str(field) for field in group] if isinstance(group, h5py.Group) else []
-            for field in names:
-                yield field, self._field(file, f"{name}/fields/{field}", n)[rows]
+            fields = {x: self._field(file, name, x, n) for x in names(file, f"{name}/fields")}
+            if sum(array.nbytes for array in fields.values()) > self.path.stat().st_size:
+                raise RunDirectoryError(f'"{self.path}": "{name}" is larger than the file.')
+            for field, array in fields.items():
+                yield field, np.asarray(array[...])[rows]
 
-    def _field(self, file: Any, place: str, n: int) -> Shaped[np.ndarray, "n ..."]:
-        found = file.get(place)
-        n_axes = getattr(found, "ndim", 0)
-        array = dataset(file, place, "iufb", min(n_axes, _MOST_AXES))
+    def _field(self, file: Any, name: str, field: str, n: int) -> Any:
+        array = dataset(file, f"{name}/fields/{field}", "iufb", None)
         if array.shape[:1] != (n,):
             raise RunDirectoryError(
-                f'"{self.path}", object "/{place}" has {array.shape[:1]} rows where there are {n} '
-                "keys. The file is damaged."
+                f'"{self.path}": "{field}" of "{name}" has {array.shape[:1]} rows where there are '
+                f"{n} keys. The file is damaged."
             )
-        return np.asarray(array[...])
+        return array

@@ -19,6 +19,8 @@ from distdyn.errors import TrainError
 from distdyn.train.tasks.stored import Events, Stored, unreadable
 
 UNITS = 700
+FILTERS = 1, 2, 3, 32000  # deflate, shuffle, fletcher32, lzf: those that come with h5py
+MOST_TRIALS = 1 << 24
 TIMES, UNIT, LABELS = "spikes/times", "spikes/units", "labels"
 CURE = "Give a file of the Spiking Heidelberg data, unpacked: shd_train.h5, ssc_valid.h5."
 AGAIN = "Copy or unpack it again."
@@ -99,12 +101,22 @@ def _dataset(source: Path, file: Any, name: str, kind: str, *, each: bool = Fals
     """A dataset [trial] of numbers, or of arrays of numbers of each."""
     import h5py
 
-    found = file.get(name)
+    from distdyn.run import store
+
+    found = store.found(file, name)  # no link is followed
     if not isinstance(found, h5py.Dataset):
         unreadable(source, f"has no dataset /{name}", CURE)
+    if found.external or found.is_virtual:
+        unreadable(source, f"has the values of /{name} in other files", CURE)
     dtype = h5py.check_vlen_dtype(found.dtype) if each else found.dtype
-    if found.ndim != 1 or dtype is None or np.dtype(dtype).kind not in kind:
+    if found.shape is None or found.ndim != 1 or dtype is None or np.dtype(dtype).kind not in kind:
         wanted = ("arrays of " if each else "") + ("floats" if kind == "f" else "ints")
-        found = f"{found.dtype} of shape {list(found.shape)}"
+        found = f"{found.dtype} of shape {found.shape}"
         unreadable(source, f"has in /{name} {found}, not {wanted} [trial]", CURE)
+    if len(found) > MOST_TRIALS:
+        unreadable(source, f"claims {len(found)} trials", CURE)
+    plan = found.id.get_create_plist()
+    for k in range(plan.get_nfilters()):
+        if plan.get_filter(k)[0] not in FILTERS:
+            unreadable(source, f"needs for /{name} the filter {plan.get_filter(k)[0]}", CURE)
     return found
