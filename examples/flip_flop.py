@@ -15,7 +15,7 @@ Source: Sussillo & Barak (2013), Neural Comput. 25, 626.
 import argparse
 import time
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -111,7 +111,8 @@ def main(is_quick, out):
 def draw(recording, pulses, points, out):
     """Pulses and what the network shows, in time; and the points among the states, both of bits."""
     figure = Figure(figsize=(10, 4.4), layout="constrained")
-    left, right = np.ravel(figure.subfigures(1, 2, width_ratios=[1.25, 1]))
+    panels: Any = figure.subfigures(1, 2, width_ratios=[1.25, 1])
+    left, right = panels
     trace = recording.traces["out.x"]
     bits = trace.value.shape[1]
     shown = slice(0, 150)
