@@ -79,7 +79,7 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         found = {name: np.asarray(array[()]) for name, array in arrays}
         if attributes.pop("checksum", None) != _checksum(found, attributes):
             raise unusable(path, "r", ValueError("its values are not those that were written"))
-        return found, attributes
+        return found, {name: _read(value) for name, value in attributes.items()}
 
 
 def _checksum(arrays: Mapping[str, np.ndarray], attributes: Mapping[str, Any]) -> np.uint32:
@@ -95,3 +95,9 @@ def _stored(value: Any) -> np.ndarray:
     is_text = isinstance(value, list) and all(type(x) is str for x in value)
     found = np.asarray([x.encode() for x in value] if is_text else value)
     return np.frombuffer(value.encode(), np.uint8) if isinstance(value, str) else found
+
+
+def _read(value: Any) -> Any:
+    """The inverse, of lists of texts."""
+    is_text = isinstance(value, np.ndarray) and value.dtype.kind == "S"
+    return [x.decode(errors="replace") for x in value.tolist()] if is_text else value
