@@ -318,12 +318,12 @@ except RunDirectoryError as error:
 
 def test_merge_that_fails_keeps_the_files_of_the_ranks(ranks, tmp_path):
     script = """
-from distdyn.run import store
+from distdyn.run.store import recording, unusable
 writer = claim(sys.argv[1])
 play(writer, 0, 100, SHARE)
 def full(path, size):
-    raise store.unusable(path, "w", OSError("the disk is full"))
-store.check_free = full
+    raise unusable(path, "w", OSError("the disk is full"))
+recording.check_free = full
 try:
     writer.close()
 except RunDirectoryError as error:
