@@ -61,11 +61,11 @@ from distdyn.parallel.launch import world
 do, count = ModelWork.do, [0]
 def dying(self, units):
     count[0] += 1
-    if len(sys.argv) > 2 and world().rank == 1 and count[0] == 3:
+    if len(sys.argv) > 2 and world().rank == 1 and count[0] == 2:
         os.kill(os.getpid(), signal.SIGKILL)
     return do(self, units)
 ModelWork.do = dying
-grid = {"mu_0": np.linspace(0, 60, 40), "seed": range(50)}
+grid = {"mu_0": np.linspace(0, 60, 40), "seed": range(200)}
 given = {"duration": 100., "progress": "off"}
 table = dd.sweep(dd.WongWang(), grid, "mean", **given, out=sys.argv[1])
 sys.stdout.write(f"{table.sha256 == dd.sweep(dd.WongWang(), grid, 'mean', **given).sha256}\\n")
@@ -95,7 +95,7 @@ def test_what_ranks_have_found_outlives_one_that_is_killed(ranks, tmp_path):
     ended = ranks(2, LONG, str(out), "die", ok=False, limit=200.0)
     assert ended.code not in (0, -signal.SIGKILL)
     known = dd.Sweep.load(out).is_known.sum()
-    assert 0 < known < 2000
+    assert 0 < known < 8000
     assert any(path.name == "s.part-rank-0001.h5" for path in tmp_path.iterdir())
     assert ranks(None, LONG, str(out), limit=200.0).out == "True\n"
     assert [path.name for path in tmp_path.glob("*.h5")] == ["s.h5"]
