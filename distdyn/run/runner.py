@@ -41,12 +41,14 @@ from distdyn.parallel.shard import Shard
 from distdyn.run import arguments, faults, report
 from distdyn.run.access import Behind, PopulationAccess, ProjectionAccess
 from distdyn.run.agreement import agreed, check_common, description, text_of, versions
+from distdyn.run.checkpoint import CHECKPOINTS
 from distdyn.run.checkpoint.course import (
     Change,
     Course,
     changes_of,
     check_keep,
     check_resume,
+    lies_in,
     restore,
 )
 from distdyn.run.checkpoint.schedule import Schedule
@@ -302,6 +304,7 @@ class DSRunner:
         try:
             self._advance(self._cursor, progress, is_recorded=False)
         except BaseException as error:
+            self._cursor = self.step
             self._sink.fail(error)
             raise
         finally:
@@ -669,5 +672,5 @@ def _claimed(
             Path(out).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunDirectoryError(f'out: "{out}" cannot be made: {error}. Use another.') from error
-    goes_on = resume != "never"
+    goes_on = resume == "auto" or (resume != "never" and lies_in(resume, Path(out) / CHECKPOINTS))
     return RunDirectory(out, overwrite=overwrite, world=world, merge=merge, goes_on=goes_on)

@@ -212,6 +212,30 @@ def test_another_run_begins_at_a_checkpoint(a, stopped, tmp_path):
         assert spikes(one.run(50.0)) == spikes(recording)
 
 
+def test_its_path_may_be_written_in_any_way(a, stopped, tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to(a)
+    monkeypatch.chdir(a)
+    for path in (
+        "checkpoints/step-000000000500",
+        tmp_path / "link" / "checkpoints" / "step-000000000500",
+        a / "checkpoints" / ".." / "checkpoints" / "step-000000000500",
+    ):
+        with runner(out=a, resume=path, checkpoint_every=50.0) as one:
+            assert one.run(60.0).start == 0
+        assert 500 in checkpoints(a)
+
+
+def test_a_run_is_not_replaced_by_one_that_begins_elsewhere(a, stopped, tmp_path):
+    with runner(out=tmp_path / "b", checkpoint_every=10.0) as one:
+        one.run(10.0)
+    said = json.loads((a / "run.json").read_text())
+    (a / "run.json").write_text(json.dumps({**said, "exit_reason": "running"}))
+    with pytest.raises(RunDirectoryError, match="holds a run already"):
+        runner(out=a, resume=tmp_path / "b" / "checkpoints" / "step-000000000100")
+    assert checkpoints(a) == [600, 500, 400]
+    assert dd.load(a).stop == 600
+
+
 def test_without_a_checkpoint_it_begins_anew(tmp_path):
     with runner(out=tmp_path / "a", resume="auto", checkpoint_every=50.0) as one:
         one.run(30.0)

@@ -73,7 +73,7 @@ class Course:
 
     def is_own(self, stored: "Stored") -> bool:
         """Whether a checkpoint is of this very run, and not the beginning of another."""
-        return self.directory is not None and stored.path.absolute().parent == self.directory
+        return self.directory is not None and lies_in(stored.path, self.directory)
 
     def __enter__(self) -> "Course":
         if self.directory is not None:
@@ -171,6 +171,11 @@ def restore(shard: Shard, stored: "Stored") -> None:
     """Set a shard to what a checkpoint holds."""
     read: Read = lambda name, key: stored.read(name, key, shard.world.rank)  # noqa: E731
     put(shard, stored.step, read)
+
+
+def lies_in(path: str | Path, directory: str | Path) -> bool:
+    """Whether a checkpoint is one of these, however its path is written."""
+    return Path(path).resolve().parent == Path(directory).resolve()
 
 
 def check_resume(resume: Any, out: Any) -> str | Path:
