@@ -1,6 +1,5 @@
 """Learning tables on their devices: what they learn by, and what they have learned so far."""
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,43 +26,26 @@ def sees_voltage(plasticity: Any) -> bool:
 OWN, SAME = PartitionSpec("part"), PartitionSpec()
 
 
-@functools.partial(jax.jit, static_argnames=("mesh",))
-def _weights_at(mesh: Any, learned: Learned, law: Law, rows: Rows, step: Any) -> Any:
-    """`learning.weights_at` on each device."""
-    look = jax.shard_map(
-        learning.weights_at,
-        mesh=mesh,
-        in_specs=(OWN, OWN, OWN, SAME),
-        out_specs=OWN,
-        check_vma=False,
-    )
-    return look(learned, law, rows, step)
+def _on_each(function: Callable[..., Any], same: int, *, changes: bool) -> Callable[..., Any]:
+    """A function of `ops.learning` on each device: of (mesh, learned, law, rows, ...).
+
+    Args:
+        function: of what is learned, the law, the rows, and what is the same on all devices.
+        same: how many of the last there are.
+        changes: whether it changes what is learned, in place.
+    """
+
+    def on_each(mesh: Any, learned: Learned, *given: Any) -> Any:
+        specs = (OWN, OWN, OWN, *[SAME] * same)
+        run = jax.shard_map(function, mesh=mesh, in_specs=specs, out_specs=OWN, check_vma=False)
+        return run(learned, *given)
+
+    return jax.jit(on_each, static_argnums=0, donate_argnums=(1,) if changes else ())
 
 
-@functools.partial(jax.jit, static_argnames=("mesh",), donate_argnames=("learned",))
-def _catch_up(mesh: Any, learned: Learned, law: Law, rows: Rows, step: Any) -> Any:
-    """`learning.catch_up` on each device."""
-    change = jax.shard_map(
-        learning.catch_up,
-        mesh=mesh,
-        in_specs=(OWN, OWN, OWN, SAME),
-        out_specs=OWN,
-        check_vma=False,
-    )
-    return change(learned, law, rows, step)
-
-
-@functools.partial(jax.jit, static_argnames=("mesh",), donate_argnames=("learned",))
-def _settle(mesh: Any, learned: Learned, law: Law, rows: Rows, step: Any, reward: Any) -> Any:
-    """`learning.settle` on each device."""
-    change = jax.shard_map(
-        learning.settle,
-        mesh=mesh,
-        in_specs=(OWN, OWN, OWN, SAME, SAME),
-        out_specs=OWN,
-        check_vma=False,
-    )
-    return change(learned, law, rows, step, reward)
+_weights_at = _on_each(learning.weights_at, 1, changes=False)
+_catch_up = _on_each(learning.catch_up, 1, changes=True)
+_settle = _on_each(learning.settle, 2, changes=True)
 
 
 class Learning:

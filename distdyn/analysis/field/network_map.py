@@ -12,19 +12,17 @@ import jax
 import numpy as np
 
 from distdyn.analysis.field.flat import VectorField
-from distdyn.analysis.field.model import check_autonomous, check_can_be_field
+from distdyn.analysis.field.members import checked_step
+from distdyn.analysis.field.model import check_autonomous
 from distdyn.analysis.field.network_step import NetworkStep, all_here
-from distdyn.analysis.field.rates import check_has_no_past, refusal
 from distdyn.analysis.field.sharded import spread_over
 from distdyn.core.integrators.default import has_noise
-from distdyn.core.ode import ODE
 from distdyn.core.system import emits_spikes
 from distdyn.errors import AnalysisError
 from distdyn.network.network import Graph, Network, graph
-from distdyn.network.projection import CurrentInput, PoissonInput
+from distdyn.network.projection import CurrentInput
 from distdyn.parallel.parameters import Setting
 from distdyn.run.trained import with_parameters
-from distdyn.units import check_dt
 
 
 def map_field(
@@ -84,82 +82,22 @@ def spread_field(
         AnalysisError: there is no such function.
     """
     what, members = type(network).__name__, graph(network)
-    is_flow = why_no_flow(members) is None
+    step = checked_step(what, members, dt)
     members, left = _given(members, given, dt, seed)
     if left:
         raise AnalysisError(
             f'{what}: "{next(iter(left))}" cannot be given where devices share the state. Write it '
             "into the network."
         )
-    spread = spread_over(members, seed, checked_step(what, members, dt, is_flow=is_flow), devices)
+    spread = spread_over(members, seed, step, devices)
     follows, at_rest = spread.step.follows, spread.at_rest
     state = spread.first()
     with jax.enable_x64(True):
         check_autonomous(lambda t: list(spread.apply(state, {}, t).values()), what)
     return VectorField(
-        spread.apply, state, spread.step.parameters, is_flow, what, notes_of(members),
+        spread.apply, state, spread.step.parameters, step is None, what, notes_of(members),
         follows=follows, at_rest=at_rest if follows else None, spread=spread,
     )  # fmt: skip
-
-
-def checked_step(
-    what: str, members: Graph, dt: float | None, *, is_flow: bool = False
-) -> float | None:
-    """The step, if there is a map; None of a flow.
-
-    Raises:
-        AnalysisError: there is none, or dt is not given.
-    """
-    for path, population in members.populations.items():
-        model = population.model
-        if isinstance(model, ODE):
-            check_can_be_field(model)
-            check_has_no_past(what, path, model)
-        if model.spiking and not isinstance(model, ODE):
-            raise AnalysisError(
-                f'{what}: population "{path}" is of {type(model).__name__}, whose spikes are '
-                "random or given: the network has no fixed points. Leave it out, or put the mean "
-                "of what it brings as a CurrentInput in its place."
-            )
-    for path, source in members.inputs.items():
-        if isinstance(source, PoissonInput):
-            raise AnalysisError(
-                f'{what}: input "{path}" is random spikes. Use its mean as a CurrentInput.'
-            )
-    for path, projection in members.projections.items():
-        if projection.plasticity is not None:
-            raise AnalysisError(
-                f'{what}: projection "{path}" has weights that change. Leave `plasticity` out: the '
-                "map is that of the weights as they are."
-            )
-    if members.layers:
-        raise AnalysisError(
-            f'{what}: layer "{next(iter(members.layers))}": networks with layers cannot be '
-            "analysed yet. Use projections."
-        )
-    if is_flow:
-        return None
-    if dt is None:
-        raise AnalysisError(
-            f"{what}: {why_no_flow(members)}: it is no flow. Its one-step map depends on the step: "
-            f"give it, as to DSRunner, vector_field({what}(), dt=0.1)."
-        )
-    return check_dt(dt)
-
-
-def why_no_flow(members: Graph) -> str | None:
-    """Why the derivative of a network is no function of its state; None if it is."""
-    for path, population in members.populations.items():
-        model = population.model
-        if not isinstance(model, ODE):
-            return f'population "{path}" is of {type(model).__name__}, which is written as a step'
-        if callable(getattr(model, "reset", None)):
-            return f'population "{path}" is of {type(model).__name__}, which is reset at spikes'
-    for path, projection in members.projections.items():
-        why = refusal(projection)
-        if why is not None and projection.plasticity is None:
-            return f'projection "{path}" {why}'
-    return None
 
 
 def notes_of(members: Graph) -> tuple[str, ...]:

@@ -19,20 +19,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from distdyn.analysis.field.flat import State, VectorField
+from distdyn.analysis.field.members import check_members
 from distdyn.analysis.field.model import (
     ModelTree,
     check_autonomous,
-    check_can_be_field,
     notes_of,
     state_by_name,
 )
-from distdyn.core.coupling import Coupling
 from distdyn.core.flow import Flow
-from distdyn.core.integrators.delayed import has_past
-from distdyn.core.ode import ODE
 from distdyn.core.receptor import Receptor
 from distdyn.core.system import Drive
-from distdyn.errors import AnalysisError
 from distdyn.network.matrix import matrix_of, unlisted_of
 from distdyn.network.network import Graph, Network, graph
 from distdyn.network.population import Population, View
@@ -88,7 +84,7 @@ def rate_field(network: Network, seed: int, given: Mapping[str, Any]) -> VectorF
         DistDynError: what is given does not fit.
     """
     what, members = type(network).__name__, graph(network)
-    _check_members(what, members)
+    check_members(what, members)
     # dt is that of delays, of which there are none.
     members, of_units = with_parameters(members, given, Setting(1.0, seed, "float64", 0))
     with jax.enable_x64(True):
@@ -142,66 +138,6 @@ def rate_field(network: Network, seed: int, given: Mapping[str, Any]) -> VectorF
         lambda given, changed: rate(0.0, given, changed),
         state, parameters, True, what, tuple(dict.fromkeys(notes)),
     )  # fmt: skip
-
-
-def _check_members(what: str, members: Graph) -> None:
-    """Raise an AnalysisError for what makes the network no function of its present state."""
-    for path, population in members.populations.items():
-        model = population.model
-        if not isinstance(model, ODE):
-            raise AnalysisError(
-                f'{what}: population "{path}" is of {type(model).__name__}, which has no '
-                "derivative. Use rate models that are written as an ODE."
-            )
-        check_can_be_field(model)
-        check_has_no_past(what, path, model)
-        if callable(getattr(model, "reset", None)):
-            raise AnalysisError(
-                f'{what}: population "{path}" is of {type(model).__name__}, which is reset at '
-                "spikes: a network of such cells is no flow. Analyse one cell, or a rate model."
-            )
-    for path, projection in members.projections.items():
-        why = refusal(projection)
-        if why:
-            raise AnalysisError(
-                f'{what}: projection "{path}" {why}. A vector field is a function of the present '
-                "state: use rate models with Additive() or Diffusive() and delay=0, or analyse a "
-                "mean field of the network."
-            )
-    for path, source in members.inputs.items():
-        if not isinstance(source, CurrentInput):
-            raise AnalysisError(
-                f'{what}: input "{path}" is random spikes. Use its mean as a CurrentInput.'
-            )
-    if members.layers:
-        raise AnalysisError(
-            f'{what}: layer "{next(iter(members.layers))}": networks with layers cannot be '
-            "analysed yet. Use projections."
-        )
-
-
-def check_has_no_past(what: str, path: str, model: ODE) -> None:
-    """Raise an AnalysisError for a population whose cells have delays of their own."""
-    if has_past(model):
-        raise AnalysisError(
-            f'{what}: population "{path}" is of {type(model).__name__}, which has delays, and '
-            "the state of the network is not the present alone. Analyse a single cell."
-        )
-
-
-def refusal(projection: Projection) -> str | None:
-    """Why values do not travel through a projection at once; None if they do."""
-    synapse = projection.synapse
-    name = type(synapse).__name__
-    if not isinstance(synapse, Coupling) or synapse.needs_spikes:
-        return f"carries spikes ({name})"
-    if synapse.begin() != ():
-        return f"has a state that goes by steps ({name})"
-    if projection.plasticity is not None:
-        return "has weights that change"
-    if not projection.is_at_once:
-        return f"has a delay of {projection.delay} ms"
-    return None
 
 
 def _is_constant(source: Any) -> TypeGuard[CurrentInput]:

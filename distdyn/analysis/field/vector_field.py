@@ -25,8 +25,9 @@ from typing import Any
 import numpy as np
 
 from distdyn.analysis.field.flat import VectorField, check_name
+from distdyn.analysis.field.members import why_no_flow
 from distdyn.analysis.field.model import field_of_ode, field_of_step
-from distdyn.analysis.field.network_map import map_field, spread_field, why_no_flow
+from distdyn.analysis.field.network_map import map_field, spread_field
 from distdyn.analysis.field.rates import rate_field
 from distdyn.core.ode import ODE
 from distdyn.core.system import DynamicalSystem
