@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from distdyn.errors import RunDirectoryError
 from distdyn.run import store
 from distdyn.run.checkpoint import CHECKPOINTS
-from distdyn.run.checkpoint.writing import remove_all, remove_failed
+from distdyn.run.checkpoint.writing import remove_after, remove_all, remove_failed
 from distdyn.run.earlier import BEFORE, forget, set_aside
 from distdyn.run.lock import Lock
 from distdyn.run.merging import draft_of
@@ -103,6 +103,7 @@ class RunDirectory:
         if step is None:
             self.clear()
         else:
+            remove_after(self.path / CHECKPOINTS, step)  # first: they need what is cut off
             set_aside(self.path, step)
             _remove_run(self.path)
 

@@ -1,7 +1,7 @@
 """What earlier processes recorded of a run that goes on, up to its checkpoint.
 
     set_aside(directory, step)        # before/: one file each, nothing after the step
-    earlier = load_aside(directory)   # every rank takes what is its own into its new files
+    load_aside(directory, step)       # every rank takes what is its own into its new files
     forget(directory)                 # when all of them are on the disk
 
 How many ranks there were does not matter. As long as `before/` is there it is what counts: a
@@ -31,15 +31,16 @@ def set_aside(directory: Path, step: int) -> None:
         RunDirectoryError: it cannot be read, or written; it is as it was.
     """
     aside, draft = directory / BEFORE, directory / _DRAFT
-    if aside.is_dir():
-        return
-    recording = load(directory)
+    is_done = aside.is_dir()  # by a process that came no further
+    recording = load(aside if is_done else directory)
     if not recording.start <= step <= recording.stop:
         raise CheckpointError(
             f'"{directory}" holds a recording of the steps {recording.start} to {recording.stop}, '
             f"and the checkpoint is of step {step}. Files of another run are in it: use another "
             "directory."
         )
+    if is_done:
+        return
     try:
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir()
@@ -53,9 +54,10 @@ def set_aside(directory: Path, step: int) -> None:
         raise store.unusable(draft, "w", error) from error
 
 
-def load_aside(directory: Path) -> Recording:
-    """What was set aside."""
-    return load(directory / BEFORE)
+def load_aside(directory: Path, step: int) -> Recording:
+    """What was set aside, up to a step."""
+    recording = load(directory / BEFORE)
+    return recording.part(recording.start, step)
 
 
 def forget(directory: Path) -> None:

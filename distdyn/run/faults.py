@@ -1,6 +1,6 @@
 """Faults on demand, for tests: `DISTDYN_FAULT=point[:rank[:how]]`.
 
-point    build, shard, manifest, rename, or step-500: the first chunk that ends at or after it
+point    build, aside, shard, manifest, rename; step-500: the first chunk that ends there or later
 rank     whose, by default all
 how      kill (by default), raise, exit, stop
 """

@@ -595,17 +595,18 @@ class DSRunner:
         if self._directory is None:
             return Memory(header, share)
         self.phases = {}
-        goes_on = stored is not None and self._course.is_own(stored)
+        earlier = stored if stored is not None and self._course.is_own(stored) else None
         with agreed(self.world):
-            self._directory.make_way(stored.step if goes_on else None)  # pyright: ignore
+            self._directory.make_way(None if earlier is None else earlier.step)
         with agreed(self.world):
-            run = self.describe()
+            run, goes_on = self.describe(), earlier is not None
             sink = self._directory.create(header, run, share=share, goes_on=goes_on)
-        if goes_on:
+        if earlier is not None:
             from distdyn.run.earlier import load_aside
 
             with agreed(self.world):
-                sink.resume(load_aside(self._directory.path))
+                sink.resume(load_aside(self._directory.path, earlier.step))
+            faults.reach("aside", self.world.rank)
             self._directory.forget()
         return sink
 

@@ -225,6 +225,37 @@ def test_its_path_may_be_written_in_any_way(a, stopped, tmp_path, monkeypatch):
         assert 500 in checkpoints(a)
 
 
+def test_from_an_older_one_what_came_later_is_given_up(a, stopped):
+    with runner(out=a, resume=a / "checkpoints" / "step-000000000400", checkpoint_every=5.0) as one:
+        one.run(47.0)
+    assert checkpoints(a) == [450, 400]
+    with runner(out=a, resume="auto") as one:
+        assert one.t == 45.0
+        assert spikes(one.run(100.0)) == stopped[1]
+
+
+def killed(out, point):
+    """A run from the newest checkpoint to 100 ms, which dies at a point."""
+    program = (
+        "import sys; sys.path.insert(0, sys.argv[2]); import test_checkpoint as t\n"
+        "with t.runner(out=sys.argv[1], checkpoint_every=20.0, resume='auto') as one:\n"
+        "    one.run(100.0)\n"
+    )
+    words = [sys.executable, "-c", program, str(out), str(Path(__file__).parent)]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "DISTDYN_FAULT": point}
+    assert subprocess.run(words, env=env, timeout=100).returncode == -signal.SIGKILL
+
+
+def test_killed_while_the_recording_is_taken_over_nothing_is_lost(a, stopped):
+    killed(a, "aside")
+    assert (a / "before").is_dir()
+    shutil.rmtree(a / "checkpoints" / "step-000000000600")  # go on from an older one
+    with runner(out=a, resume="auto") as one:
+        assert one.t == 50.0
+        assert spikes(one.run(100.0)) == stopped[1]
+    assert not (a / "before").exists()
+
+
 def test_a_run_is_not_replaced_by_one_that_begins_elsewhere(a, stopped, tmp_path):
     with runner(out=tmp_path / "b", checkpoint_every=10.0) as one:
         one.run(10.0)
@@ -279,16 +310,8 @@ def test_drafts_that_were_left_behind_are_removed(a):
                    for x in ("shard", "rename", "step-250", "build"))],
 )  # fmt: skip
 def test_killed_while_it_is_written_the_one_before_is_whole(point, tmp_path, stopped):
-    program = (
-        "import sys, distdyn as dd; sys.path.insert(0, sys.argv[2]); import test_checkpoint as t\n"
-        "with t.runner(out=sys.argv[1], checkpoint_every=20.0, resume='auto') as one:\n"
-        "    print(t.spikes(one.run(100.0))['E'] == 0)\n"
-    )
-    words = [sys.executable, "-c", program, str(tmp_path / "a"), str(Path(__file__).parent)]
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     for _ in range(2):  # at the first checkpoint, and when it goes on
-        killed = subprocess.run(words, env={**env, "DISTDYN_FAULT": point}, timeout=100)
-        assert killed.returncode == -signal.SIGKILL
+        killed(tmp_path / "a", point)
     assert all(Stored(path).step for _, path in kept(tmp_path / "a" / "checkpoints"))
     with runner(out=tmp_path / "a", checkpoint_every=20.0, resume="auto") as one:
         assert spikes(one.run(100.0)) == stopped[1]

@@ -98,11 +98,17 @@ def kept(directory: Path) -> list[tuple[int, Path]]:
     return sorted(found, reverse=True)
 
 
+def remove_after(directory: Path, step: int) -> None:
+    """Remove the checkpoints of later steps: what was recorded until then is given up."""
+    for later, path in kept(directory):
+        if later > step:
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def remove_all(directory: Path) -> None:
     """Remove the checkpoints of an earlier run, and nothing else."""
     _remove_drafts(directory)
-    for _, path in kept(directory):
-        shutil.rmtree(path, ignore_errors=True)
+    remove_after(directory, -1)
     with suppress(OSError):
         directory.rmdir()
 
