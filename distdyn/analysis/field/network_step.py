@@ -16,7 +16,7 @@ The derivative of a network without delays is that of its cells, with what is em
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeGuard
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,7 @@ from distdyn.analysis.field.flat import State
 from distdyn.analysis.field.roads import Road, Target, roads_of
 from distdyn.analysis.field.units import Units, connection_of, units_of
 from distdyn.network.network import Graph
+from distdyn.network.projection import CurrentInput
 from distdyn.parallel.built import Built
 from distdyn.parallel.parameters import Setting
 
@@ -44,6 +45,7 @@ class NetworkStep:
         roads: the projections.
         longest: of each receptor at which something arrives the longest delay, in steps.
         names: of each receptor the path of its first projection.
+        currents: of the inputs, by path: one number, or one for each unit that it reaches.
         dt: ms; None: it is the derivative of a network without delays.
     """
 
@@ -51,12 +53,13 @@ class NetworkStep:
     roads: list[Road]
     longest: dict[Target, int]
     names: dict[Target, str]
+    currents: dict[str, Any]
     dt: float | None
 
     @classmethod
     def of(
-        cls, members: Graph, seed: int, dt: float | None, widths: Mapping[str, int] | None = None,
-        devices: int = 1,
+        cls, members: Graph, seed: int, dt: float | None, given: Mapping[str, Mapping[str, Any]],
+        widths: Mapping[str, int] | None = None, devices: int = 1,
     ) -> "NetworkStep":  # fmt: skip
         """The function of a network.
 
@@ -64,13 +67,14 @@ class NetworkStep:
             members: of the network.
             seed: of what is drawn.
             dt: ms, or None.
+            given: parameters of populations, in the place of their own.
             widths: how many units of each population each device has; by default all.
             devices: how many.
         """
         setting = Setting(1.0 if dt is None else dt, seed, "float64", 0)
         with jax.enable_x64(True):
             built = Built(members, setting, 0, 1, 1, None, None)
-            units = units_of(built, is_continuous=dt is None)
+            units = units_of(built, given, is_continuous=dt is None)
             all_units = {path: of.size for path, of in units.items()}
             roads = roads_of(built, widths or all_units, devices, is_continuous=dt is None)
         longest: dict[Target, int] = {}
@@ -78,7 +82,11 @@ class NetworkStep:
             for target in (t for of in road.targets for t in of):
                 longest[target] = max(longest.get(target, 0), road.delays[-1])
         names = {t: f"{t.path}.{connection_of(built, *t)}.due" for t in longest}
-        return cls(units, roads, longest, names, dt)
+        currents = {
+            path: np.asarray(source.current if is_constant(source) else 0.0, np.float64)
+            for path, source in members.inputs.items()
+        }
+        return cls(units, roads, longest, names, currents, dt)
 
     @cached_property
     def rows(self) -> dict[Target, int]:
@@ -102,7 +110,7 @@ class NetworkStep:
         """By name."""
         found = {f"{p}.{n}": v for p, of in self.units.items() for n, v in of.parameters.items()}
         weights = ((r.path, r.weight) for r in self.roads if r.weight is not None)
-        return found | {f"{path}.weight": np.float64(w) for path, w in weights}
+        return found | {f"{path}.weight": np.float64(w) for path, w in weights} | self.currents
 
     @cached_property
     def held(self) -> tuple[Any, ...]:
@@ -201,7 +209,8 @@ class NetworkStep:
         found, spikes = {}, {}
         for path, of in self.units.items():
             here = [due[Target(path, k)][0] for k in range(len(of.receptors))]
-            rest = systems[path], states[path], here, held[0][path].get("current")
+            outside = of.outside(held[0][path], {**self.currents, **changed})
+            rest = systems[path], states[path], here, outside
             if self.dt is None:
                 found |= of.slopes(*rest, t)
                 continue
@@ -277,6 +286,11 @@ class NetworkStep:
             known = given[self.names[target]] if self.rows[target] else empty
             found[target] = _moved_on(known, longest, first=0)
         return found
+
+
+def is_constant(source: Any) -> TypeGuard[CurrentInput]:
+    """Whether an input is a current that does not change in time."""
+    return isinstance(source, CurrentInput) and isinstance(source.current, int | float | np.ndarray)
 
 
 def _count(state: Any) -> int:

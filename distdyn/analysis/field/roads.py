@@ -6,7 +6,7 @@ The synapses are those that the simulator draws. A is whole on one device; of se
 columns of its own units.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -16,10 +16,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from distdyn.core.coupling import Coupling
-from distdyn.network.matrix import matrix_of
+from distdyn.network.matrix import matrix_of, unlisted_of
 from distdyn.network.network import Graph
 from distdyn.network.projection import Projection
-from distdyn.network.rules import AllToAll
 from distdyn.ops.matrix.csr import CSR
 from distdyn.ops.matrix.scalar import Constant
 from distdyn.parallel.built import Built
@@ -99,16 +98,15 @@ def roads_of(
         is_continuous: whether it is for a flow: then weights are as they were drawn, as in
             `Projection.matrix`; for a map they are those of the simulator, which rounds them.
     """
-    of = _as_drawn if is_continuous else _as_simulated
     return [
-        _road(built, path, projection, widths, devices, of)
+        _road(built, path, projection, widths, devices, is_continuous)
         for path, projection in built.graph.projections.items()
     ]
 
 
 def _road(
     built: Built, path: str, projection: Projection, widths: Mapping[str, int], devices: int,
-    synapses: Callable[[Built, str], tuple[np.ndarray, ...]],
+    is_continuous: bool,
 ) -> Road:  # fmt: skip
     graph = built.graph
     posts = [graph.path(view.population) for view in projection.post]
@@ -122,12 +120,13 @@ def _road(
     is_one = isinstance(mine[0].delay, int | np.integer)
     longest = max(c.longest for c in mine)
     delays = (int(mine[0].delay),) if is_one else tuple(range(1, longest + 1))
-    weight = projection.weight
+    weight, synapses = projection.weight, _as_drawn if is_continuous else _as_simulated
     columns = tuple(widths[p] for p in posts)
     return Road(
         path, tuple(sources), tuple(targets), columns, delays,
         float(weight) if isinstance(weight, int | float) else None,
-        _matrix(projection, columns, delays, devices, lambda: synapses(built, path)),
+        _unlisted(projection, columns, delays, devices, is_continuous)
+        or _listed(projection, columns, delays, devices, synapses(built, path)),
     )  # fmt: skip
 
 
@@ -141,20 +140,32 @@ def _source(built: Built, graph: Graph, view: Any, receptor: Any) -> Source:
     return Source(path, ids, keys.index(key_of(coupling)))
 
 
-def _matrix(
+def _unlisted(
     projection: Projection, widths: Sequence[int], delays: Sequence[int], devices: int,
-    synapses: Callable[[], tuple[np.ndarray, ...]],
+    is_continuous: bool,
 ) -> Any:  # fmt: skip
-    """A, without the weight if it is one for all."""
+    """A without a list of the synapses, and without the weight if it is one for all; or None."""
+    is_number = isinstance(projection.weight, int | float)
+    is_whole = all(view.ids == range(view.population.size) for view in projection.post)
+    if not is_whole or len(delays) > 1 or not (is_number or is_continuous):
+        return None  # the simulator rounds weights that differ
+    weight = 1.0 if is_number else projection.weight
+    with jax.enable_x64(True):
+        found = unlisted_of(projection.ends, projection.rule, weight, dtype=jnp.float64)
+        if isinstance(found, Constant):  # a column beyond the last is nobody's
+            return Constant(np.float64(1.0), shape=(found.shape[0], devices * sum(widths)))
+    return found if devices == 1 else None
+
+
+def _listed(
+    projection: Projection, widths: Sequence[int], delays: Sequence[int], devices: int,
+    synapses: tuple[np.ndarray, ...],
+) -> Any:  # fmt: skip
+    """A of its synapses, without the weight if it is one for all."""
     each = len(delays) * sum(widths)
     shape = projection.ends.n_pre, devices * each
-    is_whole = all(view.ids == range(view.population.size) for view in projection.post)
     is_number = isinstance(projection.weight, int | float)
-    rule = projection.rule
-    if isinstance(rule, AllToAll) and rule.autapses and is_number and is_whole and len(delays) == 1:
-        with jax.enable_x64(True):
-            return Constant(np.float64(1.0), shape=shape)  # a column beyond the last is nobody's
-    pre, post, weight, steps = synapses()
+    pre, post, weight, steps = synapses
     if is_number:
         weight = np.ones_like(weight)
     slot = np.searchsorted(delays, steps)

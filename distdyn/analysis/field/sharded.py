@@ -9,7 +9,7 @@ population does not divide, entries of y are nobody's, and 0.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -235,12 +235,14 @@ def width_of(size: int, devices: int) -> int:
     return max(1, -(-size // devices))
 
 
-def spread_over(members: Graph, seed: int, dt: float | None, devices: Sequence[Any]) -> Spread:
-    """A network on some devices."""
+def spread_over(
+    members: Graph, seed: int, dt: float | None, given: Mapping[str, Any], devices: Sequence[Any]
+) -> Spread:
+    """A network on some devices; see `NetworkStep.of`."""
     mesh = Mesh(np.array(devices), (STATE,), axis_types=(AxisType.Auto,))
     k = len(devices)
     widths = {path: width_of(p.size, k) for path, p in members.populations.items()}
-    step = NetworkStep.of(members, seed, dt, widths, k)
+    step = NetworkStep.of(members, seed, dt, given, widths, k)
     per_unit = {path: _units(mesh, of, widths[path]) for path, of in step.units.items()}
     totals = [None if x is None else _dealt(mesh, x.reshape(k, -1)) for x in step.held[2]]
     matrices = [_matrix(mesh, road.matrix) for road in step.roads]

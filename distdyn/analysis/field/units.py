@@ -11,7 +11,7 @@ which follows from the state, and sums that are made anew in every step.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,11 +24,24 @@ from distdyn.core.coupling import Coupling
 from distdyn.core.flow import Flow
 from distdyn.core.integrators.default import default_method, has_noise
 from distdyn.core.system import Drive, Tick
+from distdyn.network.network import Graph
+from distdyn.network.projection import CurrentInput
 from distdyn.parallel.built import Built
 from distdyn.parallel.groups import Group, key_of, receptor_index
-from distdyn.parallel.inputs import current_of
-from distdyn.parallel.operands import Values, drawn
+from distdyn.parallel.operands import drawn
 from distdyn.parallel.parameters import initial_state, state_structure
+
+
+class Feed(NamedTuple):
+    """A `CurrentInput` at a population.
+
+    Attributes:
+        path: of the input.
+        index: of each unit which of its currents it has; -1: none.
+    """
+
+    path: str
+    index: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +55,7 @@ class Units:
         structure: of its State.
         variables: of each leaf of the State its name; None: it is no variable.
         first: of each leaf the values with which the simulator begins, in its types.
-        current: what comes from outside, one number per unit; None: nothing.
+        feeds: what comes from outside.
     """
 
     path: str
@@ -51,7 +64,7 @@ class Units:
     structure: Any
     variables: tuple[str | None, ...]
     first: tuple[np.ndarray, ...]
-    current: np.ndarray | None
+    feeds: tuple[Feed, ...]
 
     @cached_property
     def cell(self) -> Any:
@@ -71,11 +84,26 @@ class Units:
 
     @cached_property
     def per_unit(self) -> dict[str, np.ndarray]:
-        """What differs between units, by name: parameters, the first state, the current."""
+        """What differs between units, by name: parameters, the first state, what feeds them."""
         leaves = enumerate(self.tree.leaves)
         found = {f"leaf {k}": np.asarray(x) for k, x in leaves if np.shape(x) == (self.size,)}
         found |= {f"first {k}": x for k, x in enumerate(self.first)}
-        return found if self.current is None else {**found, "current": self.current}
+        return found | {f"feed {k}": feed.index for k, feed in enumerate(self.feeds)}
+
+    def outside(self, here: Mapping[str, Any], currents: Mapping[str, Any]) -> Any:
+        """The current from outside into each unit; None: there is none.
+
+        Args:
+            here: `per_unit`, of the units that are here.
+            currents: of the inputs by path: one number, or one for each unit that an input reaches.
+        """
+        total = None
+        for k, feed in enumerate(self.feeds):
+            index, current = here[f"feed {k}"], jnp.asarray(currents[feed.path])
+            mine = current[index] if current.ndim else current
+            added = jnp.where(index >= 0, mine, 0.0)
+            total = added if total is None else total + added
+        return total
 
     def system(self, here: Mapping[str, Any], changed: State) -> Any:
         """The system of the units that are here, with these parameters in the place of its own."""
@@ -150,30 +178,60 @@ class Units:
         }
 
 
-def units_of(built: Built, *, is_continuous: bool) -> dict[str, Units]:
+def units_of(
+    built: Built, given: Mapping[str, Mapping[str, Any]], *, is_continuous: bool
+) -> dict[str, Units]:
     """The populations of a network, by path.
 
+    Args:
+        built: the network as it is built; is changed by what is given.
+        given: parameters of populations, in the place of their own.
+        is_continuous: whether it is for a flow.
+
     Raises:
+        NameLookupError: there is no parameter of a name.
+        ParameterError: a number outside its domain, or an array that does not fit.
         AnalysisError: a parameter is a signal in time.
     """
     found = {}
     for group in built.groups:
         if group.emitter is not None:
             continue
+        trees = [_tree(built, group, path, given.get(path, {})) for path in group.paths]
         cells, parameters = built.parts.cells[0][group.index], built.parameters[0][group.index]
         arrays, names = initial_state(cells, parameters, built.setting)
         structure = state_structure(parameters, built.setting.dt)
-        current = _current(built, group)
-        for k, path in enumerate(group.paths):
+        for tree, path in zip(trees, group.paths, strict=True):
             here, ids = cells.of(path)
-            tree = _without_noise(_drawn(group.systems[k], path, ids, built.setting.seed))
             found[path] = Units(
                 path, len(ids), tree, structure,
                 tuple(_variables(built, group, path, names, is_continuous)),
                 tuple(array[here] for array in arrays),
-                None if current is None else current[here],
+                tuple(_feeds(built.graph, path)),
             )  # fmt: skip
     return {path: found[path] for path in built.graph.populations}
+
+
+def _tree(built: Built, group: Group, path: str, given: Mapping[str, Any]) -> ModelTree:
+    """The system of a population with these parameters; `built` has them then, too."""
+    k, ids = group.segment[path], built.parts.cells[0][group.index].of(path)[1]
+    tree = _without_noise(_drawn(group.systems[k], path, ids, built.setting.seed))
+    tree = tree.changed(given, f'population "{path}"', len(ids))
+    for name in given:
+        built.write_parameter(path, name, tree.parameters[name])
+    return tree
+
+
+def _feeds(graph: Graph, path: str) -> Iterator[Feed]:
+    """The inputs of a population, one for each slice of it."""
+    for name, source in graph.inputs.items():
+        first = 0
+        for view in source.post if isinstance(source, CurrentInput) else ():
+            if graph.path(view.population) == path:
+                index = np.full(view.population.size, -1)
+                index[view.start : view.stop : view.step] = first + np.arange(view.size)
+                yield Feed(name, index)
+            first += view.size
 
 
 def connection_of(built: Built, path: str, receptor: int) -> str:
@@ -218,18 +276,6 @@ def _sent(built: Built, group: Group, path: str, number: int, last: Sequence[str
             if isinstance(first, Coupling) and key_of(first) == key:
                 return ".".join([path, name, *last])
     return ".".join([path, "sent", str(number), *last])
-
-
-def _current(built: Built, group: Group) -> np.ndarray | None:
-    """What comes from outside to the cells of a group, without what changes in time."""
-    values = current_of(built.graph, built.parts.cells[0][group.index], built.setting.seed)
-    if values is None:
-        return None
-    fixed = Values(
-        tuple(entry for entry in values.entries if entry.is_fixed),
-        values.per, values.size, values.dtype,
-    ).fixed()  # fmt: skip
-    return fixed.array if fixed.per == "cell" else np.repeat(fixed.array, np.diff(group.bounds))
 
 
 def _drawn(system: Any, path: str, ids: np.ndarray, seed: int) -> ModelTree:

@@ -25,14 +25,12 @@ from typing import Any
 import numpy as np
 
 from distdyn.analysis.field.flat import VectorField, check_name
-from distdyn.analysis.field.members import why_no_flow
 from distdyn.analysis.field.model import field_of_ode, field_of_step
-from distdyn.analysis.field.network_map import map_field, spread_field
-from distdyn.analysis.field.rates import rate_field
+from distdyn.analysis.field.network import network_field
 from distdyn.core.ode import ODE
 from distdyn.core.system import DynamicalSystem
 from distdyn.errors import AnalysisError
-from distdyn.network.network import Network, graph
+from distdyn.network.network import Network
 from distdyn.parallel.launch.devices import local_devices
 from distdyn.parallel.launch.ranks import World
 
@@ -80,12 +78,8 @@ def vector_field(
     if isinstance(system, VectorField):
         return _changed(system, given) if given else system
     if isinstance(system, Network):
-        if devices is not None:
-            return spread_field(system, dt, seed, local_devices(devices, None, World()), given)
-        if why_no_flow(graph(system)) is None:
-            return rate_field(system, seed, given)
-        field, left = map_field(system, dt, seed, given)
-        return _changed(field, left) if left else field
+        shared = None if devices is None else local_devices(devices, None, World())
+        return network_field(system, dt, seed, given, shared)
     if isinstance(system, ODE):
         return field_of_ode(system, given)
     if isinstance(system, DynamicalSystem):
