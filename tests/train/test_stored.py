@@ -131,7 +131,7 @@ def replaced(name, value):
         (replaced("spikes/times", None), "no dataset /spikes/times"),
         (replaced("spikes", np.zeros(3)), "no dataset /spikes/times"),
         (replaced("labels", np.zeros(4, int)), "4 of /labels, 3 of /spikes/times"),
-        (replaced("labels", np.zeros((3, 1), int)), r"/labels int64 of shape \[3, 1\]"),
+        (replaced("labels", np.zeros((3, 1), int)), r"/labels int64 of shape \(3, 1\)"),
         (replaced("labels", np.zeros(3)), "/labels float64.*not ints"),
         (replaced("spikes/units", np.zeros((3, 9), int)), "/spikes/units int64.*arrays of ints"),
         (replaced("spikes/units", ["a", "b", "c"]), "/spikes/units object.*arrays of ints"),
