@@ -368,6 +368,7 @@ class Shard:
         self._failure: SimulationError | None = None
         if self.step == self.setting.origin and most > 0:
             self.couplings.begin(self.states, self.names, self.rings)
+        self.placed.shorten(self.rings, self.step)
         with ExitStack() as open_:
             for team in self.team or () if most > 0 else ():
                 open_.enter_context(team)  # it is there until the last step is done

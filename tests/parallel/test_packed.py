@@ -8,6 +8,7 @@ import distdyn as dd
 from distdyn.network.network import graph
 from distdyn.ops import packed
 from distdyn.ops.packed import Packed
+from distdyn.parallel import snapshot
 from distdyn.parallel.parameters import Setting
 from distdyn.parallel.shard import Shard
 
@@ -116,6 +117,30 @@ def test_a_weight_that_is_set_on_the_way_spares_what_is_in_flight(rings, devices
     assert not np.array_equal(
         found[0][1][0], run(shard_of(Dense()), 250)[0][-len(found[0][1][0]) :]
     )
+
+
+@pytest.mark.parametrize("devices", [1, 2])
+def test_rings_are_short_again_once_what_a_restart_has_put_there_has_landed(devices):
+    whole, again = shard_of(Dense(), devices), shard_of(Dense(), devices)
+    run(whole, 200)
+    tables = dict(snapshot.take(whole))
+
+    def read(name, key):
+        of = tables[name]
+        return {field: x[np.searchsorted(of.key, key)] for field, x in of.fields.items()}
+
+    with jax.enable_x64(True):
+        snapshot.put(again, whole.step, read)
+        again.watch(list(again.graph.populations), [])
+    lengths = [lengths_of(again)]
+    for steps in (5, 200, 95):
+        same(run(whole, steps), run(again, steps))
+        lengths.append(lengths_of(again))
+    assert lengths == [{16}, {16}, {16}, {1}]  # a run of steps keeps the rings it began with
+
+
+def lengths_of(shard):
+    return {ring.shape[0] // len(shard.stack.devices) for of in shard.rings for ring in of}
 
 
 def test_bytes_per_synapse():
