@@ -8,6 +8,7 @@ A message says what was asked, what was found (values) and what to do:
 from collections.abc import Iterable
 from difflib import get_close_matches
 from enum import IntEnum
+from typing import ClassVar
 
 
 class ExitCode(IntEnum):
@@ -29,7 +30,13 @@ class Stopped(SystemExit):
 
 
 class DistDynError(Exception):
-    """Base of all errors of this package."""
+    """Base of all errors of this package.
+
+    Attributes:
+        exit_code: of a command that ends with it; a failure where asking again may go better.
+    """
+
+    exit_code: ClassVar[ExitCode] = ExitCode.WRONG_INPUT
 
 
 class ParameterError(DistDynError, ValueError):
@@ -81,6 +88,8 @@ class PlatformError(DistDynError, RuntimeError):
 class OperatorError(DistDynError, RuntimeError):
     """An operator that cannot be compiled or called as it is, or whose kernel failed."""
 
+    exit_code = ExitCode.FAILED
+
 
 class CapacityError(DistDynError, RuntimeError):
     """What needs more memory than there is."""
@@ -96,6 +105,8 @@ class CheckpointError(DistDynError, ValueError):
 
 class ExchangeError(DistDynError, RuntimeError):
     """Parts that do not come together: a rank that does not answer, a list beyond its limit."""
+
+    exit_code = ExitCode.FAILED
 
 
 class LaunchError(DistDynError, RuntimeError):
@@ -116,6 +127,8 @@ class AnalysisError(DistDynError, ValueError):
 
 class SimulationError(DistDynError, RuntimeError):
     """A run that cannot go on: a state that is not finite, an accumulator at its bound."""
+
+    exit_code = ExitCode.FAILED
 
 
 def suggestion(name: str, names: Iterable[str]) -> str:

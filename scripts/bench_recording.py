@@ -23,7 +23,7 @@ NETWORKS = ["microcircuit:scale=0.3", "coba:n=40000", "coba:n=4000"]
 def measure(name: str, duration: float, turns: int, devices: str | None) -> dict:
     """The cost for one network."""
     import distdyn as dd
-    from distdyn.cli import network_of
+    from distdyn.commands.named import network_of
 
     path, _, assignments = name.partition(":")
     runners = {

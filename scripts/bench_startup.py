@@ -45,7 +45,7 @@ def one_rank(options: argparse.Namespace) -> None:
         marks[name], last = now - last, now
 
     import distdyn as dd
-    from distdyn.cli import network_of
+    from distdyn.commands.named import network_of
 
     mark("import")
     from distdyn.parallel.launch import world

@@ -206,6 +206,12 @@ def test_wrong_input_ends_with_2_and_says_what_to_do(here, capsys, arguments, wo
     assert len(message.splitlines()) == 1
 
 
+def test_a_run_that_fails_ends_with_1(here, capsys):
+    words = ["brunel", "--set", "n=200", "--duration", "100", "--max-rate", "1", "--quiet"]
+    message = run(capsys, *words, status=1)
+    assert "SimulationError" in message and "more than max_rate = 1 Hz" in message
+
+
 def test_wrong_options_end_with_2(capsys):
     for arguments in (["fly"], [], ["run", "brunel"], ["run", "brunel", "--duration", "long"]):
         with pytest.raises(SystemExit) as caught:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from distdyn import doctor
+from distdyn.commands import doctor
 
 SCRIPT = "#!/bin/sh\nshift 2\n"
 

@@ -33,10 +33,8 @@ FLOORS = {
     "zoo": 7,
     "plot": 7,
     "jobscript": 7,
-    "catalogue": 8,
+    "catalogue": 7,
     "commands": 8,
-    "doctor": 8,
-    "sbatch": 8,
     "cli": 9,
     "": 10,  # distdyn/__init__.py, the public face
     "__main__": 10,
@@ -49,8 +47,6 @@ ABOVE_THE_FACE = {
     "jobscript",
     "catalogue",
     "commands",
-    "doctor",
-    "sbatch",
     "cli",
     "__main__",
 }

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from distdyn import cli, jobscript, sbatch
+from distdyn import cli, jobscript
 from distdyn.cli import main
+from distdyn.commands import sbatch
 from distdyn.errors import ParameterError
 from distdyn.network.network import graph
 from distdyn.zoo import by_name
@@ -191,7 +192,7 @@ def test_job_checks_itself():
 
 def test_no_option_has_two_meanings():
     # argparse would refuse to build the parser: the options of run and of the job are one command
-    assert cli._parser().parse_args(["sbatch", *RUN]).nodes == 1
+    assert cli.parser().parse_args(["sbatch", *RUN]).nodes == 1
 
 
 def test_a_run_survives_the_signal_of_its_script(tmp_path):

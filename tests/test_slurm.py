@@ -172,7 +172,7 @@ def test_what_it_runs_is_a_command_of_ours(script, site):
     assert status(submit(script)) == 0
     run, *given = words()
     assert run == "run"
-    options = cli._parser().parse_args(["run", *given])
+    options = cli.parser().parse_args(["run", *given])
     assert options.network == "microcircuit" and options.devices == "auto"
     is_gpu = script.startswith("gpu")
     assert options.platform == ("gpu" if is_gpu else None)
@@ -185,7 +185,7 @@ def test_what_it_runs_is_a_command_of_ours(script, site):
 @of_runs
 def test_arguments_take_the_place_of_its_run(script, site):
     assert status(submit(script, "my_net.py:Net", "--set", "name=a b", "--duration", "5")) == 0
-    options = cli._parser().parse_args(words())
+    options = cli.parser().parse_args(words())
     assert (options.network, options.set, options.duration) == ("my_net.py:Net", ["name=a b"], 5.0)
 
 
@@ -193,7 +193,7 @@ def test_arguments_take_the_place_of_its_run(script, site):
 @pytest.mark.parametrize("start", [0, 1])
 def test_a_training_is_kept_and_goes_on_with_the_same_words(given, start, site):
     assert status(submit("train.sbatch", *given, SLURM_RESTART_COUNT=str(start))) == 0
-    options = cli._parser().parse_args(words())
+    options = cli.parser().parse_args(words())
     assert (options.task, options.epochs) == (("evidence", 3) if given else ("yinyang", None))
     assert options.checkpoint == "runs/distdyn-4711.h5" and options.resume is None
 
@@ -201,7 +201,7 @@ def test_a_training_is_kept_and_goes_on_with_the_same_words(given, start, site):
 @pytest.mark.parametrize("given", [(), ("LIF", "--grid", "I_e=0:1:2", "--duration", "5")])
 def test_a_job_of_a_sweep_has_its_share_of_one_table(given, site):
     assert status(submit("sweep.sbatch", *given)) == 0
-    options = cli._parser().parse_args(words())
+    options = cli.parser().parse_args(words())
     assert (options.system, len(options.grid)) == (("LIF", 1) if given else ("brunel", 2))
     assert (options.out, options.devices, options.seed) == ("runs/sweep-4700.h5", "auto", 0)
     assert options.share is None and not options.overwrite  # Slurm's variables say which

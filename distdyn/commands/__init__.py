@@ -1,1 +1,1 @@
-"""What the commands of the command line do, where that is more than a few lines."""
+"""The commands of the command line: what each does, and its options."""

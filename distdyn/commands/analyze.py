@@ -10,13 +10,14 @@ import argparse
 import ast
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from distdyn.analysis.analyzer import DSAnalyzer
+from distdyn.commands.named import NETWORK, found, made
 from distdyn.errors import ExitCode, ParameterError
 from distdyn.parallel import launch
 from distdyn.run.agreement import agreed
@@ -25,10 +26,11 @@ RANGE, VALUE = "NAME=A:B", "NAME=VALUE"
 ALL = ("fixed_points", "phase_plane", "continuation", "lyapunov")
 
 
-def add_options(parser: argparse.ArgumentParser, network: str) -> None:
-    """The options of the command; `network` says how one is named."""
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.description = run.__doc__
     add = parser.add_argument
-    add("model", help=f"a model by name, or {network}; a function may make it too")
+    add("model", help=f"a model by name, or {NETWORK}; a function may make it too")
     add("--set", action="append", default=[], metavar=VALUE, help="an argument of it")
     ask = parser.add_mutually_exclusive_group(required=True).add_argument
     ask("--fixed-points", nargs="+", metavar=RANGE, help="all in a box of these variables")
@@ -48,19 +50,17 @@ def add_options(parser: argparse.ArgumentParser, network: str) -> None:
     add("--out", metavar="FILE", help="all of it (HDF5); cycles beside it, in FILE.cycles.h5")
     add("--quiet", action="store_true", help="print nothing but errors and the JSON")
     add("--json", action="store_true", help="print the result as one line of JSON")
+    parser.set_defaults(command=run)
 
 
-def run(options: argparse.Namespace, made: Callable[[], Any]) -> int:
-    """Ask, and print, draw and keep the answer.
-
-    Args:
-        options: of the command.
-        made: makes the model or network.
-    """
+def run(options: argparse.Namespace) -> int:
+    """Ask the equations of a model: where it rests, how that changes, which cycles there are."""
     world, began = launch.world(), time.perf_counter()
     with agreed(world):
         _check(options)
-        analyzer = DSAnalyzer(made(), seed=options.seed)
+        analyzer = DSAnalyzer(
+            made(options.model, found(options.model), options.set), seed=options.seed
+        )
     answers = _answers(analyzer, options)
     with agreed(world):
         if world.rank == 0:

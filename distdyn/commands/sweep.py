@@ -16,15 +16,19 @@ from typing import Any
 import numpy as np
 
 from distdyn.analysis.sweep import Sweep, merge, sweep
+from distdyn.commands.named import NETWORK, assignment, found, recorded
 from distdyn.core.ode import ODE
 from distdyn.errors import ExitCode, ParameterError
 from distdyn.parallel import launch
+from distdyn.run.agreement import agreed
+from distdyn.run.interrupt import outlive_usr1
 
 
-def add_options(parser: argparse.ArgumentParser, network: str) -> None:
-    """The options of the command; `network` says how one is named."""
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.description = run.__doc__
     add = parser.add_argument
-    add("system", nargs="?", help=f"a model by name, or {network}")
+    add("system", nargs="?", help=f"a model by name, or {NETWORK}")
     add("--set", action="append", default=[], metavar="NAME=VALUE", help="an argument of it")
     add("--grid", action="append", default=[], metavar="NAME=A:B:N", help="or NAME=A,B,...")
     add("--duration", type=float, metavar="MS", help="of model time, to be measured")
@@ -45,24 +49,16 @@ def add_options(parser: argparse.ArgumentParser, network: str) -> None:
     add("--progress", default="auto", metavar="auto|bar|lines|off", help="on stderr")
     add("--quiet", action="store_true", help="print nothing but errors and the JSON")
     add("--json", action="store_true", help="print the result as one line of JSON")
+    parser.set_defaults(command=run)
 
 
-def run(
-    options: argparse.Namespace,
-    find: Callable[[str], Any],
-    arguments: dict[str, Any],
-    record: list[Any],
-) -> int:
-    """Do the sweep and print its table.
-
-    Args:
-        options: of the command.
-        find: from a name to a model, network, class or function.
-        arguments: of that, by name.
-        record: what is recorded of a network.
-    """
+def run(options: argparse.Namespace) -> int:
+    """Run a model or a network at many points of its parameters, and measure each."""
     world, began = launch.world(), time.perf_counter()
-    table = _merged(options) if options.merge else _swept(options, find, arguments, record)
+    outlive_usr1(world)
+    with agreed(world):
+        arguments, record = dict(map(assignment, options.set)), recorded(options.record)
+    table = _merged(options) if options.merge else _swept(options, arguments, record)
     if world.rank == 0 and not options.quiet:
         print(table, flush=True)
     if world.rank == 0 and options.json:
@@ -76,24 +72,19 @@ def _merged(options: argparse.Namespace) -> Sweep:
     return merge(options.out)
 
 
-def _swept(
-    options: argparse.Namespace,
-    find: Callable[[str], Any],
-    arguments: dict[str, Any],
-    record: list[Any],
-) -> Sweep:
+def _swept(options: argparse.Namespace, arguments: dict[str, Any], record: list[Any]) -> Sweep:
     for name in ("system", "duration"):
         if getattr(options, name) is None:
             raise ParameterError(f"sweep: no {name} is given. See distdyn sweep --help.")
-    found = find(options.system)
-    if isinstance(found, type) and issubclass(found, ODE):
-        found = found(**arguments)
+    system = found(options.system)
+    if isinstance(system, type) and issubclass(system, ODE):
+        system = system(**arguments)
     elif arguments:
-        found = functools.partial(found, **arguments)
+        system = functools.partial(system, **arguments)
     return sweep(
-        found,
+        system,
         dict(axis(text) for text in options.grid),
-        [find(name) if ":" in name else name for name in options.measure],
+        [found(name) if ":" in name else name for name in options.measure],
         duration=options.duration,
         dt=options.dt,
         warmup=options.warmup,

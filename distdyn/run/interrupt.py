@@ -2,14 +2,17 @@
 
 with Deferred() as interrupt: ...        # Ctrl-C, between two chunks and not inside one
 with Notice() as notice: ...             # SIGUSR1: the time limit of the job is near
+outlive_usr1(world)                      # where there is nothing to go on from
 """
 
 import signal
+import sys
 import threading
 from types import FrameType
 from typing import Any
 
 from distdyn.errors import Stopped
+from distdyn.parallel.launch import World
 
 
 class Interrupted(KeyboardInterrupt):
@@ -87,3 +90,14 @@ class Notice:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.given = number
+
+
+def outlive_usr1(world: World) -> None:
+    """Go on when a job script tells that its time limit is near; a process would die of that."""
+
+    def note(*_: object) -> None:
+        if world.rank == 0:
+            print("distdyn: SIGUSR1: the run goes on, without a checkpoint", file=sys.stderr)
+
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGUSR1, note)

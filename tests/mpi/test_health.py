@@ -123,6 +123,6 @@ def test_the_command_ends_a_run_that_is_too_fast(ranks, tmp_path):
     words = ["-m", "distdyn", "run", "brunel", "--set", "n=200", "--duration", "100", "--quiet"]
     words += ["--max-rate", "1", "--out", str(tmp_path / "run")]
     ended = ranks(2, words, limit=120.0, ok=False)
-    assert ended.code != 0 and ended.err.count("more than max_rate = 1 Hz") == 1, ended.err
+    assert ended.code == 1 and ended.err.count("more than max_rate = 1 Hz") == 1, ended.err
     assert "Traceback" not in ended.err
     assert list((tmp_path / "run").glob("failed-step-*"))

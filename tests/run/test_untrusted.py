@@ -537,12 +537,12 @@ def test_names_of_directories_that_would_command_a_terminal(tmp_path, capsys, mo
 
 def test_values_are_not_code(tmp_path, capsys, monkeypatch):
     """S4: there is no other configuration than `--set`."""
-    from distdyn.cli import _assignment
+    from distdyn.commands.named import assignment
 
     monkeypatch.chdir(tmp_path)
     for text in ("__import__('os').system('touch sentinel')", "().__class__", "!!python/object:x",
                  "open('sentinel', 'w')", "(" * 10**4, "-" * 10**5 + "1", "9" * 10**5):  # fmt: skip
-        name, value = _assignment(f"kind={text}")
+        name, value = assignment(f"kind={text}")
         assert (name, value) == ("kind", text)
     assert list(tmp_path.iterdir()) == []
 

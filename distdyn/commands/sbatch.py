@@ -13,9 +13,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from distdyn.errors import ParameterError
-from distdyn.jobscript import Job
-from distdyn.network.network import Graph
+from distdyn.commands import run as simulate
+from distdyn.commands.named import network_of
+from distdyn.errors import ExitCode, ParameterError
+from distdyn.jobscript import Job, script
+from distdyn.network.network import Graph, graph
 from distdyn.parallel.launch.devices import automatic, checked
 from distdyn.parallel.plan.plan import Plan, make_plan, topology
 
@@ -35,7 +37,22 @@ TAKEN = (
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of `distdyn sbatch` that are not those of `distdyn run`."""
+    """The options of the command: those of `distdyn run`, and those of a job."""
+    simulate.add_options(parser)
+    _add_job(parser)
+    parser.description = run.__doc__
+    parser.set_defaults(command=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write the job script of a run, with the memory and the time that it is expected to need."""
+    job = job_of(options, run_words(options.words[1:]))
+    plan = plan_of(job, graph(network_of(options.network, options.set)), options)
+    write(script(with_needs(job, plan, options)), options.output)
+    return ExitCode.OK
+
+
+def _add_job(parser: argparse.ArgumentParser) -> None:
     job = parser.add_argument_group("the job")
     job.add_argument("--nodes", type=int, default=1, metavar="N")
     job.add_argument("--ranks-per-node", type=int, default=1, metavar="N")
@@ -54,7 +71,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run_words(words: Sequence[str]) -> tuple[str, ...]:
     """Of the words after `distdyn sbatch`, those that are meant for `distdyn run`."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    add_options(parser)
+    _add_job(parser)
     return tuple(parser.parse_known_args(list(words))[1])
 
 

@@ -1,5 +1,6 @@
 """`distdyn doctor`: what is installed, what works, and what to do about what does not."""
 
+import argparse
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 import jax
 
+from distdyn.errors import ExitCode
 from distdyn.ops.deliver import why_no_kernels
 from distdyn.parallel.launch import own_mpirun
 from distdyn.parallel.launch.detect import detect
@@ -24,8 +26,14 @@ class Sick(Exception):
     """A finding that makes the installation unusable, with its cure."""
 
 
-def examine() -> int:
-    """Print the findings; 0 if all is well, 1 if something that is needed does not work."""
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The command has no options."""
+    parser.description = run.__doc__
+    parser.set_defaults(command=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Look whether everything that is needed works; 1 if not, with what to do."""
     is_well = True
     for name, look in EXAMINATIONS.items():
         try:
@@ -35,7 +43,7 @@ def examine() -> int:
             is_well = False
             print(f"{name:12} BROKEN: {finding}")
     print("all is well" if is_well else "something is broken (see above)")
-    return 0 if is_well else 1
+    return ExitCode.OK if is_well else ExitCode.FAILED
 
 
 def _packages() -> Iterator[str]:
