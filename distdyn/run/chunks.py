@@ -20,7 +20,7 @@ from distdyn.parallel.launch import World
 from distdyn.parallel.shard import ChunkResult, Shard
 from distdyn.run import faults
 from distdyn.run.agreement import agreed
-from distdyn.run.checkpoint.course import WRITE, Change, Course
+from distdyn.run.checkpoint.course import WRITE, About, Change, Course
 from distdyn.run.health import Health
 from distdyn.run.interrupt import Deferred, Interrupted
 from distdyn.run.progress import Progress
@@ -46,12 +46,12 @@ class Keeping(NamedTuple):
 
     Attributes:
         course: when.
-        about: of which run a checkpoint is, see `Course.write`.
+        about: gives what a checkpoint says of the run, see `Course.write`. Collective.
         changes: gives what was set since the run began.
     """
 
     course: Course
-    about: dict[str, Any]
+    about: About
     changes: Callable[[], list[Change]]
 
 
@@ -139,7 +139,8 @@ class Chunks:
             result = shard.run(steps)
             self._health.look(shard, result)
         except SimulationError as error:  # all ranks are here
-            self.keeping.course.leave(shard, self.keeping.about, self.keeping.changes, error)
+            course, about, changes = self.keeping
+            course.leave(shard, about, changes, error)
             raise
         return result
 

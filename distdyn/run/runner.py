@@ -203,7 +203,7 @@ class DSRunner:
             self._made_by = {**versions(), **self._check_road(spans)}
             with agreed(self.world):
                 if stored is not None:
-                    stored.check_of(self._about())
+                    stored.check_of({"of": self._of, "made_by": self._made_by})
             self._decomposition, self._overlap = decomposition, overlap
             self._shard = self._built(members, setting)
             self._changes: list[Change] = []
@@ -218,6 +218,7 @@ class DSRunner:
             faults.reach("build", self.world.rank)
             self._sink = self._open(stored)
             self._cursor = self.step  # up to where the calls of `run` have come
+            self._earlier: dict[str, int] = {}  # counters of the processes before this one
             if stored is not None:
                 self._go_on(stored)
         except BaseException:
@@ -228,7 +229,7 @@ class DSRunner:
         self.phases = {
             "build": time.perf_counter() - began, "compile": 0.0, "run": 0.0, "record": 0.0
         }  # fmt: skip
-        keeping = Keeping(self._course, self._about(), self._all_changes)
+        keeping = Keeping(self._course, self._about, self._all_changes)
         self._chunks = Chunks(
             self.world,
             self._sink,
@@ -322,8 +323,8 @@ class DSRunner:
             self._chunks.advance(self._shard, last, progress, turn, is_recorded=is_recorded)
 
     def _about(self) -> dict[str, Any]:
-        """What a checkpoint says of the run."""
-        return {"of": self._of, "made_by": self._made_by}
+        """What a checkpoint says of the run. Collective."""
+        return {"of": self._of, "made_by": self._made_by, "counters": self.counters()}
 
     def _all_changes(self) -> list[Change]:
         """What was set since the run began, the last value of each."""
@@ -370,7 +371,7 @@ class DSRunner:
                     "synapses are others. Make a new runner."
                 )
         check_common(self.world, seed=seed)
-        self._cursor = setting.origin
+        self._cursor, self._earlier = setting.origin, {}
         with self._place():
             if seed == setting.seed:
                 self._shard.start()
@@ -462,9 +463,11 @@ class DSRunner:
     def counters(self) -> dict[str, int]:
         """Spikes emitted, sent, received and delivered on all ranks; see `exchange.counters`.
 
-        Since this runner was made or reset, warm-up included. Collective.
+        Since the run began or was reset, warm-up included, also in a process before this one.
+        Collective.
         """
-        return self._shard.counters.totals()
+        totals = self._shard.counters.totals()
+        return {name: n + self._earlier.get(name, 0) for name, n in totals.items()}
 
     def all_phases(self) -> list[dict[str, float]]:
         """Seconds that each rank spent in each phase, those inside of `run` included.
@@ -620,7 +623,9 @@ class DSRunner:
         with self._place(), agreed(self.world):
             restore(self._shard, stored)
             self._watch()
-        if not self._course.is_own(stored):
+        if self._course.is_own(stored):
+            self._earlier = stored.manifest["counters"]
+        else:
             self._cursor = self.step
 
     def _share(self, header: Header) -> Share:

@@ -37,7 +37,7 @@ with dd.DSRunner(
     def call(r):
         time.sleep(float(pause))
     recording = runner.run(float(duration), every=10.0, call=call)
-    found = recording.spikes_sha256(), state_of(runner)
+    found = recording.spikes_sha256(), state_of(runner), runner.counters()["emitted"]
     runner.world.rank == 0 and print(json.dumps(found), flush=True)
 """
 

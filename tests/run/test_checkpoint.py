@@ -131,6 +131,7 @@ def test_the_golden_network_from_any_step(step, tmp_path):
         first.run(step * 0.1)
     with runner(make(), tmp_path / "a", precision=precision, resume="auto", devices=2) as second:
         recording = second.run(1000.0)
+        assert second.counters()["emitted"] == sum(recording.counts().values())
     assert recording.spikes_sha256() == GOLDEN
     assert dd.load(tmp_path / "a").spikes_sha256() == GOLDEN
     said = json.loads((tmp_path / "a" / "run.json").read_text())

@@ -145,7 +145,7 @@ def test_how_many_parts_wrote_it_does_not_matter(tmp_path):
     two = tmp_path / "two/step-000000000500"
     two.mkdir(parents=True)
     said = [writing._write_part(two / f"part-{k:04}.h5", tables) for k, tables in enumerate(parts)]
-    about = {"of": written.OF, "made_by": {}, "changes": []}
+    about = {"of": written.OF, "made_by": {}, "changes": [], "counters": written.COUNTERS}
     content = {"format": 1, "step": 500, "parts": said, **about}
     (two / "manifest.json").write_text(json.dumps({**content, "sha256": writing.digest(content)}))
     Stored(two).verify(World())

@@ -17,6 +17,7 @@ import pytest
 
 from distdyn.errors import RunDirectoryError
 from distdyn.jobscript import Job, script
+from distdyn.parallel.exchange.counters import NAMES
 from distdyn.run import columns, store
 from distdyn.run.checkpoint.writing import checksum, digest
 from distdyn.run.directory import RunDirectory
@@ -374,6 +375,9 @@ WRONG = {  # of a manifest
     ("parts", 0, "sha256"): ["", None, 7, "0" * 64],
     ("of",): [None, [], "x"],
     ("made_by",): [None, []],
+    ("counters",): [
+        None, 7, {}, {"emitted": 1}, dict.fromkeys(NAMES, 0.5), dict.fromkeys(NAMES, -1),
+    ],
     ("changes",): [None, 7, [7], ["ab"], [["E", 7]], [["E"]]],
 }  # fmt: skip
 

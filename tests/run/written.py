@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
+from distdyn.parallel.exchange.counters import NAMES
 from distdyn.parallel.launch import World
 from distdyn.parallel.snapshot import Columns
 from distdyn.run.checkpoint.writing import write
@@ -19,6 +20,7 @@ HEADER = Header(
     traces={"E.V": Sampling(np.array([3, 1, 40]), 10, "mV", "float64")},
     spiking=("E", "I"),
 )
+COUNTERS = dict.fromkeys(NAMES, 9)
 OF = {"network": "'Pair'", "seed": "7", "dt": "0.1"}
 
 
@@ -57,5 +59,5 @@ def tables(change=lambda name, fields: fields) -> list[tuple[str, Columns]]:
 
 def checkpoint(directory: Path, step: int = 500, change=lambda name, fields: fields, **about):
     """A checkpoint in a directory of some."""
-    said = {"of": OF, "made_by": {"jax": "0.10.1"}, "changes": [], **about}
+    said = {"of": OF, "made_by": {"jax": "0.10.1"}, "changes": [], "counters": COUNTERS, **about}
     return write(directory, step, tables(change), said, World(), keep=3)

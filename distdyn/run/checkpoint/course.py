@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from distdyn.run.checkpoint.stored import Stored
 
 Change = tuple[str, str, Any]  # path, name and value of what was set
+About = Callable[[], dict[str, Any]]  # what a checkpoint says of its run; collective
 WRITE = 1  # smaller than any exit code of a stop
 
 
@@ -94,12 +95,12 @@ class Course:
             return 0
         return self.schedule.stop() or WRITE * self.schedule.is_due(step)
 
-    def write(self, shard: Shard, about: Mapping[str, Any], changes: Sequence[Change]) -> Path:
+    def write(self, shard: Shard, about: About, changes: Sequence[Change]) -> Path:
         """Write a checkpoint of this step. Collective.
 
         Args:
             shard: what it is of.
-            about: "of" which run it is, and how it is "made_by".
+            about: gives "of" which run it is, how it is "made_by", and its "counters" until now.
             changes: what was set since the run began: path, name and value, in this order.
         """
         assert self.directory is not None
@@ -111,7 +112,7 @@ class Course:
     def leave(
         self,
         shard: Shard,
-        about: Mapping[str, Any],
+        about: About,
         changes: Callable[[], Sequence[Change]],
         error: SimulationError,
     ) -> None:
@@ -126,8 +127,8 @@ class Course:
         if self.directory is None:
             return
         try:
-            about = {**about, "failed": str(error)}
-            path = self._write(self.directory.parent, shard, about, changes(), FAILED)
+            more = {"failed": str(error)}
+            path = self._write(self.directory.parent, shard, about, changes(), FAILED, more)
             said = f'The state is saved in "{path}".'
         except DistDynError as why:
             said = f"The state could not be saved: {why}"
@@ -137,18 +138,20 @@ class Course:
         self,
         directory: Path,
         shard: Shard,
-        about: Mapping[str, Any],
+        about: About,
         changes: Sequence[Change],
         prefix: str = "",
+        more: Mapping[str, Any] | None = None,
     ) -> Path:
         from distdyn.run.checkpoint.writing import write
 
-        tables = take(shard)
+        tables = take(shard)  # nothing is on its way any more: counters agree
+        said = {**about(), **(more or {})}
         if self.world.rank == 0:
-            about = {**about, "changes": [[path, name] for path, name, _ in changes]}
+            said |= {"changes": [[path, name] for path, name, _ in changes]}
             tables = itertools.chain(tables, _tables(changes))
         rest = {"keep": self.keep, "prefix": prefix}
-        return write(directory, shard.step, tables, about, self.world, **rest)
+        return write(directory, shard.step, tables, said, self.world, **rest)
 
 
 def changes_of(stored: "Stored") -> list[Change]:

@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from distdyn.errors import CheckpointError, RunDirectoryError
+from distdyn.parallel.exchange.counters import NAMES
 from distdyn.parallel.launch import World
 from distdyn.parallel.snapshot import Fields
 from distdyn.run.agreement import agreed
@@ -71,7 +72,7 @@ class Stored:
         """Make sure that it is of this run.
 
         Args:
-            about: what `writing.write` was told.
+            about: "of" which run ours is, and how it is "made_by".
 
         Raises:
             CheckpointError: it is of another network, seed, step or precision.
@@ -222,6 +223,10 @@ def _check_manifest(said: Any) -> None:
     for name in ("of", "made_by"):
         if not isinstance(said[name], dict):
             raise ValueError(f'no "{name}"')
+    if sorted(said["counters"]) != sorted(NAMES) or any(
+        type(n) is not int or n < 0 for n in said["counters"].values()
+    ):
+        raise ValueError(f"the counters {shown(said['counters'])}")
     for change in said["changes"]:
         if type(change) is not list or [type(x) for x in change] != [str, str]:
             raise ValueError(f"the change {shown(change)}")
