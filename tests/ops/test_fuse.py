@@ -11,6 +11,7 @@ from jax import lax
 import distdyn as dd
 from distdyn.network.network import graph
 from distdyn.ops import fuse, lanes
+from distdyn.ops.lanes import exponentials
 from distdyn.ops.team import Team
 from distdyn.ops.update import Operand, Signature, update, update_reference
 from distdyn.parallel.assemble import Setting
@@ -259,7 +260,9 @@ def test_special_values(name, dtype):
 @pytest.mark.parametrize("dtype", FLOATS)
 @pytest.mark.parametrize("name", ["expm1", "tanh"])
 def test_the_value_of_a_small_argument_does_not_depend_on_the_other_lanes(name, dtype):
-    edge = np.nextafter(np.array([lanes.SMALL, -lanes.SMALL], dtype), np.array([1, -1], dtype))
+    edge = np.nextafter(
+        np.array([exponentials.SMALL, -exponentials.SMALL], dtype), np.array([1, -1], dtype)
+    )
     rng = np.random.default_rng(9)
     small = np.concatenate([rng.uniform(-0.34, 0.34, 500), rng.normal(0, 1e-6, 490)]).astype(dtype)
     small = np.concatenate([small, np.array([0.0, -0.0, 1e-40, -1e-40], dtype)])
