@@ -11,7 +11,6 @@ import functools
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +23,6 @@ from distdyn.errors import (
     NetworkError,
     ParameterError,
     RecordError,
-    RunDirectoryError,
     Stopped,
     TimeError,
 )
@@ -41,25 +39,23 @@ from distdyn.parallel.shard import Shard
 from distdyn.run import arguments, faults, report
 from distdyn.run.access import Behind, PopulationAccess, ProjectionAccess
 from distdyn.run.agreement import agreed, check_common, description, text_of, versions
-from distdyn.run.checkpoint import CHECKPOINTS
 from distdyn.run.checkpoint.course import (
     Change,
     Course,
     changes_of,
     check_keep,
     check_resume,
-    lies_in,
     restore,
 )
 from distdyn.run.checkpoint.schedule import Schedule
 from distdyn.run.chunks import NO_TURN, Chunks, Keeping, Turn
 from distdyn.run.health import Health, check_rate
 from distdyn.run.interrupt import Interrupted
-from distdyn.run.memory import Memory
 from distdyn.run.progress import Progress, check_mode
 from distdyn.run.provenance import describe_run, version_of
-from distdyn.run.record import CELL, parse, spiking_populations
-from distdyn.run.recording import Header, Recording, Share
+from distdyn.run.record import CELL, parse
+from distdyn.run.recording import Recording
+from distdyn.run.sink import claimed, header_of, opened, share_of
 from distdyn.run.trained import with_parameters
 from distdyn.run.weights import WeightTrace
 from distdyn.units import check_dt, shown
@@ -180,7 +176,7 @@ class DSRunner:
                 trained=trained, **description(members),
             )  # fmt: skip
         with agreed(self.world):
-            self._directory = _claimed(out, overwrite, self.world, merge, resume)
+            self._directory = claimed(out, overwrite, self.world, merge, resume)
         try:
             path = None if self._directory is None else self._directory.path
             self._course = Course(path, schedule, keep, self.world)
@@ -280,6 +276,7 @@ class DSRunner:
             self.recording = self._finish("KeyboardInterrupt")
             raise
         except Stopped:
+            assert self._directory is not None  # else nothing tells it to stop
             self._directory.merge = False  # the next start will want the time, and reads both
             self.recording = self._finish(f"stopped at a checkpoint of step {self.step}")
             raise
@@ -582,36 +579,16 @@ class DSRunner:
         self._shard.watch(self._request.spikes, [sample for _, sample, _ in self._request.traces])
 
     def _open(self, stored: "Stored | None") -> Any:
-        g = self.graph
-        header = Header(
-            dt=self.dt,
-            sizes={path: population.size for path, population in g.populations.items()},
-            offsets=g.offsets,
-            spikes=self._request.spikes,
-            traces={
-                **{name: sampling for name, _, sampling in self._request.traces},
-                **{weights.name: weights.sampling for weights in self._weights},
-            },
-            spiking=spiking_populations(g),
-        )
-        share = self._share(header) if self.world.size > 1 else None
-        if self._directory is None:
-            return Memory(header, share)
-        self.phases = {}
+        header = header_of(self.graph, self.dt, self._request, self._weights)
+        share = None
+        if self.world.size > 1:
+            owned = self._shard.owned
+            share = share_of(self.world, header, owned, self._request, self._weights)
+        if self._directory is not None:
+            self.phases = {}
         earlier = stored if stored is not None and self._course.is_own(stored) else None
-        with agreed(self.world):
-            self._directory.make_way(None if earlier is None else earlier.step)
-        with agreed(self.world):
-            run, goes_on = self.describe(), earlier is not None
-            sink = self._directory.create(header, run, share=share, goes_on=goes_on)
-        if earlier is not None:
-            from distdyn.run.earlier import load_aside
-
-            with agreed(self.world):
-                sink.resume(load_aside(self._directory.path, earlier.step))
-            faults.reach("aside", self.world.rank)
-            self._directory.forget()
-        return sink
+        step = None if earlier is None else earlier.step
+        return opened(self._directory, header, share, self.describe, step, self.world)
 
     def _go_on(self, stored: "Stored") -> None:
         """Take over what a checkpoint holds."""
@@ -627,22 +604,6 @@ class DSRunner:
             self._earlier = stored.manifest["counters"]
         else:
             self._cursor = self.step
-
-    def _share(self, header: Header) -> Share:
-        """What of the recording is ours."""
-        owned = self._shard.owned
-        return Share(
-            self.world,
-            header,
-            {path: owned(path) for path in header.spikes},
-            {
-                **{
-                    name: np.flatnonzero(np.isin(sample.ids, owned(sample.path)))
-                    for name, sample, _ in self._request.traces
-                },
-                **{weights.name: weights.column for weights in self._weights},
-            },
-        )
 
 
 class _Place:
@@ -664,19 +625,3 @@ def _graph(system: Network | DynamicalSystem) -> Graph:
     if isinstance(system, DynamicalSystem):
         return Graph({CELL: Population(1, system)}, {}, {}, {CELL: 0}, 1, {})
     return graph(system)
-
-
-def _claimed(
-    out: Any, overwrite: bool, world: launch.World, merge: bool, resume: str | Path
-) -> Any:
-    if out is None:
-        return None
-    from distdyn.run.directory import RunDirectory
-
-    try:
-        if world.rank == 0:
-            Path(out).parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunDirectoryError(f'out: "{out}" cannot be made: {error}. Use another.') from error
-    goes_on = resume == "auto" or (resume != "never" and lies_in(resume, Path(out) / CHECKPOINTS))
-    return RunDirectory(out, overwrite=overwrite, world=world, merge=merge, goes_on=goes_on)
