@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,9 @@ sys.dont_write_bytecode = False
 
 # CPU devices cost nothing until they are used; they cannot be made once JAX runs.
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "8")
+
+
+THOROUGH = Path(__file__).with_name("thorough.txt")  # see `durations.py`
 
 
 def has_gpu() -> bool:
@@ -32,13 +36,16 @@ def has_gpu() -> bool:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Of several workers one runs all that starts ranks: ranks wait for each other on the cores.
 
-    What needs a GPU is skipped where JAX finds none.
+    What needs a GPU is skipped where JAX finds none. What takes long is marked.
     """
+    takes_long = frozenset(THOROUGH.read_text().splitlines())
     on_gpu = [item for item in items if item.get_closest_marker("gpu")]
     if on_gpu and not has_gpu():
         for item in on_gpu:
             item.add_marker(pytest.mark.skip(reason="JAX finds no GPU on this machine"))
     for item in items:
+        if item.nodeid in takes_long:
+            item.add_marker(pytest.mark.thorough)
         if item.get_closest_marker("mpi"):
             item.add_marker(pytest.mark.xdist_group("mpi"))
 
