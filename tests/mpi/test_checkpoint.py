@@ -164,15 +164,15 @@ def test_from_any_ranks_and_devices_to_any_others(start, tmp_path, before):
 
 
 @slow
-def test_from_any_of_twenty_checkpoints(start, tmp_path):
-    """A stochastic network that learns, by all kinds of plasticity, on 1, 2 and 3 ranks."""
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_from_any_of_twenty_checkpoints(start, tmp_path, n):
+    """A stochastic network that learns, by all kinds of plasticity."""
     whole = start(1, RUN, *words("plastic", tmp_path / "a", 100.0, every="5ms")).wait(200.0)
     steps = [step for step, _ in kept(tmp_path / "a" / "checkpoints")]
     assert len(steps) == 20
     for step in steps:
         for _, path in kept(tmp_path / "a" / "checkpoints")[:1]:
             assert Stored(path).step == step
-        n = 1 + (step // 50) % 3
         again = start(n, RUN, *words("plastic", tmp_path / "a", 100.0, every="1h")).wait(200.0)
         assert result(again) == result(whole)
         newest = kept(tmp_path / "a" / "checkpoints")[0][1]
