@@ -177,3 +177,9 @@ def test_a_run_and_a_checkpoint_are_compared_at_its_step(a, tmp_path, capsys):
     later = written.checkpoint(tmp_path / "b", 600)
     assert main(["diff", str(later), str(a)]) == 2
     assert "no checkpoint of step 600" in capsys.readouterr().err
+
+
+def test_a_name_that_no_disk_can_have_is_wrong_input(tmp_path, capsys):
+    state = written.checkpoint(tmp_path / "b", 500)
+    assert main(["diff", str(state), "x" * 300]) == 2
+    assert "cannot look for checkpoints in" in capsys.readouterr().err

@@ -156,8 +156,11 @@ def newest(directory: Path, world: World) -> Stored | None:
 
     Raises:
         CheckpointError: there are some, and none is whole.
+        RunDirectoryError: it may not be looked into.
     """
-    steps: list[tuple[int, Path]] = world.bcast(kept(directory))
+    with agreed(world):
+        found = kept(directory) if world.rank == 0 else []
+    steps: list[tuple[int, Path]] = world.bcast(found)
     for _, path in steps:
         try:
             with agreed(world):

@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distdyn.errors import DistDynError
+from distdyn.errors import DistDynError, RunDirectoryError
 from distdyn.run import faults, store
 from distdyn.run.checkpoint import FAILED
 from distdyn.run.provenance import plain, write_json
@@ -88,13 +88,24 @@ def write(
 
 
 def kept(directory: Path) -> list[tuple[int, Path]]:
-    """The checkpoints of a directory, the newest first: step and path."""
+    """The checkpoints of a directory, the newest first: step and path.
+
+    Raises:
+        RunDirectoryError: it may not be looked into.
+    """
     found = []
-    with suppress(FileNotFoundError, NotADirectoryError):
+    try:
         for entry in directory.iterdir():
             match = NAME.fullmatch(entry.name)
             if match and entry.is_dir() and not entry.is_symlink():
                 found.append((int(match[1]), entry))
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise RunDirectoryError(
+            f'cannot look for checkpoints in "{directory}": {error.strerror}. Look at its name and '
+            "the rights to it."
+        ) from error
     return sorted(found, reverse=True)
 
 
