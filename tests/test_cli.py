@@ -227,6 +227,8 @@ def test_plot_writes_a_picture(here, capsys):
     for picture in ("a/raster.png", "part.png"):
         assert Path(picture).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
     assert "raster.png" in capsys.readouterr().out
+    assert main(["plot", "a", "-o", "\udc80.png"]) == 0  # a name that no terminal can show
+    assert "\\udc80.png" in capsys.readouterr().out
 
 
 def test_plot_of_nothing_ends_with_2(here, capsys):

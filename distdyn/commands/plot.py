@@ -7,6 +7,7 @@ distdyn plot runs/a -o raster.png --window 500 700
 import argparse
 
 from distdyn.errors import ExitCode
+from distdyn.units import printable
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -24,5 +25,6 @@ def run(options: argparse.Namespace) -> int:
     from distdyn.plot import plot_run  # here: it loads matplotlib
 
     window = tuple(options.window) if options.window else None
-    print(plot_run(options.directory, options.output, window=window))
+    written = plot_run(options.directory, options.output, window=window)
+    print(printable(str(written)))
     return ExitCode.OK
