@@ -153,6 +153,7 @@ def test_run_directory_holds_what_was_printed(here, capsys):
     kept = json.loads(Path("runs/deep/a/run.json").read_text())
     for key in ("spikes", "spikes_sha256", "seed", "network"):
         assert kept[key] == result[key]
+    assert kept["lines_lengthened"] == 0  # there are none
     assert dd.load("runs/deep/a").spikes_sha256() == result["spikes_sha256"]
 
 

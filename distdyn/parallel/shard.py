@@ -614,6 +614,12 @@ class Shard:
         return self.near.remote.messages.exchanges if self.near.remote else 0
 
     @property
+    def lengthened(self) -> int:
+        """How many times a line from another node was too short for its spikes, and made longer."""
+        remote, rank = self.near.remote, self.world.rank
+        return sum(one.target == rank for one in remote.messages.growth) if remote else 0
+
+    @property
     def synapse_count(self) -> int:
         """How many synapses we have."""
         return self.built.synapse_count

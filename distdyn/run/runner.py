@@ -338,7 +338,9 @@ class DSRunner:
     def _finish(self, reason: str = "completed") -> Recording:
         began = time.perf_counter()
         try:
-            return self._sink.finish(self.step, reason, counters=self.counters())
+            lengthened = int(self.world.sum(self._shard.lengthened))
+            counts = {"counters": self.counters(), "lines_lengthened": lengthened}
+            return self._sink.finish(self.step, reason, **counts)
         finally:
             self.phases["record"] += time.perf_counter() - began
 

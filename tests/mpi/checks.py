@@ -193,7 +193,9 @@ def burst(run: Run) -> dict[str, Any]:
         messages = runner._shard.near.remote.messages
         sent, received = (world().sum(x) for x in (messages.spikes_sent, messages.spikes_received))
         assert sent == received > 0
-        assert others < 2 or world().sum(len(messages.growth)) > 0
+        grown, told = (world().sum(n) for n in (len(messages.growth), runner._shard.lengthened))
+        assert grown == 2 * told  # on both sides, told once
+        assert others < 2 or told > 0
     return {"spikes": runner["N"].V.shape}
 
 
