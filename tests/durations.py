@@ -1,7 +1,9 @@
 """Which tests a first look leaves out, because they take long: the lines of `thorough.txt`.
 
-    scripts/test --thorough --durations=0 --durations-min=1 > log
-    python tests/durations.py log > tests/thorough.txt
+    scripts/test --thorough --durations=0 --durations-min=1 > all.log
+    python tests/durations.py all.log > tests/thorough.txt
+    scripts/test --durations=0 --durations-min=1 > rest.log    # the first of those that share
+    python tests/durations.py all.log rest.log > tests/thorough.txt    # programs compiles them
 
 All of them run in CI. Of each promise between ranks one test stays in the first look, however long.
 """
@@ -9,6 +11,7 @@ All of them run in CI. Of each promise between ranks one test stays in the first
 import re
 import sys
 from collections import Counter
+from pathlib import Path
 
 LONG = 4.5  # s, with setup, on a machine with other work
 KEPT = (
@@ -40,5 +43,5 @@ def long_tests(log: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    with open(sys.argv[1], errors="replace") as file:
-        print("\n".join(long_tests(file.read())))
+    logs = [Path(name).read_text(errors="replace") for name in sys.argv[1:]]
+    print("\n".join(sorted({name for log in logs for name in long_tests(log)})))
