@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from distdyn.analysis.analyzer import DSAnalyzer
-from distdyn.commands.named import NETWORK, found, made
+from distdyn.commands.named import NETWORK, VALUE, found, made
 from distdyn.errors import ExitCode, ParameterError
 from distdyn.parallel import launch
 from distdyn.run.agreement import agreed
 
-RANGE, VALUE = "NAME=A:B", "NAME=VALUE"
+RANGE = "NAME=A:B"
 ALL = ("fixed_points", "phase_plane", "continuation", "lyapunov")
 
 

@@ -5,6 +5,7 @@ found("my_net.py:Balanced")                     # a class of a file, or of what 
 assignment("scale=0.1")                         # ("scale", 0.1)
 """
 
+import argparse
 import ast
 import importlib
 import importlib.util
@@ -19,8 +20,16 @@ from distdyn.errors import DistDynError, NameLookupError, NetworkError, Paramete
 from distdyn.network.network import Network
 from distdyn.run.record import every
 
+VALUE = "NAME=VALUE"
 NETWORK = "a published network by name, FILE.py:CLASS, or PACKAGE.MODULE:CLASS of what is installed"
 VARIABLE = inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD
+
+
+def add_network(parser: argparse.ArgumentParser) -> None:
+    """The words that `network_of` takes."""
+    add = parser.add_argument
+    add("network", help=NETWORK)
+    add("--set", action="append", default=[], metavar=VALUE, help="an argument of the network")
 
 
 def network_of(name: str, assignments: Sequence[str] = ()) -> Network:

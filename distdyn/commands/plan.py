@@ -8,7 +8,7 @@ import argparse
 import json
 import math
 
-from distdyn.commands.named import NETWORK, network_of
+from distdyn.commands.named import add_network, network_of
 from distdyn.errors import ExitCode
 from distdyn.network.network import graph
 
@@ -17,14 +17,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.description = run.__doc__
     add = parser.add_argument
-    add("network", help=NETWORK)
-    add(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="an argument of the network",
-    )
+    add_network(parser)
     add("--ranks", type=int, default=1, metavar="R", help="MPI ranks in all (default 1)")
     add("--devices", type=int, default=1, metavar="D", help="of each rank (default 1)")
     where = parser.add_mutually_exclusive_group()

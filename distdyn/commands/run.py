@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from distdyn.commands.named import NETWORK, network_of, recorded
+from distdyn.commands.named import add_network, network_of, recorded
 from distdyn.errors import ExitCode, Stopped
 from distdyn.parallel import launch
 from distdyn.run import report
@@ -28,14 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
     parser.description = run.__doc__
     add = parser.add_argument
-    add("network", help=NETWORK)
-    add(
-        "--set",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="an argument of the network",
-    )
+    add_network(parser)
     add("--duration", type=float, required=True, metavar="MS", help="of model time, to be recorded")
     add("--warmup", type=float, default=0.0, metavar="MS", help="run first, outside all results")
     add("--dt", type=float, default=0.1, metavar="MS", help="time step (default 0.1)")
@@ -119,13 +112,12 @@ def _ran(options: argparse.Namespace, world: launch.World) -> int:
     with agreed(world):
         network = network_of(options.network, options.set)
         record = recorded(options.record)
-    devices = options.devices
     runner = DSRunner(
         network,
         dt=options.dt,
         seed=options.seed,
         record=record,
-        devices=int(devices) if devices and devices.isdigit() else devices,
+        devices=options.devices,
         platform=options.platform,
         precision=options.precision,
         out=options.out,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from distdyn.analysis.sweep import Sweep, merge, sweep
-from distdyn.commands.named import NETWORK, assignment, found, recorded
+from distdyn.commands.named import NETWORK, VALUE, assignment, found, recorded
 from distdyn.core.ode import ODE
 from distdyn.errors import ExitCode, ParameterError
 from distdyn.parallel import launch
@@ -29,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.description = run.__doc__
     add = parser.add_argument
     add("system", nargs="?", help=f"a model by name, or {NETWORK}")
-    add("--set", action="append", default=[], metavar="NAME=VALUE", help="an argument of it")
+    add("--set", action="append", default=[], metavar=VALUE, help="an argument of it")
     add("--grid", action="append", default=[], metavar="NAME=A:B:N", help="or NAME=A,B,...")
     add("--duration", type=float, metavar="MS", help="of model time, to be measured")
     add("--warmup", type=float, default=0.0, metavar="MS", help="run first, not measured")

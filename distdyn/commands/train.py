@@ -60,9 +60,8 @@ def _trained(options: argparse.Namespace, world: launch.World) -> int:
         every = options.checkpoint_every
         every = every and wall_seconds("--checkpoint-every", every)
         recipe = recipes.named(options.task)(seed=options.seed)
-    devices = options.devices
     trainer = recipe.trainer(
-        devices=int(devices) if devices and devices.isdigit() else devices,
+        devices=options.devices,
         mesh=tuple(options.mesh) if options.mesh else None,
         platform=options.platform,
         precision=options.precision,

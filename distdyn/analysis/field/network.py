@@ -71,9 +71,8 @@ def network_field(
     with jax.enable_x64(True):
         check_autonomous(lambda t: list(apply(state, {}, t).values()), what)
     return VectorField(
-        lambda given, changed: apply(given, changed), state, step.parameters, dt is None, what,
-        notes_of(members), follows=step.follows, at_rest=at_rest if step.follows else None,
-        spread=spread,
+        apply, state, step.parameters, dt is None, what, notes_of(members),
+        follows=step.follows, at_rest=at_rest if step.follows else None, spread=spread,
     )  # fmt: skip
 
 
