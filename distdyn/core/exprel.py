@@ -22,9 +22,16 @@ def exprel(x: Any) -> Any:
     Precise to a few roundings for all x, and so is its derivative: near 0, too, where the plain
     formulas are 0 / 0 or lose all digits.
     """
-    x = jnp.asarray(x)
+    return _value(jnp.asarray(x))
+
+
+def _plain(x: Any) -> Any:
     x = jnp.where(x == 0, jnp.asarray(TINY, x.dtype), x)
     return jnp.expm1(x) / x
+
+
+_plain.__name__ = "distdyn_exprel"  # by which compiled cells (`ops.lanes`) know it
+_value = jax.jit(_plain, inline=False)
 
 
 @exprel.defjvp

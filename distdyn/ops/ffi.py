@@ -193,6 +193,15 @@ def _target_machine() -> llvm.TargetMachine:
 
 
 @functools.cache
+def fuses() -> bool:
+    """Whether this processor multiplies and adds in one instruction, with one rounding."""
+    _initialize()
+    if llvm.get_default_triple().startswith(("aarch64", "arm64")):
+        return True
+    return bool(llvm.get_host_cpu_features().get("fma"))
+
+
+@functools.cache
 def compile_module(assembly: str) -> Code:
     """The machine code of a module; equal text is compiled once per process."""
     return Code(assembly)

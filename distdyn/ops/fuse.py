@@ -47,7 +47,7 @@ def compile_cell(function: CellFunction, signature: Signature) -> str:
         [jax.ShapeDtypeStruct((), dtype) for dtype in signature.rings],
     ]
     closed = jax.make_jaxpr(lambda *a: _flat(function, signature, *a))(*scalars)
-    assembly = _Loop(signature).emit(lanes.flatten(closed))
+    assembly = _Loop(signature).emit(_cheaper(lanes.flatten(closed), signature))
     name = "distdyn_cells_" + hashlib.sha256(assembly.encode()).hexdigest()[:24]
     code = ffi.compile_module(assembly)
     n_state = len(signature.state) + len(signature.rings) + (1 if signature.spikes else 0)
@@ -59,6 +59,14 @@ def _flat(function: CellFunction, signature: Signature, operands, state, arrival
     new, spike = function(list(operands), list(state), list(arrivals))
     out = [jnp.asarray(x).astype(d) for x, d in zip(new, signature.state, strict=True)]
     return [*out, jnp.asarray(spike, bool)] if signature.spikes else out
+
+
+def _cheaper(program: lanes.Program, signature: Signature) -> lanes.Program:
+    """The program with multiplications for divisions, and sums of products in one instruction."""
+    of_many = {
+        k for k, of in zip(program.inputs, signature.operands, strict=False) if of.per != "cell"
+    }
+    return lanes.fused(lanes.with_reciprocals(program, set(program.inputs) - of_many))
 
 
 class _Loop:

@@ -1,6 +1,7 @@
 """The compiled cell kernel: what it computes, lane by lane, against jax.numpy and NumPy."""
 
 import functools
+from fractions import Fraction
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ from jax import lax
 
 import distdyn as dd
 from distdyn.network.network import graph
-from distdyn.ops import fuse, lanes
+from distdyn.ops import ffi, fuse, lanes
 from distdyn.ops.lanes import exponentials
 from distdyn.ops.team import Team
 from distdyn.ops.update import Operand, Signature, update, update_reference
@@ -92,10 +93,7 @@ UNARY = {
 BINARY = {
     name: getattr(lax, name)
     for name in ("add", "sub", "mul", "div", "max", "min", "eq", "ne", "lt", "le", "gt", "ge")
-} | {
-    "add_any": lambda x, y: jax.jvp(lambda x: x * y + x, (x,), (y,))[1],
-    "select_n": lambda x, y: lax.select_n(x < y, x, y),
-}
+} | {"select_n": lambda x, y: lax.select_n(x < y, x, y)}
 BITS = {
     "and": lax.bitwise_and,
     "or": lax.bitwise_or,
@@ -108,6 +106,7 @@ BITS = {
 LIBRARY = {  # within so many ulp of NumPy or SciPy in twice the precision
     "exp": (lax.exp, np.exp, 3),
     "expm1": (lax.expm1, np.expm1, 3),
+    "exprel": (dd.exprel, lambda x: np.where(x == 0, 1, np.expm1(x) / np.where(x == 0, 1, x)), 3),
     "tanh": (lax.tanh, np.tanh, 3),
     "logistic": (lax.logistic, lambda x: 1 / (1 + np.exp(-x)), 3),
     "exp2": (lax.exp2, np.exp2, 3),
@@ -125,10 +124,13 @@ LIBRARY = {  # within so many ulp of NumPy or SciPy in twice the precision
     },
 }
 ELSEWHERE = {"rem", "pow", "atan2", "erf", "erfc", "lgamma", "convert_element_type", "cond"}
+FUSED = {"add_any", "multiply_add", "multiply_subtract", "subtract_product"}
 
 
 def test_every_primitive_is_tested():
-    assert set(lanes.EMITTERS) <= {*UNARY, *BINARY, *BITS, *LIBRARY, *ELSEWHERE}
+    ours = {"distdyn_exprel": "exprel"}
+    names = {ours.get(name, name) for name in lanes.EMITTERS}
+    assert names <= {*UNARY, *BINARY, *BITS, *LIBRARY, *ELSEWHERE, *FUSED}
 
 
 def same(found, expected):
@@ -183,8 +185,6 @@ def test_binary(name, dtype):
         with pytest.raises(lanes.Unsupported, match="div of"):
             values_of(BINARY[name], np.ones(3, dtype), np.ones(3, dtype))
         return
-    if name == "add_any" and "int" in dtype:
-        return  # integers have no derivative
     if "int" in dtype:
         rng = np.random.default_rng(1)
         x, y = (rng.integers(0, 1 << 64, 1003, np.uint64).astype(dtype) for _ in range(2))
@@ -230,7 +230,7 @@ def test_accuracy(name, dtype):
     function, exact, ulps = LIBRARY[name]
     rng = np.random.default_rng(5)
     widest = 700.0 if dtype == "float64" else 87.0
-    reach = widest if name in ("exp", "expm1", "logistic", "sinh", "cosh") else 30.0
+    reach = widest if name in ("exp", "expm1", "exprel", "logistic", "sinh", "cosh") else 30.0
     x = np.concatenate([rng.uniform(-reach, reach, 4001), rng.normal(0, 1e-3, 1001)])
     x = np.concatenate([x, rng.uniform(-1, 1, 2001)]).astype(dtype)
     wide = np.longdouble if dtype == "float64" else np.float64
@@ -246,7 +246,7 @@ def test_accuracy(name, dtype):
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("name", ["exp", "expm1", "tanh", "logistic"])
+@pytest.mark.parametrize("name", ["exp", "expm1", "exprel", "tanh", "logistic"])
 def test_special_values(name, dtype):
     x = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, 1e4, -1e4, 1e-40, -1e-40, 100.0, -100.0])
     x = np.tile(x, 3).astype(dtype)
@@ -258,13 +258,14 @@ def test_special_values(name, dtype):
 
 
 @pytest.mark.parametrize("dtype", FLOATS)
-@pytest.mark.parametrize("name", ["expm1", "tanh"])
-def test_the_value_of_a_small_argument_does_not_depend_on_the_other_lanes(name, dtype):
-    edge = np.nextafter(
-        np.array([exponentials.SMALL, -exponentials.SMALL], dtype), np.array([1, -1], dtype)
-    )
+@pytest.mark.parametrize(
+    "name, near",
+    [("expm1", exponentials.SMALL), ("tanh", exponentials.SMALL), ("exprel", exponentials.NEAR)],
+)
+def test_the_value_of_a_small_argument_does_not_depend_on_the_other_lanes(name, near, dtype):
+    edge = np.nextafter(np.array([near, -near], dtype), np.array([2, -2], dtype))
     rng = np.random.default_rng(9)
-    small = np.concatenate([rng.uniform(-0.34, 0.34, 500), rng.normal(0, 1e-6, 490)]).astype(dtype)
+    small = np.concatenate([rng.uniform(-near, near, 500), rng.normal(0, 1e-6, 490)]).astype(dtype)
     small = np.concatenate([small, np.array([0.0, -0.0, 1e-40, -1e-40], dtype)])
     among_large = np.stack([small, np.full_like(small, 5.0)], 1).ravel()
     function = LIBRARY[name][0]
@@ -321,6 +322,97 @@ def test_what_has_no_vector_code_is_told():
             np.ones(3),
             dtype="float64",
         )
+
+
+# --- sums of products, and quotients -------------------------------------------------------------
+
+SUMS = {
+    "x y + z": lambda x, y, z: x * y + z,
+    "z + x y": lambda x, y, z: z + x * y,
+    "x y - z": lambda x, y, z: x * y - z,
+    "z - x y": lambda x, y, z: z - x * y,
+    "derivative": lambda x, y, z: jax.jvp(lambda u, v: u * v, (x, 1.0 * z), (y, 1.0 + 0 * z))[1],
+}
+
+
+@pytest.mark.skipif(not ffi.fuses(), reason="this processor rounds products")
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("name", SUMS)
+def test_a_product_that_is_only_added_is_not_rounded(name, dtype):
+    x, y, z = (samples(dtype, 1003, seed=k)[len(SPECIAL) :] for k in range(3))
+    sign = 1 if "-" in name else -1
+    z[::2] = sign * x[::2] * y[::2]  # what is left is the rounding of the product
+    found = values_of(SUMS[name], x, y, z)
+    exact = np.vectorize(Fraction, otypes=[object])
+    a, b, c = map(exact, (x.astype(float), y.astype(float), z.astype(float)))
+    sums = {
+        "x y + z": a * b + c,
+        "z + x y": a * b + c,
+        "x y - z": a * b - c,
+        "z - x y": c - a * b,
+        "derivative": b * c + a,
+    }
+    expected = sums[name].astype(float).astype(dtype)
+    np.testing.assert_array_max_ulp(found, expected, 1 if dtype == "float32" else 0)
+
+
+def primitives(function, *arguments):
+    program = lanes.fused(lanes.flatten(jax.make_jaxpr(function)(*arguments)))
+    return [instruction.primitive for instruction in program.instructions]
+
+
+def test_which_products_become_part_of_a_sum():
+    assert primitives(lambda x, y: x * y + x * x, 1.0, 2.0) == ["mul", "multiply_add"]
+    assert primitives(lambda x, y: x + y * y - x * y, 1.0, 2.0) == [
+        "multiply_add",
+        "subtract_product",
+    ]
+    twice = primitives(lambda x, y: (x * y + x, x * y - y), 1.0, 2.0)
+    assert twice == ["mul", "add", "sub"]
+    assert primitives(lambda x, y: (x * y, x * y + y), 1.0, 2.0) == ["mul", "add"]
+    assert primitives(lambda x, y: x * y + y, 1, 2) == ["mul", "add"]  # of integers
+
+
+def quotients(function, x, divisor, per):
+    """function(x, divisor) of each cell, the divisor being one per call, segment or cell."""
+    dtype = str(x.dtype)
+    signature = Signature((Operand("cell", dtype), Operand(per, dtype)), (dtype,), (), False)
+    given = {
+        "call": np.array(divisor, dtype),
+        "segment": np.full(2, divisor, dtype),
+        "cell": np.full(len(x), divisor, dtype),
+    }
+    new, *_ = run_kernel(
+        lambda o, s, a: ([function(*o)], False),
+        signature, (0, len(x) // 3, len(x)), [x, given[per]], [np.zeros_like(x)], (),
+    )  # fmt: skip
+    return new[0]
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("per", ["call", "segment", "constant"])
+@pytest.mark.parametrize("divisor", [3.0, -10.0, 0.1, 0.0, np.inf, np.nan])
+def test_a_quotient_by_what_many_cells_share_is_a_product_with_its_reciprocal(per, divisor, dtype):
+    x = samples(dtype)
+    if per == "constant":
+        found = quotients(lambda x, _: x / np.array(divisor, dtype), x, 1.0, "call")
+    else:
+        found = quotients(lambda x, y: x / y, x, divisor, per)
+    with np.errstate(all="ignore"):
+        one = np.ones((), dtype)
+        np.testing.assert_array_equal(found, x * (one / np.array(divisor, dtype)))
+        np.testing.assert_allclose(
+            found, x / np.array(divisor, dtype), rtol=2 * np.finfo(dtype).eps
+        )
+
+
+@pytest.mark.parametrize("dtype", FLOATS)
+def test_quotients_of_a_cells_own_numbers_are_exact(dtype):
+    x = samples(dtype)
+    x = x[x < 3e38]  # a quotient by more is subnormal, and flushed to zero
+    with np.errstate(all="ignore"):
+        same(quotients(lambda x, y: x / y, x, 3.0, "cell"), x / np.array(3.0, dtype))
+        same(quotients(lambda x, y: y / x, x, 3.0, "segment"), np.array(3.0, dtype) / x)
 
 
 # --- cells ---------------------------------------------------------------------------------------

@@ -6,15 +6,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from distdyn.core.exprel import exprel
+
 TERMS = 13  # of the series of phi_1, behind the first
 MOST_DOUBLINGS = 20  # a norm of half a million: rates of 0.2 ns in a step of 0.1 ms
 
 
 def phi1(z: Any) -> Any:
-    """(exp(z) - 1) / z, 1 at z = 0, with a finite gradient there."""
-    is_zero = z == 0
-    safe = jnp.where(is_zero, jnp.ones_like(z), z)
-    return jnp.where(is_zero, jnp.ones_like(z), jnp.expm1(safe) / safe)
+    """(exp(z) - 1) / z, 1 at z = 0."""
+    return exprel(z)
 
 
 def phi1_matrix(z: Any) -> Any:

@@ -3,7 +3,7 @@
 A traced function becomes a flat list of `Instruction`s (calls inlined); an `Environment` emits them
 for a number of lanes. exp, expm1, tanh and logistic have code of their own, with errors of at most
 3 ulp; what else needs a mathematical library calls the C one, lane by lane. No instruction carries
-a fast-math flag: nothing is reassociated or contracted.
+a fast-math flag: nothing is reassociated, and what is rounded once is decided here (`fused`).
 """
 
 from distdyn.ops.lanes import arithmetic, exponentials, logic, rings  # noqa: F401  fill tables
@@ -14,6 +14,8 @@ from distdyn.ops.lanes.emission import Environment as Environment
 from distdyn.ops.lanes.emission import Ring as Ring
 from distdyn.ops.lanes.emission import fill as fill
 from distdyn.ops.lanes.emission import vector as vector
+from distdyn.ops.lanes.fusion import fused as fused
+from distdyn.ops.lanes.fusion import with_reciprocals as with_reciprocals
 from distdyn.ops.lanes.jaxpr import flatten as flatten
 from distdyn.ops.lanes.program import Constant as Constant
 from distdyn.ops.lanes.program import Instruction as Instruction

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from llvmlite import ir
 
+from distdyn.ops import ffi
 from distdyn.ops.lanes.program import Constant, Instruction, Program, Unsupported
 
 I32 = ir.IntType(32)
@@ -159,6 +160,12 @@ class Emission(NamedTuple):
         overloads = [result] if result is values[0].type else [result, values[0].type]
         full = ".".join(["llvm", name, *map(_mangled, overloads)])
         return self.builder.call(self.declared(full, result, [v.type for v in values]), values)
+
+    def multiply_add(self, x: ir.Value, y: ir.Value, z: ir.Value) -> ir.Value:
+        """The sum x y + z, rounded once where the processor can do that."""
+        if ffi.fuses():
+            return self.intrinsic("fma", x, y, z)
+        return self.builder.fadd(self.builder.fmul(x, y), z)
 
     def declared(self, name: str, result: ir.Type, arguments: list[ir.Type]) -> ir.Function:
         module = self.environment.module

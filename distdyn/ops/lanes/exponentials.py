@@ -1,6 +1,7 @@
-"""exp, expm1, tanh and logistic, with errors of at most 3 ulp.
+"""exp, expm1, exprel, tanh and logistic, with errors of at most 3 ulp.
 
     exp(x) = 2^k (1 + expm1(r)),    x = k ln 2 + r,    |r| <= ln 2 / 2
+    exprel(x) = expm1(x) / x, near 0 by its own series
 
 Source: Cody & Waite (1980), Software Manual for the Elementary Functions, for the reduction.
 """
@@ -39,6 +40,8 @@ EXPONENTIAL = {
     ),
 }
 SMALL = 0.34  # below ln 2 / 2, so that k = 0
+NEAR = 1.0  # to which exprel is summed as a series
+SERIES = {"float32": 12, "float64": 19}  # how many terms; the next one is below the rounding
 USUAL = 40.0  # 2^58: far from where 2^k overflows, and below 2^60
 
 
@@ -46,8 +49,8 @@ def _reduced(e: Emission, x: ir.Value) -> tuple[ir.Value, ir.Value]:
     """k, a whole number, and expm1(r)."""
     form, b = EXPONENTIAL[e.dtype], e.builder
     k = e.intrinsic("roundeven", b.fmul(x, e.constant(1 / math.log(2))))
-    r = b.fsub(x, b.fmul(k, e.constant(form.ln2_high)))
-    r = b.fsub(r, b.fmul(k, e.constant(form.ln2_low)))
+    r = b.fsub(x, b.fmul(k, e.constant(form.ln2_high)))  # the product is exact
+    r = e.multiply_add(k, e.constant(-form.ln2_low), r)
     return b.fptosi(k, e.type(form.bits)), _taylor(e, r)
 
 
@@ -56,8 +59,8 @@ def _taylor(e: Emission, r: ir.Value) -> ir.Value:
     form, b = EXPONENTIAL[e.dtype], e.builder
     tail = e.constant(1 / math.factorial(form.degree))
     for order in range(form.degree - 1, 1, -1):
-        tail = b.fadd(b.fmul(tail, r), e.constant(1 / math.factorial(order)))
-    return b.fadd(b.fmul(b.fmul(tail, r), r), r)
+        tail = e.multiply_add(tail, r, e.constant(1 / math.factorial(order)))
+    return e.multiply_add(b.fmul(tail, r), r, r)
 
 
 def _power(e: Emission, k: ir.Value) -> ir.Value:
@@ -133,17 +136,42 @@ def _expm1(e: Emission, x: ir.Value) -> ir.Value:
 def _expm1_usual(e: Emission, x: ir.Value) -> ir.Value:
     k, p = _reduced(e, x)
     b, scale = e.builder, _power(e, k)
-    return b.fadd(b.fmul(p, scale), b.fsub(scale, e.constant(1.0)))
+    return e.multiply_add(p, scale, b.fsub(scale, e.constant(1.0)))
 
 
 def _expm1_any(e: Emission, x: ir.Value) -> ir.Value:
     p, first, second = _reduced_any(e, x)
     b = e.builder
     scale = b.fmul(first, second)
-    value = b.fadd(b.fmul(p, scale), b.fsub(scale, e.constant(1.0)))
+    value = e.multiply_add(p, scale, b.fsub(scale, e.constant(1.0)))
     large = b.fmul(b.fmul(b.fadd(p, e.constant(1.0)), first), second)  # the scale may overflow
     value = b.select(b.fcmp_ordered(">", scale, e.constant(2.0**60)), large, value)
     return b.select(b.fcmp_unordered("uno", x, x), x, value)
+
+
+def _exprel(e: Emission, x: ir.Value) -> ir.Value:
+    e.demand_float()
+
+    def other() -> ir.Value:
+        ratio = e.builder.fdiv(_usual(e, x, _expm1_usual, _expm1_any), x)
+        return e.builder.select(is_near, _series(e, x), ratio)
+
+    is_near = _is_below(e, x, NEAR)
+    return _choose(e, is_near, lambda: _series(e, x), other)
+
+
+def _series(e: Emission, x: ir.Value) -> ir.Value:
+    """exprel(x) near 0: the sum of x^k / (k + 1)!, even and odd powers side by side."""
+    square = e.builder.fmul(x, x)
+    sums = []
+    for parity in (0, 1):
+        *rest, last = range(parity, SERIES[e.dtype], 2)
+        sum_ = e.constant(1 / math.factorial(last + 1))
+        for power in reversed(rest):
+            sum_ = e.multiply_add(sum_, square, e.constant(1 / math.factorial(power + 1)))
+        sums.append(sum_)
+    even, odd = sums
+    return e.multiply_add(odd, x, even)
 
 
 def _logistic(e: Emission, x: ir.Value) -> ir.Value:
@@ -160,4 +188,6 @@ def _tanh(e: Emission, x: ir.Value) -> ir.Value:
     return e.intrinsic("copysign", b.select(is_large, e.constant(1.0), ratio), x)
 
 
-EMITTERS |= {"exp": _exp, "expm1": _expm1, "logistic": _logistic, "tanh": _tanh}
+EMITTERS |= {
+    "exp": _exp, "expm1": _expm1, "distdyn_exprel": _exprel, "logistic": _logistic, "tanh": _tanh,
+}  # fmt: skip

@@ -12,6 +12,7 @@ from distdyn.ops.lanes.program import Constant, Instruction, Program, Unsupporte
 
 CALLS = ("jit", "pjit", "closed_call", "core_call", "remat", "checkpoint")
 OF_RINGS = {memory.READ: 2, memory.WRITE: 3, memory.SUM: 3}  # how many operands
+NAMED = OF_RINGS | {"distdyn_exprel": 1}  # functions that have an emitter of their own
 COPIES = ("copy", "copy_p", "broadcast_in_dim", "reshape", "squeeze", "stop_gradient", "pvary")
 
 
@@ -30,8 +31,10 @@ def flatten(closed: Any) -> Program:
         for equation in jaxpr.eqns:
             name, params = equation.primitive.name, equation.params
             inputs = [value(atom) for atom in equation.invars]
-            is_of_ring = name in CALLS and OF_RINGS.get(params.get("name")) == len(inputs)
-            inner = None if is_of_ring else _inner(name, params)
+            called = params.get("name") if name in CALLS else None
+            is_named = NAMED.get(called) == len(inputs)
+            is_of_ring = is_named and called in OF_RINGS
+            inner = None if is_named else _inner(name, params)
             if inner is not None:
                 consts = [Constant(np.asarray(c)) for c in inner.consts]
                 known |= dict(zip(equation.outvars, walk(inner.jaxpr, consts, inputs), strict=True))
@@ -39,7 +42,7 @@ def flatten(closed: Any) -> Program:
             for atom in (*equation.invars, *equation.outvars):
                 if atom.aval.shape != () and not is_of_ring:
                     raise Unsupported(f"{name} of shape {atom.aval.shape}")
-            name = params["name"] if is_of_ring else name
+            name = called if is_named else name
             if len(equation.outvars) != 1:
                 raise Unsupported(f"{name} with {len(equation.outvars)} results")
             if name in COPIES:
@@ -54,7 +57,7 @@ def flatten(closed: Any) -> Program:
             instructions.append(
                 Instruction(
                     name,
-                    {} if is_of_ring else dict(params),
+                    {} if is_named else dict(params),
                     tuple(inputs),
                     output,
                     tuple(str(atom.aval.dtype) for atom in equation.invars),
