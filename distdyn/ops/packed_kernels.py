@@ -1,5 +1,9 @@
 """The kernels behind packed tables: delivery of what is due.
 
+Where all synapses of a table have one delay, and that is the time since the spike, they are added
+at once, row by row (`add_now`); otherwise spikes take off, and their synapses are added batch by
+batch when these are due (`take_off`, `fly`).
+
 A spike in flight is one word of a segment, a stamp mod 2^24, and the number of the segment's unit,
 in a list whose first word is their number. Each block of targets has a list of its own, so that the
 members of a team, who own blocks, never meet.
@@ -25,6 +29,7 @@ _ONE = _U(1)
 _SEGMENT, STAMP = _U(0xFFFFFFFF), _U(0xFFFFFF)  # bits 0 to 31, and 32 to 55
 _TARGET = _U(0xFFFF)
 AHEAD = _U(6)  # spikes in flight between asking for where a batch begins and adding it
+ROWS_AHEAD = _U(8)  # rows between asking for one and adding it; its place is asked for as long before
 LINE = 64  # bytes
 
 
@@ -89,7 +94,13 @@ def _add(slot, spike, age, table, block):
         while line < after:
             will_read(synapse, line)
             line += stride
-    scale = unit[spike >> _U(56)]
+    _sum(slot, synapse, begin, end, unit[spike >> _U(56)])
+    return is_last
+
+
+@njit(inline="always")
+def _sum(slot, synapse, begin, end, scale):
+    """Add synapses of one unit to the slot of their block."""
     if _per_line(synapse) == LINE // 2:
         for i in range(begin, end):
             slot[_U(synapse[i])] += scale
@@ -97,7 +108,71 @@ def _add(slot, spike, age, table, block):
         for i in range(begin, end):
             word = synapse[i]
             slot[_U(word) & _TARGET] += (np.int64(np.int32(word)) >> 16) * scale
-    return is_last
+
+
+@uncounted
+def add_now(slot, segments, n, table, member, members):
+    """Add all synapses that segments have in the blocks of one member.
+
+    A row waits for memory twice: for where it is, and for itself. Both are asked for while the rows
+    before it are added, so that it has come when it is its turn.
+
+    Args:
+        slot: the arrivals of all blocks.
+        segments: of a table of one delay.
+        n: how many.
+        table: as in `fly`.
+        member: its blocks stand side by side, in rows too.
+        members: of the team.
+    """
+    form, _, _, _, _, _, base, start, unit, batch, synapse = table
+    blocks, length = _U(form[2]), _U(form[3])
+    columns, line = blocks + _U(2), _per_line(synapse)
+    first = blocks * member // members
+    last = blocks * (member + _ONE) // members
+    for index in range(n + _U(2) * ROWS_AHEAD):
+        if index < n:
+            segment = segments[index]
+            will_read(base, segment >> _U(6))
+            will_read(start, segment)
+            will_read(batch, segment * columns + first)
+            will_read(batch, segment * columns + last)
+        if ROWS_AHEAD <= index and index - ROWS_AHEAD < n:
+            segment = segments[index - ROWS_AHEAD]
+            origin, at = _U(base[segment >> _U(6)]) + _U(start[segment]), segment * columns
+            end = origin + _U(batch[at + last])
+            here = origin + _U(batch[at + first])
+            while here < end:
+                will_read(synapse, here)
+                here += line
+            will_read(synapse, end)
+        if _U(2) * ROWS_AHEAD <= index:
+            segment = segments[index - _U(2) * ROWS_AHEAD]
+            origin, at = _U(base[segment >> _U(6)]) + _U(start[segment]), segment * columns
+            scale = unit[batch[at + columns - _ONE]]
+            end = origin + _U(batch[at + first])
+            for block in range(first, last):
+                begin, end = end, origin + _U(batch[at + block + _ONE])
+                _sum(slot[block * length :], synapse, begin, end, scale)
+
+
+@uncounted
+def segments_of(cells, part, table, at, found):
+    """The segments of cells of one part, and how many they are."""
+    _, bounds, word, width, bits, rank, _, _, _, _, _ = table
+    m = _U(0)
+    for begin in range(_U(0), _U(cells.size), BATCH):
+        some = cells[begin : min(begin + BATCH, _U(cells.size))]
+        n = locate(some, bounds[part], word[part], bits, rank, at)
+        for index in range(n):
+            here, bit, population = bits[at[0, index]], at[1, index], at[2, index]
+            if here & bit:
+                before = ones_in(here & (bit - _ONE))
+                segment = _U(rank[at[0, index]]) + _U(width[population]) * before
+                for k in range(_U(width[population])):
+                    found[m] = segment + k
+                    m += _ONE
+    return m
 
 
 @uncounted
@@ -151,6 +226,13 @@ def take_off(slot, flights, due, stamp, cells, part, table, block, at):
                     flights[flights[_U(0)]] = spike
 
 
+@njit(inline="always")
+def _blocks(lists, member, members):
+    """The blocks of a member, side by side."""
+    n = _U(lists.shape[0])
+    return range(n * _U(member) // _U(members), n * (_U(member) + _ONE) // _U(members))
+
+
 @njit
 def _slot(flat, slots, due, block, form):
     """One block's targets in the slot that is due."""
@@ -163,7 +245,7 @@ def _slot(flat, slots, due, block, form):
 def begin(flat, slots, due, table, member, members):
     """`fly` of the blocks of one member; `table` is of `table_and_lists`."""
     arrays, lists, _ = table
-    for block in range(_U(member), _U(lists.shape[0]), _U(members)):
+    for block in _blocks(lists, member, members):
         slot = _slot(flat, slots, due, block, arrays[0])
         fly(slot, lists[block], _U(due) & STAMP, arrays, block)
 
@@ -172,7 +254,16 @@ def begin(flat, slots, due, table, member, members):
 def put(flat, slots, stamp, due, cells, part, table, member, members):
     """`take_off` of the blocks of one member; `table` is of `table_and_lists`."""
     arrays, lists, at = table
-    for block in range(_U(member), _U(lists.shape[0]), _U(members)):
+    form, width, synapse = arrays[0], arrays[3], arrays[10]
+    if form[1] == 1 and due - stamp == form[0]:
+        if cells.size and synapse.size:
+            found = np.empty(cells.size * width.max(), np.uint64)
+            n = segments_of(cells, part, arrays, at, found)
+            length = flat.size // slots
+            slot = flat[due % slots * length :][:length]
+            add_now(slot, found, n, arrays, _U(member), _U(members))
+        return
+    for block in _blocks(lists, member, members):
         slot, then, now = _slot(flat, slots, due, block, arrays[0]), _U(due), _U(stamp)
         mine = lists[block]
         take_off(slot, mine, then & STAMP, now & STAMP, cells, part, arrays, block, at)

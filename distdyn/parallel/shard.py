@@ -480,6 +480,11 @@ class Shard:
         """The names of a population's parameters, those of its receptors with their number."""
         return self.built.parameters[0][self.group_of(path).index].names
 
+    def owned_count(self, path: str) -> int:
+        """How many neurons of a population this rank owns."""
+        k = self.group_of(path).index
+        return sum(len(cells[k].of(path)[1]) for cells in self.parts.cells)
+
     def owned(self, path: str) -> np.ndarray:
         """The neurons of a population that this rank owns, ascending."""
         k = self.group_of(path).index

@@ -69,7 +69,7 @@ class Health:
 
     def _is_fast(self, shard: Shard, paths: Paths, counts: np.ndarray) -> bool:
         """Whether ours alone exceed a limit: if those of all do, then those of some rank."""
-        mine = sum(len(shard.owned(path)) for path in paths)
+        mine = sum(shard.owned_count(path) for path in paths)
         return bool((_rates(shard, counts, mine) > self._limit(shard, paths)).any())
 
     def _limit(self, shard: Shard, paths: Paths) -> float:

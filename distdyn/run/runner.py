@@ -563,7 +563,7 @@ class DSRunner:
     def _take_census(self) -> None:
         """Ask all ranks what they hold."""
         shard = self._shard
-        neurons = sum(len(shard.owned(path)) for path in shard.graph.populations)
+        neurons = sum(shard.owned_count(path) for path in shard.graph.populations)
         said = [neurons, shard.synapse_count, shard.connectivity_bytes]
         held = np.array(self.world.allgather(said), np.int64)
         self.census = report.Census(held[:, 0], held[:, 1], held[:, 2])
