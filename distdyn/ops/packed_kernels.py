@@ -29,7 +29,7 @@ _ONE = _U(1)
 _SEGMENT, STAMP = _U(0xFFFFFFFF), _U(0xFFFFFF)  # bits 0 to 31, and 32 to 55
 _TARGET = _U(0xFFFF)
 AHEAD = _U(6)  # spikes in flight between asking for where a batch begins and adding it
-ROWS_AHEAD = _U(8)  # rows between asking for one and adding it; its place is asked for as long before
+ROWS_AHEAD = _U(8)  # rows between asking for where one is, for the row, and adding it
 LINE = 64  # bytes
 
 

@@ -97,6 +97,19 @@ def test_arrivals_are_those_of_the_ring(accumulator, weight, offset, delays, mem
     np.testing.assert_array_equal(seen, expected)
 
 
+@pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("weight", ["int16", "none"])
+@pytest.mark.parametrize("delays", [(1, 2), (4, 5), (1, SLOTS)])
+def test_a_slot_of_several_blocks_for_each_member(monkeypatch, delays, weight, members):
+    monkeypatch.setattr(packed, "MOST_TARGETS", 32)
+    rows, cells = few_units(table(10, "int32", weight, "uint32", delays)), spikes(6)
+    assert packed.blocks_of(N_TARGET, members)[0] >= 2 * members
+    expected, _ = arrivals(rows, cells, "int32")
+    assert np.count_nonzero(expected) > 1000
+    seen, *_ = packed_arrivals(rows, cells, "int32", members)
+    np.testing.assert_array_equal(seen, expected)
+
+
 def test_a_ring_of_several_slots_gets_what_is_due_in_the_next_one():
     rows, cells = few_units(table(8)), spikes(4)
     expected, _ = arrivals(rows, cells, "int32")

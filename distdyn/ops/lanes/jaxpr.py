@@ -31,7 +31,7 @@ def flatten(closed: Any) -> Program:
         for equation in jaxpr.eqns:
             name, params = equation.primitive.name, equation.params
             inputs = [value(atom) for atom in equation.invars]
-            called = params.get("name") if name in CALLS else None
+            called = params.get("name", "") if name in CALLS else ""
             is_named = NAMED.get(called) == len(inputs)
             is_of_ring = is_named and called in OF_RINGS
             inner = None if is_named else _inner(name, params)
