@@ -42,9 +42,8 @@ def with_reciprocals(program: Program, per_cell: Iterable[int]) -> Program:
             x, by = instruction.inputs
             if isinstance(by, Constant):
                 with np.errstate(divide="ignore"):
-                    instruction = instruction._replace(
-                        primitive="mul", inputs=(x, Constant(1 / by.value))
-                    )
+                    inverted = Constant(1 / np.asarray(by.value, instruction.dtype))
+                instruction = instruction._replace(primitive="mul", inputs=(x, inverted))
             elif not varying[1]:
                 if by not in inverse:
                     inverse[by] = following
