@@ -42,8 +42,8 @@ def test_coba():
 def test_cobahh():
     """34.5 to 38 Hz, the mean of six networks.
 
-    At this size one differs from the next by 3.1 Hz (E) and 1.5 Hz (I). The mean of 210 is 35.8
-    +- 0.2 and 35.7 +- 0.1 Hz; of 150 whose connections NumPy drew 36.2 +- 0.2 and 35.9 +- 0.1 Hz.
+    At this size one differs from the next by 3.2 Hz (E) and 1.6 Hz (I). The mean of 400 is 36.0
+    +- 0.2 and 35.8 +- 0.1 Hz; of 150 whose connections NumPy drew 36.2 +- 0.2 and 35.9 +- 0.1 Hz.
     Brian2 gives 36.5 +- 0.6 and 36.3 +- 0.3 Hz (mean and standard error of 32): with the same
     connections 0.6 +- 0.2 and 0.5 +- 0.1 Hz more than we, whose conductances decay within a step.
     """
@@ -59,7 +59,7 @@ def test_cobahh():
 
 @pytest.mark.slow
 def test_cobahh_of_more_cells():
-    """36 to 39 Hz, the mean of four networks: 36.5 +- 0.2 (E) and 36.5 +- 0.1 Hz (I).
+    """36 to 39 Hz, the mean of four networks: 36.8 +- 0.1 (E) and 36.6 +- 0.1 Hz (I).
 
     Large networks differ less from each other, and fire a little more than those of 4,000 cells.
     """
