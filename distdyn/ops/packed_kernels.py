@@ -45,6 +45,33 @@ def _per_line(context, array):
 
 
 @uncounted
+def segments_of(cells, part, table, at, found):
+    """Find the segments of cells of one part; how many they are.
+
+    Args:
+        cells: of the part, which spiked.
+        part: the part to which they belong.
+        table: the arrays of a packed table (`table_and_lists`).
+        at: room to work in, uint64[3, BATCH].
+        found: with room for the widest row of each cell.
+    """
+    _, bounds, word, width, bits, rank, _, _, _, _, _ = table
+    m = _U(0)
+    for begin in range(_U(0), _U(cells.size), BATCH):
+        some = cells[begin : min(begin + BATCH, _U(cells.size))]
+        n = locate(some, bounds[part], word[part], bits, rank, at)
+        for index in range(n):
+            here, bit, population = bits[at[0, index]], at[1, index], at[2, index]
+            if here & bit:
+                before = ones_in(here & (bit - _ONE))
+                segment = _U(rank[at[0, index]]) + _U(width[population]) * before
+                for k in range(_U(width[population])):
+                    found[m] = segment + k
+                    m += _ONE
+    return m
+
+
+@uncounted
 def fly(slot, flights, due, table, block):
     """Add to a slot, for one block, what is due of the spikes in flight; drop those that landed.
 
@@ -157,73 +184,44 @@ def add_now(slot, segments, n, table, member, members):
 
 
 @uncounted
-def segments_of(cells, part, table, at, found):
-    """The segments of cells of one part, and how many they are."""
-    _, bounds, word, width, bits, rank, _, _, _, _, _ = table
-    m = _U(0)
-    for begin in range(_U(0), _U(cells.size), BATCH):
-        some = cells[begin : min(begin + BATCH, _U(cells.size))]
-        n = locate(some, bounds[part], word[part], bits, rank, at)
-        for index in range(n):
-            here, bit, population = bits[at[0, index]], at[1, index], at[2, index]
-            if here & bit:
-                before = ones_in(here & (bit - _ONE))
-                segment = _U(rank[at[0, index]]) + _U(width[population]) * before
-                for k in range(_U(width[population])):
-                    found[m] = segment + k
-                    m += _ONE
-    return m
-
-
-@uncounted
-def take_off(slot, flights, due, stamp, cells, part, table, block, at):
-    """Add what is due already of spikes of one part, and put them in flight.
+def take_off(slot, flights, due, stamp, segments, n, table, block):
+    """Add what is due already of spikes, and put them in flight.
 
     Args:
         slot: as in `fly`, like the next two.
         flights: with room for all.
         due: later than `stamp`.
         stamp: the step with which the spikes are stamped, mod 2^24.
-        cells: of the part, which spiked.
-        part: the part to which they belong.
+        segments: of the spikes.
+        n: how many.
         table: as in `fly`.
         block: the same.
-        at: room to work in, uint64[3, BATCH].
     """
-    form, bounds, word, width, bits, rank, base, start, _, batch, synapse = table
-    columns = _U(form[2] * form[1] + 2)
-    if not cells.size or not synapse.size:
-        return
-    first, n_delays = _U(form[0]), _U(form[1])
+    form, _, _, _, _, _, base, start, _, batch, synapse = table
+    columns, first, n_delays = _U(form[2] * form[1] + 2), _U(form[0]), _U(form[1])
     age = (due - stamp) & STAMP
     is_due, stays = age >= first and age - first < n_delays, age + _ONE < first + n_delays
-    for begin in range(_U(0), _U(cells.size), BATCH):
-        some = cells[begin : min(begin + BATCH, _U(cells.size))]
-        n, kept = locate(some, bounds[part], word[part], bits, rank, at), _U(0)
-        for index in range(n):
-            here, bit, population = bits[at[0, index]], at[1, index], at[2, index]
-            if here & bit:
-                before = ones_in(here & (bit - _ONE))
-                segment = _U(rank[at[0, index]]) + _U(width[population]) * before
-                will_read(base, segment >> _U(6))
-                will_read(start, segment)
-                will_read(batch, segment * columns + block * n_delays)
-                at[0, kept], at[1, kept] = segment, _U(width[population])
-                kept += _ONE
-        for index in range(kept):
-            segment = at[0, index]
+    for begin in range(_U(0), n, BATCH):
+        end = min(begin + BATCH, n)
+        for index in range(begin, end):
+            segment = segments[index]
+            will_read(base, segment >> _U(6))
+            will_read(start, segment)
+            will_read(batch, segment * columns + block * n_delays)
+        for index in range(begin, end):
+            segment = segments[index]
             origin = _U(base[segment >> _U(6)]) + _U(start[segment])
             place = segment * columns + block * n_delays
             will_read(synapse, origin + _U(batch[place]))
             will_read(synapse, origin + _U(batch[place + _ONE]))  # perhaps in the next line
-        for index in range(kept):
-            for segment in range(at[0, index], at[0, index] + at[1, index]):
-                number = _U(batch[(segment + _ONE) * columns - _ONE])
-                spike = number << _U(56) | stamp << _U(32) | segment
-                landed = is_due and _add(slot, spike, age - first, table, block)
-                if stays and not landed:
-                    flights[_U(0)] += _ONE
-                    flights[flights[_U(0)]] = spike
+        for index in range(begin, end):
+            segment = segments[index]
+            number = _U(batch[(segment + _ONE) * columns - _ONE])
+            spike = number << _U(56) | stamp << _U(32) | segment
+            landed = is_due and _add(slot, spike, age - first, table, block)
+            if stays and not landed:
+                flights[_U(0)] += _ONE
+                flights[flights[_U(0)]] = spike
 
 
 @njit(inline="always")
@@ -252,21 +250,22 @@ def begin(flat, slots, due, table, member, members):
 
 @njit
 def put(flat, slots, stamp, due, cells, part, table, member, members):
-    """`take_off` of the blocks of one member; `table` is of `table_and_lists`."""
+    """Add or put in flight, in the blocks of one member; `table` is of `table_and_lists`."""
     arrays, lists, at = table
     form, width, synapse = arrays[0], arrays[3], arrays[10]
-    if form[1] == 1 and due - stamp == form[0]:
-        if cells.size and synapse.size:
-            found = np.empty(cells.size * width.max(), np.uint64)
-            n = segments_of(cells, part, arrays, at, found)
-            length = flat.size // slots
-            slot = flat[due % slots * length :][:length]
-            add_now(slot, found, n, arrays, _U(member), _U(members))
+    if not cells.size or not synapse.size:
         return
+    segments = np.empty(cells.size * width.max(), np.uint64)
+    n = segments_of(cells, part, arrays, at, segments)
+    if form[1] == 1 and due - stamp == form[0]:
+        length = flat.size // slots
+        slot = flat[due % slots * length :][:length]
+        add_now(slot, segments, n, arrays, _U(member), _U(members))
+        return
+    then, now = _U(due) & STAMP, _U(stamp) & STAMP
     for block in _blocks(lists, member, members):
-        slot, then, now = _slot(flat, slots, due, block, arrays[0]), _U(due), _U(stamp)
-        mine = lists[block]
-        take_off(slot, mine, then & STAMP, now & STAMP, cells, part, arrays, block, at)
+        slot = _slot(flat, slots, due, block, form)
+        take_off(slot, lists[block], then, now, segments, n, arrays, block)
 
 
 @njit(inline="always")
