@@ -13,7 +13,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-LONG = 2.5  # s, with setup, on a machine with other work
+LONG = 2.0  # s, with setup, on a machine with other work
 KEPT = (
     "tests/mpi/test_checkpoint.py::test_from_rank_to_rank[plastic-n0-60.0]",
     "tests/mpi/test_distributed.py::test_two_processes_add[mpirun]",

@@ -9,8 +9,8 @@ ROOT = Path(__file__).parents[1]
 LOG = """
 12.50s call     tests/a/test_b.py::test_c[x 1-y]
 0.30s setup    tests/a/test_b.py::test_d
-2.40s call     tests/a/test_b.py::test_d
-2.40s call     tests/a/test_b.py::test_e
+1.90s call     tests/a/test_b.py::test_d
+1.90s call     tests/a/test_b.py::test_e
 99.00s call     tests/mpi/test_same_spikes.py::test_command_line
 """
 

@@ -1,9 +1,11 @@
-"""exprel(x) = (exp(x) - 1) / x, which rates of ion channels are made of.
+"""exprel(x) = (exp(x) - 1) / x, which rates of ion channels and exponential integrators need.
 
 The rates of Hodgkin and Huxley have the form a (V - V_1) / (1 - exp(-(V - V_1) / k)), which is
-0 / 0 at V = V_1. It is a k / exprel(-(V - V_1) / k), and this has a value everywhere.
+0 / 0 at V = V_1. It is a k / exprel(-(V - V_1) / k), and this has a value everywhere. Exponential
+integrators call the function phi_1.
 """
 
+import functools
 from typing import Any
 
 import jax
@@ -22,16 +24,14 @@ def exprel(x: Any) -> Any:
     Precise to a few roundings for all x, and so is its derivative: near 0, too, where the plain
     formulas are 0 / 0 or lose all digits.
     """
-    return _value(jnp.asarray(x))
+    return distdyn_exprel(jnp.asarray(x))
 
 
-def _plain(x: Any) -> Any:
+@functools.partial(jax.jit, inline=False)
+def distdyn_exprel(x: Any) -> Any:
+    """What compiled cells (`ops.lanes`) know by its name, and have code of their own for."""
     x = jnp.where(x == 0, jnp.asarray(TINY, x.dtype), x)
     return jnp.expm1(x) / x
-
-
-_plain.__name__ = "distdyn_exprel"  # by which compiled cells (`ops.lanes`) know it
-_value = jax.jit(_plain, inline=False)
 
 
 @exprel.defjvp

@@ -6,8 +6,9 @@ its jaxpr, and each equation belongs to the slowest loop that its operands allow
 as LLVM vector code gives what XLA on CPU does not: all outputs in a single loop, state updated in
 place, the ring slot read and cleared, and the cells that spike appended to a list.
 
-A lane of the vector code does what the scalar code of the remainder does, operation by operation
-and with no contraction, so a cell's result does not depend on where in the array it stands.
+A lane of the vector code does what the scalar code of the remainder does, operation by operation:
+which products are rounded is decided before (`lanes.fused`), not by the compiler. So a cell's
+result does not depend on where in the array it stands.
 """
 
 # llvmlite is not typed:

@@ -111,7 +111,7 @@ def spread(ring, origin, cells, part, rows, member, members):
     for first in range(_U(0), _U(cells.size), BATCH):
         batch = cells[first : min(first + BATCH, _U(cells.size))]
         n = locate(batch, bounds[part], word[part], bits, rank, at)
-        n = _segments(n, width, bits, rank, base, start, members, at)
+        n = segments(n, width, bits, rank, base, start, members, at)
         n = _shares(n, width, unit, base, start, offset, weight, member, members, at, shares)
         _add(ring, origin, n, shares, offset, weight)
 
@@ -138,8 +138,11 @@ def locate(cells, bounds, word, bits, rank, at):
 
 
 @njit
-def _segments(n, width, bits, rank, base, start, members, at):
-    """Find the first segments of the cells that reach us, in place of their words; how many."""
+def segments(n, width, bits, rank, base, start, members, at):
+    """The first segments of cells that `locate` found, in place of their words; how many reach us.
+
+    The table is cut for so many members: 1 if it is not cut.
+    """
     kept = _U(0)
     for index in range(n):
         word, bit, population = at[0, index], at[1, index], at[2, index]

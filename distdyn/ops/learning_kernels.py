@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 
 from distdyn.ops.exchange_kernels import ARGUMENTS, delivery
 from distdyn.ops.handler import Buffer, handler
-from distdyn.ops.kernels import BATCH, locate, ones_in, row_buffers, uncounted
+from distdyn.ops.kernels import BATCH, locate, row_buffers, segments, uncounted
 from distdyn.ops.learning import (
     BETWEEN,
     DEPRESS,
@@ -246,22 +246,18 @@ def _learn(flat, origin, stamp_now, cells, part, table):
     for first in range(_U(0), _U(cells.size), BATCH):
         batch = cells[first : min(first + BATCH, _U(cells.size))]
         n = locate(batch, bounds[part], word[part], bits, rank, at)
+        n = segments(n, width, bits, rank, base, start, _U(1), at)
         for index in range(n):
-            here, bit, population = bits[at[0, index]], at[1, index], at[2, index]
-            if here & bit:
-                segment = _U(rank[at[0, index]]) + _U(width[population]) * ones_in(
-                    here & (bit - _U(1))
+            for column in range(_U(width[at[2, index]])):
+                k = at[0, index] + column
+                begin = _U(base[k >> _U(6)]) + _U(start[k])
+                end = _U(base[(k + _U(1)) >> _U(6)]) + _U(start[k + _U(1)])
+                if law[0][_U(SPIKE)] != 0:
+                    _spike_segment(flat, origin, stamp_now, k, begin, end, offset, law, learned)
+                    continue
+                _learn_segment(
+                    flat, origin, stamp_now, k, begin, end, n_target, offset, law, learned, room
                 )
-                for column in range(_U(width[population])):
-                    k = segment + column
-                    begin = _U(base[k >> _U(6)]) + _U(start[k])
-                    end = _U(base[(k + _U(1)) >> _U(6)]) + _U(start[k + _U(1)])
-                    if law[0][_U(SPIKE)] != 0:
-                        _spike_segment(flat, origin, stamp_now, k, begin, end, offset, law, learned)
-                        continue
-                    _learn_segment(
-                        flat, origin, stamp_now, k, begin, end, n_target, offset, law, learned, room
-                    )
 
 
 @njit

@@ -22,7 +22,7 @@ from distdyn.ops import mailbox
 from distdyn.ops.draw import kernel
 from distdyn.ops.exchange_kernels import delivery
 from distdyn.ops.handler import Buffer
-from distdyn.ops.kernels import BATCH, locate, ones_in, uncounted, will_read
+from distdyn.ops.kernels import BATCH, locate, segments, uncounted, will_read
 
 _U = np.uint64
 _ONE = _U(1)
@@ -55,19 +55,17 @@ def segments_of(cells, part, table, at, found):
         at: room to work in, uint64[3, BATCH].
         found: with room for the widest row of each cell.
     """
-    _, bounds, word, width, bits, rank, _, _, _, _, _ = table
+    _, bounds, word, width, bits, rank, base, start, _, _, _ = table
     m = _U(0)
     for begin in range(_U(0), _U(cells.size), BATCH):
         some = cells[begin : min(begin + BATCH, _U(cells.size))]
         n = locate(some, bounds[part], word[part], bits, rank, at)
+        n = segments(n, width, bits, rank, base, start, _ONE, at)
         for index in range(n):
-            here, bit, population = bits[at[0, index]], at[1, index], at[2, index]
-            if here & bit:
-                before = ones_in(here & (bit - _ONE))
-                segment = _U(rank[at[0, index]]) + _U(width[population]) * before
-                for k in range(_U(width[population])):
-                    found[m] = segment + k
-                    m += _ONE
+            segment = at[0, index]
+            for k in range(_U(width[at[2, index]])):
+                found[m] = segment + k
+                m += _ONE
     return m
 
 
@@ -138,15 +136,15 @@ def _sum(slot, synapse, begin, end, scale):
 
 
 @uncounted
-def add_now(slot, segments, n, table, member, members):
-    """Add all synapses that segments have in the blocks of one member.
+def add_now(slot, found, n, table, member, members):
+    """Add all synapses that some segments have in the blocks of one member.
 
     A row waits for memory twice: for where it is, and for itself. Both are asked for while the rows
     before it are added, so that it has come when it is its turn.
 
     Args:
         slot: the arrivals of all blocks.
-        segments: of a table of one delay.
+        found: segments of a table of one delay.
         n: how many.
         table: as in `fly`.
         member: its blocks stand side by side, in rows too.
@@ -159,13 +157,13 @@ def add_now(slot, segments, n, table, member, members):
     last = blocks * (member + _ONE) // members
     for index in range(n + _U(2) * ROWS_AHEAD):
         if index < n:
-            segment = segments[index]
+            segment = found[index]
             will_read(base, segment >> _U(6))
             will_read(start, segment)
             will_read(batch, segment * columns + first)
             will_read(batch, segment * columns + last)
         if ROWS_AHEAD <= index and index - ROWS_AHEAD < n:
-            segment = segments[index - ROWS_AHEAD]
+            segment = found[index - ROWS_AHEAD]
             origin, at = _U(base[segment >> _U(6)]) + _U(start[segment]), segment * columns
             end = origin + _U(batch[at + last])
             here = origin + _U(batch[at + first])
@@ -174,7 +172,7 @@ def add_now(slot, segments, n, table, member, members):
                 here += line
             will_read(synapse, end)
         if _U(2) * ROWS_AHEAD <= index:
-            segment = segments[index - _U(2) * ROWS_AHEAD]
+            segment = found[index - _U(2) * ROWS_AHEAD]
             origin, at = _U(base[segment >> _U(6)]) + _U(start[segment]), segment * columns
             scale = unit[batch[at + columns - _ONE]]
             end = origin + _U(batch[at + first])
@@ -184,7 +182,7 @@ def add_now(slot, segments, n, table, member, members):
 
 
 @uncounted
-def take_off(slot, flights, due, stamp, segments, n, table, block):
+def take_off(slot, flights, due, stamp, found, n, table, block):
     """Add what is due already of spikes, and put them in flight.
 
     Args:
@@ -192,7 +190,7 @@ def take_off(slot, flights, due, stamp, segments, n, table, block):
         flights: with room for all.
         due: later than `stamp`.
         stamp: the step with which the spikes are stamped, mod 2^24.
-        segments: of the spikes.
+        found: the segments of the spikes.
         n: how many.
         table: as in `fly`.
         block: the same.
@@ -204,18 +202,18 @@ def take_off(slot, flights, due, stamp, segments, n, table, block):
     for begin in range(_U(0), n, BATCH):
         end = min(begin + BATCH, n)
         for index in range(begin, end):
-            segment = segments[index]
+            segment = found[index]
             will_read(base, segment >> _U(6))
             will_read(start, segment)
             will_read(batch, segment * columns + block * n_delays)
         for index in range(begin, end):
-            segment = segments[index]
+            segment = found[index]
             origin = _U(base[segment >> _U(6)]) + _U(start[segment])
             place = segment * columns + block * n_delays
             will_read(synapse, origin + _U(batch[place]))
             will_read(synapse, origin + _U(batch[place + _ONE]))  # perhaps in the next line
         for index in range(begin, end):
-            segment = segments[index]
+            segment = found[index]
             number = _U(batch[(segment + _ONE) * columns - _ONE])
             spike = number << _U(56) | stamp << _U(32) | segment
             landed = is_due and _add(slot, spike, age - first, table, block)
@@ -255,17 +253,17 @@ def put(flat, slots, stamp, due, cells, part, table, member, members):
     form, width, synapse = arrays[0], arrays[3], arrays[10]
     if not cells.size or not synapse.size:
         return
-    segments = np.empty(cells.size * width.max(), np.uint64)
-    n = segments_of(cells, part, arrays, at, segments)
+    found = np.empty(cells.size * width.max(), np.uint64)
+    n = segments_of(cells, part, arrays, at, found)
     if form[1] == 1 and due - stamp == form[0]:
         length = flat.size // slots
         slot = flat[due % slots * length :][:length]
-        add_now(slot, segments, n, arrays, _U(member), _U(members))
+        add_now(slot, found, n, arrays, _U(member), _U(members))
         return
     then, now = _U(due) & STAMP, _U(stamp) & STAMP
     for block in _blocks(lists, member, members):
         slot = _slot(flat, slots, due, block, form)
-        take_off(slot, lists[block], then, now, segments, n, arrays, block)
+        take_off(slot, lists[block], then, now, found, n, arrays, block)
 
 
 @njit(inline="always")

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from distdyn._jax import outputs_apart
+from distdyn.core.exprel import exprel
 from distdyn.core.flow import Flow, Point, dependence
 from distdyn.core.integrators.integrator import Integrator
-from distdyn.core.integrators.linear import closure, phi1, phi1_matrix, scalars
+from distdyn.core.integrators.linear import closure, phi1_matrix, scalars
 from distdyn.core.receptor import Kinetics
 from distdyn.core.system import Tick
 
@@ -67,7 +68,7 @@ class ExpEuler(Integrator):
                 flow.is_elementwise,
             )
             growth = jnp.minimum(a * tick.dt, MOST_GROWTH)
-            delta = jnp.asarray(tick.dt, value.dtype) * F * phi1(growth)
+            delta = jnp.asarray(tick.dt, value.dtype) * F * exprel(growth)
             if held is not None and row == V:
                 delta = jnp.where(held, jnp.zeros((), value.dtype), delta)
             new.append(value + delta)

@@ -12,11 +12,6 @@ TERMS = 13  # of the series of phi_1, behind the first
 MOST_DOUBLINGS = 20  # a norm of half a million: rates of 0.2 ns in a step of 0.1 ms
 
 
-def phi1(z: Any) -> Any:
-    """(exp(z) - 1) / z, 1 at z = 0."""
-    return exprel(z)
-
-
 def phi1_matrix(z: Any) -> Any:
     """phi_1 of a square matrix, which may be singular: sum_k z^k / (k + 1)!
 
@@ -33,7 +28,7 @@ def phi1_matrix(z: Any) -> Any:
     rational function; its rest is below 1e-17.
     """
     if z.shape == (1, 1):
-        return phi1(z)
+        return exprel(z)
     one = jnp.eye(z.shape[0], dtype=z.dtype)
     norm = jnp.max(jnp.sum(jnp.abs(jax.lax.stop_gradient(z)), axis=0))
     doublings = jnp.sum(norm > 0.5 * 2.0 ** np.arange(MOST_DOUBLINGS))

@@ -19,10 +19,10 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 
+from distdyn.core.exprel import exprel
 from distdyn.core.flow import Flow, Point
 from distdyn.core.integrators.exponential import ExpEuler, with_own_slope
 from distdyn.core.integrators.integrator import Integrator
-from distdyn.core.integrators.linear import phi1
 from distdyn.core.system import Drive, Tick
 from distdyn.errors import ParameterError
 from distdyn.ops.normal import Stream, normal_pair
@@ -358,7 +358,7 @@ class ExpEulerMaruyama(Stochastic):
         after, rates = ExpEuler().advance_with_rates(flow, prepared, y, current, held, tick)
         rates = rates + [None] * (len(e.x) - len(rates))
         dW, _ = e.increments()
-        spread = _each(lambda a: jnp.sqrt(phi1(2.0 * e.h * a)), rates)
+        spread = _each(lambda a: jnp.sqrt(exprel(2.0 * e.h * a)), rates)
         noise = _each(lambda g, r, w: g * r * w, e.g, spread, dW)
         return e.point(_sum(jax.tree.leaves(after), noise))
 

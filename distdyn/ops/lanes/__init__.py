@@ -1,9 +1,10 @@
 """JAX primitives as LLVM vector instructions: what one cell computes, for several cells at once.
 
 A traced function becomes a flat list of `Instruction`s (calls inlined); an `Environment` emits them
-for a number of lanes. exp, expm1, tanh and logistic have code of their own, with errors of at most
-3 ulp; what else needs a mathematical library calls the C one, lane by lane. No instruction carries
-a fast-math flag: nothing is reassociated, and what is rounded once is decided here (`fused`).
+for a number of lanes. exp, expm1, exprel, tanh and logistic have code of their own, with errors of
+at most 3 ulp; what else needs a mathematical library calls the C one, lane by lane. No instruction
+carries a fast-math flag: nothing is reassociated, and which products are rounded is decided here
+(`fused`).
 """
 
 from distdyn.ops.lanes import arithmetic, exponentials, logic, rings  # noqa: F401  fill tables
